@@ -1,0 +1,1 @@
+"""Metrics per muscle, measures in mL and mm², statistics and reports."""

@@ -1,0 +1,1 @@
+"""Slices, U-Net, training, transfer, model files and prediction."""

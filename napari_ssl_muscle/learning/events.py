@@ -1,0 +1,135 @@
+"""What work tells while it runs: one stream of typed events.
+
+The shell draws them as a progress bar, the window as bars and curves, a file keeps them as JSON
+lines. An error, too, travels as an event (`Failed`), never as an exception through a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Started(_Event):
+    """Work began; `device` is what it runs on, in words ("CPU, 2 threads")."""
+
+    kind: Literal["started"] = "started"
+    action: str
+    device: str
+    total: int | None = None
+    """Steps (training) or slices (segmenting) in all; None where it is not known yet."""
+
+
+class Progress(_Event):
+    """`done` of `total` units; `seconds_left` is None until it can be said."""
+
+    kind: Literal["progress"] = "progress"
+    done: int
+    total: int
+    text: str = ""
+    seconds_left: float | None = None
+
+
+class EpochEnd(_Event):
+    """One epoch's means: `metrics` holds `train_loss`, `lr`, and what validation gave."""
+
+    kind: Literal["epoch"] = "epoch"
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+    best: bool = False
+
+
+class Preview(_Event):
+    """A file of pictures or arrays was refreshed (pretext reconstructions on probe slices)."""
+
+    kind: Literal["preview"] = "preview"
+    step: int
+    path: str
+
+
+class Checkpoint(_Event):
+    """A checkpoint stands on disk, whole; `best` says that it is the best so far."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    step: int
+    path: str
+    best: bool = False
+
+
+class Note(_Event):
+    """A sentence that the user should read: a warning or a choice that was made for them."""
+
+    kind: Literal["note"] = "note"
+    text: str
+    warning: bool = False
+
+
+class Finished(_Event):
+    """Work ended well; `result` is what the action returns (paths as text, figures as numbers)."""
+
+    kind: Literal["finished"] = "finished"
+    result: dict[str, Any] = Field(default_factory=dict)
+
+
+class Stopped(_Event):
+    """The user stopped it; what was kept until then is named in `result`."""
+
+    kind: Literal["stopped"] = "stopped"
+    result: dict[str, Any] = Field(default_factory=dict)
+
+
+class Failed(_Event):
+    """It ended in an error. `bad_input` means the request was wrong (exit 2), else 1."""
+
+    kind: Literal["failed"] = "failed"
+    sentence: str
+    bad_input: bool = False
+    details: str = ""
+    """The traceback, for the log; empty for bad input."""
+
+
+Event = Annotated[
+    Started | Progress | EpochEnd | Preview | Checkpoint | Note | Finished | Stopped | Failed,
+    Field(discriminator="kind"),
+]
+"""Any of the events above."""
+
+Emit = Callable[[Event], None]
+"""Takes each event as it comes, on the thread that does the work."""
+
+ShouldStop = Callable[[], bool]
+"""Asked between steps; true once the user wants the work to end."""
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def to_line(event: Event) -> str:
+    """Return the event as one line of JSON, without the newline."""
+    return event.model_dump_json()
+
+
+def from_line(line: str) -> Event:
+    """Return the event that `to_line` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the line is no event (pydantic's ValidationError is one).
+    """
+    return _ADAPTER.validate_json(line)
+
+
+def nobody(event: Event) -> None:
+    """Take an event and do nothing: for callers who do not listen."""
+
+
+def never() -> bool:
+    """Never ask to stop."""
+    return False

@@ -1,0 +1,163 @@
+"""The settings of learning, as data: network, slices, augmentation, training; and the presets.
+
+One settings object serves the shell's options, the window's forms, `job.json` and the model card.
+Nothing here imports torch, so that forms open at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FreezeMode = Literal["none", "encoder", "decoder", "both"]
+Preset = Literal["recommended", "quick", "poster"]
+
+
+class Settings(BaseModel):
+    """Common ground: unknown names are refused, values are checked on assignment."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
+
+
+class NetworkSettings(Settings):
+    """The U-Net's shape. Defaults give the reference network (31,036,871 weights for 1 → 7)."""
+
+    width: int = Field(64, ge=4, le=512, description="Channels of the first level.")
+    depth: int = Field(4, ge=1, le=7, description="Number of poolings.")
+    up: Literal["transposed", "bilinear"] = Field(
+        "transposed", description="Up-sampling: learned transposed convolution, or bilinear."
+    )
+    norm: Literal["batch", "instance", "group"] = Field("batch", description="Normalisation layer.")
+
+
+class SliceSettings(Settings):
+    """How a volume becomes images for the network, and how the way back is found."""
+
+    crop: Literal["leg", "body", "none"] = Field(
+        "leg", description="Cut to each leg, to the whole body, or not at all."
+    )
+    spacing: float | None = Field(
+        1.5, gt=0, description="In-plane pixel size in mm to resample to; none keeps the scan's."
+    )
+    size: Annotated[int, Field(ge=32)] | None = Field(
+        None, description="Training images are cut or padded to this many pixels square."
+    )
+    margin: float = Field(8.0, ge=0, description="Margin in mm around the crop.")
+
+
+class AugmentSettings(Settings):
+    """Random changes of training images; all zero switches augmentation off (as published)."""
+
+    rotate: float = Field(15.0, ge=0, le=180, description="Largest rotation in degrees.")
+    scale: float = Field(0.15, ge=0, lt=1, description="Largest relative change of size.")
+    shift: float = Field(0.06, ge=0, lt=1, description="Largest shift as a share of the image.")
+    flip: bool = Field(True, description="Mirror left and right at random.")
+    bend: float = Field(4.0, ge=0, description="Largest elastic displacement in pixels.")
+    contrast: float = Field(0.35, ge=0, description="Strength of gamma, gain and bias changes.")
+    noise: float = Field(0.15, ge=0, description="Largest noise in standard deviations.")
+    blur: float = Field(0.7, ge=0, description="Largest blur in pixels.")
+
+    @classmethod
+    def off(cls) -> AugmentSettings:
+        """No augmentation at all."""
+        return cls(rotate=0, scale=0, shift=0, flip=False, bend=0, contrast=0, noise=0, blur=0)
+
+
+class TrainingSettings(Settings):
+    """One training: optimiser, schedule, length, seeds. The loop reads nothing else."""
+
+    optimizer: Literal["adamw", "adam", "rmsprop"] = Field("adamw", description="Optimiser.")
+    lr: float = Field(2e-3, gt=0, description="(Peak) learning rate.")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="RMSprop's momentum; for Adam and AdamW it is beta1."
+    )
+    weight_decay: float = Field(1e-2, ge=0, description="Weight decay.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning-rate schedule.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps with a rising rate.")
+    clip: float | None = Field(1.0, gt=0, description="Largest gradient norm; none for no limit.")
+    batch: int = Field(8, ge=1, description="Images in a step.")
+    loss: Literal["dice_ce", "ce"] = Field(
+        "dice_ce",
+        description="Dice plus cross-entropy, or the published cross-entropy averaged per class.",
+    )
+    epochs: int | None = Field(None, ge=1, description="Length in epochs.")
+    steps: int | None = Field(None, ge=1, description="Length in steps.")
+    minutes: float | None = Field(
+        None, gt=0, description="Length in minutes; turned into steps by timing the first ones."
+    )
+    validate_every: int = Field(
+        100, ge=1, description="Steps between validations at the least (never within an epoch)."
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop after so many validations without a better one."
+    )
+    average: float = Field(
+        0.0, ge=0, lt=1, description="Decay of the moving average of the weights; 0 for none."
+    )
+    seed: int = Field(0, ge=0, description="Seed of everything random.")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads; other numbers change the last bits of the weights."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    mixed_precision: bool = Field(True, description="Half precision where the device is good at it.")
+
+
+class Recipe(Settings):
+    """Everything that a preset decides."""
+
+    network: NetworkSettings = NetworkSettings()
+    slices: SliceSettings = SliceSettings()
+    augment: AugmentSettings = AugmentSettings()
+    training: TrainingSettings = TrainingSettings()
+
+
+PRESETS: dict[str, Recipe] = {}
+"""Name → recipe; see `preset`. Filled below."""
+
+
+def preset(name: str) -> Recipe:
+    """Return a preset's recipe by name.
+
+    Raises
+    ------
+    KeyError
+        If there is none of that name.
+    """
+    return PRESETS[name]
+
+
+# The study as published: whole images, no augmentation, the parameters that its experiments 0
+# and 4 found best. The reference loop clips at 1.0 and decays by 1e-8.
+PRESETS["poster"] = Recipe(
+    network=NetworkSettings(width=64, depth=4),
+    slices=SliceSettings(crop="none", spacing=None, size=None),
+    augment=AugmentSettings.off(),
+    training=TrainingSettings(
+        optimizer="rmsprop",
+        lr=1e-5,
+        momentum=0.9,
+        weight_decay=1e-8,
+        schedule="constant",
+        warmup=0,
+        clip=1.0,
+        batch=5,
+        loss="ce",
+        epochs=50,
+        mixed_precision=False,
+    ),
+)
+
+# For a laptop without a GPU and for tests: a small network on coarse leg images.
+PRESETS["quick"] = Recipe(
+    network=NetworkSettings(width=8, depth=4),
+    slices=SliceSettings(crop="leg", spacing=2.5, size=96),
+    training=TrainingSettings(steps=400, batch=8),
+)
+
+# The best that is known here; provisional until the experiments have spoken.
+PRESETS["recommended"] = Recipe(
+    network=NetworkSettings(width=16, depth=4),
+    slices=SliceSettings(crop="leg", spacing=1.5, size=144),
+    training=TrainingSettings(steps=2000, batch=8),
+)

@@ -1,0 +1,1 @@
+"""Scans, label maps and where they lie: geometry, formats, cohorts, splits, muscle tables."""
