@@ -1,0 +1,207 @@
+"""Dice: per muscle in 3D, and aggregated over batches of slices as the study reports it.
+
+Everything is counted first (voxels of each class in each slice, in prediction, reference and
+both), so that figures over a whole cohort need no volume in memory but the current one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BATCH = 10
+"""Slices in a batch of the batch-aggregate Dice, fixed so that figures can be compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class SliceCounts:
+    """Voxels per slice and class; add two of them to go on counting in the next scan.
+
+    Attributes
+    ----------
+    classes
+        The class indices, background (0) first.
+    both, prediction, reference
+        Arrays (slices, classes): voxels of the class in both, in the prediction, in the reference.
+    """
+
+    classes: tuple[int, ...]
+    both: npt.NDArray[np.int64]
+    prediction: npt.NDArray[np.int64]
+    reference: npt.NDArray[np.int64]
+
+    def __add__(self, other: SliceCounts) -> SliceCounts:
+        if self.classes != other.classes:
+            raise ValueError(f"counts of other classes: {self.classes} and {other.classes}")
+        return SliceCounts(
+            self.classes,
+            np.concatenate([self.both, other.both]),
+            np.concatenate([self.prediction, other.prediction]),
+            np.concatenate([self.reference, other.reference]),
+        )
+
+
+@dataclass(frozen=True)
+class BatchDice:
+    """Batch-aggregate Dice: mean over classes in a batch of slices, then mean over batches.
+
+    Attributes
+    ----------
+    foreground
+        Over the foreground classes; None if none of them is in the prediction or the reference.
+    background
+        Of the background alone; it is near 1 whenever muscles are small, so it is never mixed in.
+        None without any slice.
+    batches, skipped
+        Batches in all, and how many of them held no foreground class and were not counted.
+    """
+
+    foreground: float | None
+    background: float | None
+    batches: int
+    skipped: int
+
+
+def count_slices(
+    prediction: npt.NDArray[np.integer],
+    reference: npt.NDArray[np.integer],
+    classes: Sequence[int],
+) -> SliceCounts:
+    """Count the voxels that Dice is made of.
+
+    Parameters
+    ----------
+    prediction, reference
+        Arrays (n, y, x) of class indices on the same grid; 0 is background.
+    classes
+        Foreground class indices. Background is counted too. Voxels of any other class belong to
+        no counted class.
+
+    Returns
+    -------
+    SliceCounts
+        For the background and `classes`, per slice.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `classes` holds 0 or an index twice.
+    """
+    _check(prediction, reference)
+    wanted = (0, *(int(c) for c in classes))
+    if len(set(wanted)) != len(wanted) or min(wanted) < 0:
+        raise ValueError(f"foreground classes must be different and above 0, not {list(classes)}")
+    size = max(int(prediction.max(initial=0)), int(reference.max(initial=0)), max(wanted)) + 1
+    counts = np.zeros((3, len(prediction), len(wanted)), np.int64)
+    for z, (p, r) in enumerate(zip(prediction, reference, strict=True)):
+        for row, values in enumerate((p[p == r], p.ravel(), r.ravel())):
+            counts[row, z] = np.bincount(values, minlength=size)[list(wanted)]
+    return SliceCounts(wanted, *counts)
+
+
+def dice_of_counts(counts: SliceCounts, batch: int = BATCH) -> BatchDice:
+    """Return the batch-aggregate Dice of counted slices; see `batch_aggregate_dice`."""
+    if batch < 1:
+        raise ValueError(f"a batch holds at least one slice, not {batch}")
+    foreground: list[float] = []
+    background: list[float] = []
+    starts = range(0, len(counts.both), batch)
+    for start in starts:
+        part = slice(start, start + batch)
+        both = counts.both[part].sum(0)
+        total = counts.prediction[part].sum(0) + counts.reference[part].sum(0)
+        present = total > 0
+        scores = 2.0 * both[present] / total[present]
+        if present[0]:
+            background.append(float(scores[0]))
+            scores = scores[1:]
+        if scores.size:
+            foreground.append(float(scores.mean()))
+    return BatchDice(
+        foreground=float(np.mean(foreground)) if foreground else None,
+        background=float(np.mean(background)) if background else None,
+        batches=len(starts),
+        skipped=len(starts) - len(foreground),
+    )
+
+
+def batch_aggregate_dice(
+    prediction: npt.NDArray[np.integer],
+    reference: npt.NDArray[np.integer],
+    classes: Sequence[int],
+    batch: int = BATCH,
+) -> BatchDice:
+    """Return Dice aggregated over batches of consecutive slices.
+
+    In a batch, a class scores 2·Σ|P∩R| / Σ(|P| + |R|), summed over all slices of the batch. The
+    batch scores the mean over the foreground classes that are in its prediction or reference (a
+    class in neither is not counted; a missed or an invented one scores 0). The result is the mean
+    over batches; the last one may be smaller and counts like the others. The order of the slices
+    and the batch size both matter, which is why the size is fixed at 10: it is the study's batch.
+
+    Parameters
+    ----------
+    prediction, reference
+        Arrays (n, y, x) of class indices on the same grid; 0 is background.
+    classes
+        Foreground class indices.
+    batch
+        Slices in a batch.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `classes` or `batch` make no sense.
+    """
+    return dice_of_counts(count_slices(prediction, reference, classes), batch)
+
+
+def dice_per_class(
+    prediction: npt.NDArray[np.integer],
+    reference: npt.NDArray[np.integer],
+    classes: Sequence[int],
+) -> dict[int, float | None]:
+    """Return Dice per class over the whole arrays (3D Dice when they are one volume).
+
+    Parameters
+    ----------
+    prediction, reference
+        Arrays (n, y, x) of class indices on the same grid.
+    classes
+        Foreground class indices.
+
+    Returns
+    -------
+    dict
+        Class index → Dice; 0 for a missed or an invented class, None for a class in neither.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `classes` holds 0 or an index twice.
+    """
+    counts = count_slices(prediction, reference, classes)
+    both = counts.both.sum(0)
+    total = counts.prediction.sum(0) + counts.reference.sum(0)
+    return {
+        c: float(2.0 * both[i] / total[i]) if total[i] else None
+        for i, c in enumerate(counts.classes)
+        if c != 0
+    }
+
+
+def mean_dice(dice: dict[int, float | None]) -> float | None:
+    """Return the mean over the classes that count; None if none does."""
+    counted = [value for value in dice.values() if value is not None]
+    return float(np.mean(counted)) if counted else None
+
+
+def _check(prediction: npt.NDArray[np.integer], reference: npt.NDArray[np.integer]) -> None:
+    if prediction.ndim != 3 or prediction.shape != reference.shape:
+        raise ValueError(
+            f"prediction {prediction.shape} and reference {reference.shape} "
+            "must be (n, y, x) arrays of one shape"
+        )
