@@ -1,0 +1,243 @@
+"""One geometry for all scans: stored axes and affine on one side, the canonical view on the other.
+
+Whatever orientation a file is stored in, work happens in arrays `(z, y, x)`: z runs from inferior
+to superior, y from anterior to posterior and x from the patient's right to left, so that a slice
+drawn with row 0 on top looks as radiologists expect. What goes out again has the stored shape and
+the stored affine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from napari_ssl_muscle.scans.orientation import (
+    AxisMap,
+    axis_map,
+    is_usable,
+    with_slice_thickness,
+)
+
+Array = npt.NDArray[np.generic]
+
+ASSUMED = "its voxels are taken as 1 × 1 × 1 mm, and left and right are unknown"
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where the voxels of a stored image lie, and how it is turned into the canonical view.
+
+    Parameters
+    ----------
+    shape
+        Spatial shape as stored: `(X, Y)`, `(X, Y, 1)`, `(1, Y, Z)` or `(X, Y, Z)`.
+    affine
+        Stored voxel index → mm in RAS+ world coordinates, 4 × 4, as stored. Where a file has
+        none: its bare voxel sizes on the diagonal (the identity if it has not even those).
+    problem
+        A sentence if the affine is missing, singular or not finite, else None. Found by itself
+        where it is not given.
+    oriented
+        False if the file does not say which axis points where.
+    header
+        The NIfTI header that the geometry was read from, reduced to its spatial fields; lets a
+        label map be saved with the same qform and sform bit for bit.
+    """
+
+    shape: tuple[int, ...]
+    affine: npt.NDArray[np.float64]
+    problem: str | None = None
+    oriented: bool = True
+    header: nib.Nifti1Header | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4):
+            raise ValueError(f"an affine is 4 × 4, not {affine.shape}")
+        if len(self.shape) not in (2, 3) or min(self.shape) < 1:
+            raise ValueError(f"a spatial shape has two or three axes, not {self.shape}")
+        affine.setflags(write=False)
+        object.__setattr__(self, "shape", tuple(int(length) for length in self.shape))
+        object.__setattr__(self, "affine", affine)
+        if self.problem is None:
+            object.__setattr__(self, "problem", self._affine_problem("The scan"))
+
+    @classmethod
+    def from_image(cls, image: nib.spatialimages.SpatialImage, name: str) -> Geometry:
+        """Read the geometry from an image's header; voxels are not touched.
+
+        Parameters
+        ----------
+        image
+            Any image of nibabel's; axes after the third are not spatial and are left out.
+        name
+            What to call the scan in the sentence of `problem`.
+        """
+        shape = tuple(int(length) for length in image.shape[:3])
+        header = _spatial_header(image)
+        if header is None or header["sform_code"] > 0 or header["qform_code"] > 0:
+            read = cls(shape, np.asarray(image.affine), header=header)
+            problem = read._affine_problem(name)
+            return cls(shape, read.affine, problem=problem, header=header)
+        # NIfTI's "method 1": voxel sizes without an orientation.
+        sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+        known = bool(np.isfinite(sizes).all() and (sizes[: len(shape)] > 0).all())
+        affine = np.diag([*np.where(sizes > 0, sizes, 1.0), 1.0]) if known else np.eye(4)
+        problem = f"{name} has no affine: " + (
+            ASSUMED
+            if not known or np.array_equal(affine, np.eye(4))
+            else "its voxel sizes are used, but left and right are unknown"
+        )
+        return cls(shape, affine, problem=problem + ".", oriented=False, header=header)
+
+    def _affine_problem(self, name: str) -> str | None:
+        """Say what is wrong with the affine, if anything is."""
+        if is_usable(self.affine):
+            return None
+        if not np.isfinite(self.affine).all():
+            return f"{name} has an affine with values that are not finite: {ASSUMED}."
+        if with_slice_thickness(self._shape3, self.affine) is not None:
+            return f"{name} has a single slice without a thickness: 1 mm is assumed."
+        return f"{name} has a singular affine: {ASSUMED}."
+
+    @property
+    def _shape3(self) -> tuple[int, int, int]:
+        x, y, *rest = self.shape
+        return (x, y, rest[0] if rest else 1)
+
+    @cached_property
+    def _working_affine(self) -> npt.NDArray[np.float64]:
+        """The affine that the canonical view is made with: always invertible."""
+        if is_usable(self.affine):
+            return self.affine
+        mended = with_slice_thickness(self._shape3, self.affine)
+        return np.eye(4) if mended is None else mended
+
+    @cached_property
+    def _map(self) -> AxisMap:
+        return axis_map(self._shape3, self._working_affine)
+
+    @property
+    def codes(self) -> tuple[str, str, str]:
+        """Directions of growing canonical z, y and x: `("S", "P", "L")` unless a single slice.
+
+        A single slice is seen in its own plane: a sagittal one is `("L", "I", "P")`.
+        """
+        return self._map.codes
+
+    @property
+    def sided(self) -> bool:
+        """Whether canonical x is known to run from the patient's right to left."""
+        trusted = is_usable(self.affine) or (
+            with_slice_thickness(self._shape3, self.affine) is not None
+        )
+        return self.oriented and trusted and self.codes[2] == "L"
+
+    @property
+    def canonical_shape(self) -> tuple[int, int, int]:
+        """Length of `(z, y, x)` in voxels."""
+        z, y, x = (self._shape3[axis] for axis in self._map.axes)
+        return (z, y, x)
+
+    @cached_property
+    def canonical_affine(self) -> npt.NDArray[np.float64]:
+        """4 × 4: canonical index `(z, y, x)` → mm in RAS+ world coordinates."""
+        return self._working_affine @ self._map.index_matrix(self._shape3)
+
+    @cached_property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size `(dz, dy, dx)` in mm."""
+        dz, dy, dx = np.linalg.norm(self.canonical_affine[:3, :3], axis=0)
+        return (float(dz), float(dy), float(dx))
+
+    @cached_property
+    def origin(self) -> tuple[float, float, float]:
+        """Place of canonical voxel `(0, 0, 0)` in mm along the directions of `codes`.
+
+        Growing numbers go superior, posterior and left, so that it serves as the `translate` of
+        a layer whose axes are `(z, y, x)`.
+        """
+        world = self.canonical_affine[:3, 3]
+        z, y, x = (
+            float(world["RLAPSI".index(code) // 2]) * (1.0 if code in "RAS" else -1.0)
+            for code in self.codes
+        )
+        return (z, y, x)
+
+    def to_canonical(self, stored: Array) -> Array:
+        """View a stored array `self.shape` as `(z, y, x)`; nothing is copied or resampled."""
+        if stored.shape != self.shape:
+            raise ValueError(f"the stored array is {stored.shape}, not {self.shape}")
+        return self._map.to_canonical(stored.reshape(self._shape3))
+
+    def to_stored(self, canonical: Array) -> Array:
+        """Turn an array `(z, y, x)` back: the exact inverse of `to_canonical`."""
+        if canonical.shape != self.canonical_shape:
+            raise ValueError(f"the array is {canonical.shape}, not {self.canonical_shape}")
+        return self._map.to_stored(canonical).reshape(self.shape)
+
+    def differs_from(self, other: Geometry, *, atol_mm: float = 0.1) -> str | None:
+        """Say in words how another geometry differs, or None if both are the same grid.
+
+        Two files are the same grid if their canonical voxels lie at the same places, however
+        each of them stores its axes.
+
+        Parameters
+        ----------
+        other
+            The geometry to compare with.
+        atol_mm
+            Largest distance in mm between corner voxels that still counts as the same place;
+            the default is far under a voxel and far over the rounding of a header.
+        """
+        if self.canonical_shape != other.canonical_shape:
+            return f"{_times(self.canonical_shape)} voxels against {_times(other.canonical_shape)}"
+        if self.oriented != other.oriented:
+            return "only one of them has an affine"
+        corners = np.array(
+            [
+                [z, y, x, 1.0]
+                for z in (0, self.canonical_shape[0] - 1)
+                for y in (0, self.canonical_shape[1] - 1)
+                for x in (0, self.canonical_shape[2] - 1)
+            ]
+        )
+        apart = corners @ (self.canonical_affine - other.canonical_affine)[:3].T
+        farthest = float(np.linalg.norm(apart, axis=1).max())
+        if farthest <= atol_mm:
+            return None
+        if not np.allclose(self.spacing, other.spacing, rtol=1e-3):
+            return f"voxels of {_mm(self.spacing)} against {_mm(other.spacing)}"
+        return f"their voxels lie up to {farthest:.3g} mm apart"
+
+
+def _spatial_header(image: nib.spatialimages.SpatialImage) -> nib.Nifti1Header | None:
+    """Copy only what says where voxels lie: no name, description or intent of the original."""
+    source = image.header
+    if not isinstance(source, nib.Nifti1Header):
+        return None
+    kind: Any = nib.Nifti2Header if isinstance(source, nib.Nifti2Header) else nib.Nifti1Header
+    header = kind()
+    header.set_data_shape(image.shape[:3])
+    fields = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d")
+    for name in (*fields, "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):
+        header[name] = source[name]
+    header["pixdim"][:4] = source["pixdim"][:4]
+    header["xyzt_units"] = int(source["xyzt_units"]) & 0b111  # length; no time in a label map
+    return cast("nib.Nifti1Header", header)
+
+
+def _times(shape: tuple[int, int, int]) -> str:
+    """Write a canonical shape as people do: columns × rows × slices."""
+    z, y, x = shape
+    return f"{x} × {y} × {z}"
+
+
+def _mm(spacing: tuple[float, float, float]) -> str:
+    dz, dy, dx = spacing
+    return f"{dx:.3g} × {dy:.3g} × {dz:.3g} mm"
