@@ -1,0 +1,319 @@
+"""Model cards: what a model is, read from its file without torch and without unpickling.
+
+A model is one safetensors file: eight bytes with the length of the header (little-endian), the
+header as JSON (for each tensor its type, shape and place, and a table of strings called
+`__metadata__`), then the numbers. The card is JSON under the metadata key "card". Reading it
+costs one small read, so lists of models open at once.
+
+Format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, SliceSettings
+from napari_ssl_muscle.scans.errors import BadInput
+
+FORMAT = 1
+"""Version of the card; a newer one is refused, an older one is read."""
+
+RUN_FILE = "model.safetensors"
+"""Name of the model inside a run's folder."""
+
+_LARGEST_HEADER = 16 * 2**20  # a card and a few hundred tensors take some ten thousand bytes
+_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1}
+
+
+class TrainingData(BaseModel):
+    """One source that a model learned from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    source: str = ""
+    licence: str = ""
+    subjects: int = Field(0, ge=0)
+    slices: int = Field(0, ge=0)
+    labels: str = Field("", description='Who drew them; "none" for unlabelled scans.')
+
+
+class ModelCard(BaseModel):
+    """What a model is, what it expects and what is known of how well it does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = Field(FORMAT, ge=1)
+    name: str
+    title: str = ""
+    task: Literal["segmentation", "inpainting"]
+    network: NetworkSettings
+    slices: SliceSettings
+    in_channels: int = Field(ge=1)
+    channels: list[str] = Field(description='Names of the image channels, such as ["water"].')
+    muscles: list[dict[str, Any]] = Field([], description="Rows of the muscle table, by class.")
+    contrast: str = ""
+    intensity_quantiles: list[FiniteFloat] = []
+    spacing: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
+        None, description="Typical (dz, dy, dx) in mm of the training scans."
+    )
+    training_data: list[TrainingData] = []
+    training_subjects: list[str] = []
+    dice: dict[str, FiniteFloat] = Field(
+        {}, description='Muscle → validation Dice, and "mean"; only where measured.'
+    )
+    dice_note: str = ""
+    split_hash: str | None = None
+    leaking: bool = False
+    transductive: bool = False
+    recipe: Recipe | None = None
+    versions: dict[str, str] = {}
+    created: str = ""
+    notes: list[str] = []
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, number: int) -> int:
+        if number > FORMAT:
+            raise ValueError("the model was made by a newer version of this program")
+        return number
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelCard:
+        # The pretext may add one channel that tells the network where the holes are.
+        allowed = {len(self.channels)}
+        if self.task == "inpainting":
+            allowed.add(len(self.channels) + 1)
+        elif not self.muscles:
+            raise ValueError("a segmentation model needs a muscle table")
+        if self.in_channels not in allowed:
+            raise ValueError(f"{self.in_channels} inputs for {len(self.channels)} named channels")
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the head: background and muscles, or the image channels for inpainting."""
+        return len(self.channels) if self.task == "inpainting" else len(self.muscles) + 1
+
+    @property
+    def mask_channel(self) -> bool:
+        """Whether the last input tells an inpainting network where the holes are."""
+        return self.in_channels > len(self.channels)
+
+    @property
+    def muscle_names(self) -> list[str]:
+        """Names of the muscles, in the order of their classes, without the background."""
+        return [str(row.get("name", row.get("value"))) for row in self.muscles]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a safetensors file.
+
+    Attributes
+    ----------
+    tensors
+        Name → (type as safetensors writes it, shape), in the order of the file's header.
+    metadata
+        The strings beside them.
+    """
+
+    tensors: dict[str, tuple[str, tuple[int, ...]]]
+    metadata: dict[str, str]
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a safetensors file, trusting nothing in it.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, a pickle, truncated or anything but safetensors.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            size = file.seek(0, 2)
+            length = int.from_bytes(start, "little")
+            if size < 8 or not 2 <= length <= min(_LARGEST_HEADER, size - 8):
+                # Asked only now: a small length may begin with the same two bytes.
+                if start.startswith((b"PK\x03\x04", b"\x80")):
+                    raise BadInput(
+                        f"{path} is a PyTorch pickle, which may run any program when it is opened; "
+                        "turn a reference checkpoint into a model with ssl-muscle import-reference."
+                    )
+                raise _no_model(path, "it is cut off or no safetensors file")
+            file.seek(8)
+            text = file.read(length)
+    except OSError as error:
+        raise BadInput(
+            f"Cannot read the model {path}: {error.strerror or error}; choose another file."
+        ) from error
+    try:
+        header, end = _parse(text)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _no_model(path, "its header cannot be read") from error
+    if 8 + length + end != size:
+        raise _no_model(path, "it is cut off or has something appended")
+    return header
+
+
+def _parse(text: bytes) -> tuple[Header, int]:
+    """Return the header and where its last tensor ends, in bytes after the header."""
+    content = json.loads(text)
+    metadata = content.pop("__metadata__", {})
+    if any(not isinstance(value, str) for value in metadata.values()):
+        raise TypeError("metadata must be strings")
+    tensors, used, end = {}, 0, 0
+    for name, entry in content.items():
+        shape = tuple(entry["shape"])
+        first, last = entry["data_offsets"]
+        if any(type(n) is not int or n < 0 for n in (*shape, first, last)):
+            raise ValueError("shapes and places must be whole numbers")
+        if last - first != math.prod(shape) * _BYTES[entry["dtype"]]:
+            raise ValueError("a tensor's place does not fit its shape")
+        tensors[name] = (entry["dtype"], shape)
+        used, end = used + last - first, max(end, last)
+    if used != end:
+        raise ValueError("tensors overlap or leave gaps")
+    return Header(tensors, metadata), end
+
+
+def _no_model(path: Path, why: str) -> BadInput:
+    return BadInput(f"{path} is no model of this program: {why}; choose a .safetensors model file.")
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read a model's card from the file's header; the weights are not touched.
+
+    Raises
+    ------
+    BadInput
+        If the file is no safetensors file, or has no card, or the card does not hold together.
+    """
+    return card_of(read_header(path), path)
+
+
+def card_of(header: Header, path: Path) -> ModelCard:
+    """Return the card in a header that was read from `path`.
+
+    Raises
+    ------
+    BadInput
+        If there is no card, or it does not hold together.
+    """
+    text = header.metadata.get("card")
+    if text is None:
+        raise _no_model(path, "it carries no model card")
+    try:
+        return ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        why = f"{where}: {first['msg']}" if where else first["msg"]
+        raise _no_model(path, f"its card cannot be used ({why})") from error
+
+
+def card_metadata(card: ModelCard) -> dict[str, str]:
+    """Return the metadata under which a model file carries its card."""
+    return {"format": "pt", "card": card.model_dump_json()}
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A model file that was found: `card`, or else the `problem` that it has, in words."""
+
+    path: Path
+    card: ModelCard | None
+    problem: str | None = None
+    shipped: bool = False
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the models that come with the program; it may be empty."""
+    return Path(str(files("napari_ssl_muscle"))) / "resources" / "models"
+
+
+def list_models(folders: Iterable[Path] = ()) -> list[ListedModel]:
+    """List the shipped models and those in other folders, broken ones included.
+
+    Parameters
+    ----------
+    folders
+        Folders with model files, runs, or folders of runs.
+
+    Returns
+    -------
+    list of ListedModel
+        Shipped ones first; within a folder by name. Each file once.
+    """
+    shipped = shipped_folder()
+    found: dict[Path, ListedModel] = {}
+    for folder in (shipped, *folders):
+        paths = [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob(f"*/{RUN_FILE}"))]
+        for path in paths:
+            # Files that are still being written begin with a dot.
+            if path.name.startswith(".") or path.resolve() in found:
+                continue
+            try:
+                model = ListedModel(path, read_card(path), shipped=folder == shipped)
+            except BadInput as problem:
+                model = ListedModel(path, None, str(problem), folder == shipped)
+            found[path.resolve()] = model
+    return list(found.values())
+
+
+def find_model(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
+    """Find a model by its file, its run's folder or its name.
+
+    Parameters
+    ----------
+    name_or_path
+        A .safetensors file, a folder that holds `model.safetensors`, or the name of a shipped
+        model or of one in `folders` (file name without ending, or the name in the card).
+    folders
+        Where else to look for names.
+
+    Raises
+    ------
+    BadInput
+        If there is no such model; the sentence names those that there are.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if (path / RUN_FILE).is_file():
+        return path / RUN_FILE
+    models = list_models(folders)
+    wanted = str(name_or_path)
+    for model in models:
+        if model.path.name != RUN_FILE and wanted == model.path.stem:
+            return model.path
+    for model in models:
+        if model.card is not None and wanted == model.card.name:
+            return model.path
+    names = sorted({model.card.name for model in models if model.card is not None})
+    there = (
+        f"the names known are {', '.join(names)}" if names else "no models are installed by name"
+    )
+    if path.is_dir():
+        raise BadInput(
+            f"The folder {path} holds no {RUN_FILE}; give a finished run or a model file."
+        )
+    raise BadInput(f"There is no model {wanted}: give a model file or a run's folder ({there}).")
