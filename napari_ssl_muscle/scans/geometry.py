@@ -81,9 +81,9 @@ class Geometry:
         shape = tuple(int(length) for length in image.shape[:3])
         header = _spatial_header(image)
         if header is None or header["sform_code"] > 0 or header["qform_code"] > 0:
-            read = cls(shape, np.asarray(image.affine), header=header)
-            problem = read._affine_problem(name)
-            return cls(shape, read.affine, problem=problem, header=header)
+            affine = image.affine if image.affine is not None else image.header.get_best_affine()
+            problem = cls(shape, affine)._affine_problem(name)
+            return cls(shape, affine, problem=problem, header=header)
         # NIfTI's "method 1": voxel sizes without an orientation.
         sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
         known = bool(np.isfinite(sizes).all() and (sizes[: len(shape)] > 0).all())
