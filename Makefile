@@ -1,0 +1,42 @@
+# Two commands do it all on a fresh machine: "make app" opens the program, "make test" tests it.
+PYTHON ?=
+QT ?= pyqt5
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: help app test test-qt6 lint bench clean
+
+help:
+	@echo "make app       set up and open napari with a phantom scan (QT=pyqt6 for the other Qt)"
+	@echo "make test      set up and run every test"
+	@echo "make test-qt6  the window's tests again, on PyQt6"
+	@echo "make lint      style, types, and who may import whom"
+	@echo "make bench     how fast it is here: a table, and build/bench.json"
+	@echo "make clean     remove what was built (the environment .venv stays)"
+
+app:
+	@tools/setup app $(QT)
+	@QT_API=$(QT) $(BIN)/python tools/open_app.py build/app.png
+
+test:
+	@tools/setup test
+	QT_API=pyqt5 $(BIN)/python -m pytest
+
+test-qt6:
+	@tools/setup test
+	QT_API=pyqt6 $(BIN)/python -m pytest tests/viewer
+
+lint:
+	@tools/setup test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench:
+	@tools/setup test
+	QT_API=pyqt5 $(BIN)/python bench/run.py
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find napari_ssl_muscle tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
