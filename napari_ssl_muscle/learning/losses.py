@@ -1,0 +1,108 @@
+"""Losses of a segmentation, each a function of logits and class indices.
+
+Both leave out pixels without a label (255), compute in float32 whatever the network's precision,
+and are about 0 for a perfect prediction. In both, sums run over all images of the batch at once,
+so that an image without a muscle is not an exception.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+UNLABELLED = 255
+"""Class index of a pixel that nobody has labelled: it takes no part in a loss."""
+
+
+def cross_entropy_per_class(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor:
+    r"""Return the cross-entropy averaged per class over all images, as in the published study.
+
+    With :math:`N_c` pixels of class c in all images of the batch together, and C classes present:
+
+    .. math:: L = \frac{1}{C} \sum_{c:\,N_c > 0}
+              \frac{1}{N_c} \sum_{i:\,t_i = c} -\log \mathrm{softmax}(z_i)_c
+
+    Each class weighs the same however small it is, the background included. A class that no
+    labelled pixel of the batch has does not count: its mean does not exist, and pixels wrongly
+    given to it already cost their true class.
+
+    The study says "multiclass cross-entropy averaged per class over all images" and no formula.
+    Read as the sum over one-hot channels divided by their number, it would be the ordinary mean
+    cross-entropy but for the constant 1/C, and "averaged per class" would say nothing; hence the
+    reading above.
+
+    Parameters
+    ----------
+    logits
+        (n, classes, y, x), any floating type.
+    target
+        (n, y, x) class indices of any integer type.
+    ignore
+        Index of pixels without a label.
+
+    Returns
+    -------
+    Tensor
+        Scalar, float32; 0 (with zero gradients) when no pixel has a label.
+    """
+    logits, target = _prepared(logits, target)
+    classes = logits.shape[1]
+    counts = torch.bincount(target[target != ignore], minlength=classes).to(logits.dtype)
+    weights = torch.where(counts > 0, 1 / counts.clamp(min=1), 0)
+    with torch.autocast(logits.device.type, enabled=False):
+        total = F.cross_entropy(logits, target, weights, ignore_index=ignore, reduction="sum")
+    return total / (counts > 0).sum().clamp(min=1)
+
+
+def dice_ce(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor:
+    r"""Return 1 − soft Dice of the muscles plus the mean cross-entropy of all labelled pixels.
+
+    With p = softmax(logits), t one-hot and sums over the labelled pixels of all images:
+
+    .. math:: L = 1 - \frac{1}{M} \sum_{c}
+              \frac{2 \sum_i p_{ic} t_{ic}}{\sum_i p_{ic} + \sum_i t_{ic}}
+              + \frac{1}{N} \sum_i -\log p_{i t_i}
+
+    The first sum runs over the M classes but the background (index 0) that the batch holds. An
+    absent class would have a Dice of 0 whatever is predicted, so it is left out; pixels wrongly
+    given to it lower the Dice of their own class and raise the cross-entropy. A batch without
+    any muscle leaves the cross-entropy alone. (Drozdzal et al. 2016, arXiv:1608.04117; the sum of
+    the two as in nnU-Net.)
+
+    Parameters
+    ----------
+    logits
+        (n, classes, y, x), any floating type.
+    target
+        (n, y, x) class indices of any integer type.
+    ignore
+        Index of pixels without a label.
+
+    Returns
+    -------
+    Tensor
+        Scalar, float32; 0 (with zero gradients) when no pixel has a label.
+    """
+    logits, target = _prepared(logits, target)
+    labelled = target != ignore
+    with torch.autocast(logits.device.type, enabled=False):
+        log_p = F.log_softmax(logits, dim=1)
+        entropy = F.nll_loss(log_p, target, ignore_index=ignore, reduction="sum")
+        entropy = entropy / labelled.sum().clamp(min=1)
+        # (n, classes, y, x); the unlabelled pixels are zero in both.
+        p = log_p.exp() * labelled[:, None]
+        classes = torch.arange(logits.shape[1], device=target.device).view(1, -1, 1, 1)
+        hot = target[:, None] == classes
+        overlap, size = (p * hot).sum((0, 2, 3)), hot.sum((0, 2, 3))
+        # Where a class is absent its own p may underflow to 0; 1 keeps the quotient finite.
+        present = size[1:] > 0
+        either = p.sum((0, 2, 3))[1:] + torch.where(present, size[1:], 1)
+        dice = torch.where(present, 2 * overlap[1:] / either, 0).sum()
+        muscles = present.sum()
+        return entropy + (muscles - dice) / muscles.clamp(min=1)
+
+
+def _prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits as float32 and class indices as int64."""
+    return logits.float(), target.long()
