@@ -1,0 +1,71 @@
+"""``make app`` where there is no display: a virtual one, the button pressed, a picture kept."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual displays are for Linux")
+needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+
+
+@pytest.fixture
+def open_app(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import open_app
+
+    return open_app
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for ``ssl-muscle`` that writes down how it was called and exits with 3."""
+    script = tmp_path / "ssl-muscle"
+    script.write_text(f'#!/bin/sh\necho "$DISPLAY $*" > {tmp_path}/call\nexit 3\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    return tmp_path / "call"
+
+
+@needs_xvfb
+def test_without_a_display_a_virtual_one_gives_a_picture(
+    open_app: Any,
+    command: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    picture = tmp_path / "build" / "app.png"
+    assert open_app.main(picture) == 3
+    display, *arguments = command.read_text().split()
+    assert arguments == ["app", "--demo", "--screenshot", str(picture)]
+    assert display.startswith(":")
+    assert "no display" in capsys.readouterr().err
+    assert picture.parent.is_dir()
+
+
+def test_with_a_display_the_window_just_opens(
+    open_app: Any, command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_app.system, "has_display", lambda: True)
+    monkeypatch.setenv("DISPLAY", ":7")
+    assert open_app.main(tmp_path / "app.png") == 3
+    assert command.read_text().split() == [":7", "app", "--demo"]
+
+
+@needs_xvfb
+def test_a_display_is_one_that_answers(
+    open_app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with open_app.virtual_display() as display:
+        monkeypatch.setenv("DISPLAY", display)
+        assert open_app.system.has_display()
+    assert not open_app.system.has_display()
