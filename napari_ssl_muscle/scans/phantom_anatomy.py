@@ -1,0 +1,322 @@
+"""From a leg's shape to its tissues on a grid: which muscle a point belongs to, and how deep.
+
+Every muscle is a chain of discs with an additively weighted distance f (negative inside). A
+point belongs to the muscle of least f. Its margin is a soft minimum of the others' f, the
+fascia and the bone, minus its own f, so that outlines are smooth and corners round. What is left
+between margins and sheaths is fat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from napari_ssl_muscle.scans.phantom_layout import (
+    BUNDLES,
+    FASCIA,
+    FEMUR,
+    LEVELS,
+    MUSCLES,
+    REACH,
+    SUBCUTANEOUS,
+)
+from napari_ssl_muscle.scans.phantom_noise import Floats, sample
+from napari_ssl_muscle.scans.phantom_subject import SIDES, Leg, Pose, Subject
+
+Array = NDArray[np.float64]
+
+LENGTH = 320.0
+"""Length of the standard thigh in mm, from level 0 to level 1."""
+ANGLES = 512
+SOFT = 1.4
+"""Roundness of corners: scale in mm of the soft minimum."""
+BEND = 1.8
+"""Typical displacement in mm by which the outlines deviate from the drawn ones."""
+NOBODY = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Sections:
+    """One leg on the image grid, cut out: arrays (z, y, x), lengths in mm of the image."""
+
+    box: tuple[slice, slice, slice]
+    """Where the arrays lie in the image."""
+    u: Floats
+    v: Floats
+    """Place in the leg's frame, standard mm."""
+    s: Floats
+    """Level of every slice, 0 to 1; shape (z,)."""
+    owner: NDArray[np.uint8]
+    """Index into `MUSCLES`, or `NOBODY` where there is none."""
+    margin: Floats
+    """How far the owner wins over everything else; about twice the distance to the boundary."""
+    shared: Floats
+    """Share of muscle, rather than fat or bone, in what lies beyond the boundary, 0 to 1."""
+    in_skin: Floats
+    in_fascia: Floats
+    in_bone: Floats
+    """Distance to the surface, positive inside."""
+    cortex: Floats
+    """Thickness of the cortical bone; shape (z,)."""
+    scale: float
+    """Image mm of one standard mm."""
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """All that changes along the leg, at the level of every slice."""
+
+    start: Array
+    step: Array
+    """Segments (z, segments, 3): u, v, radius at the start, and from there to the end."""
+    first: NDArray[np.intp]
+    """First segment of each muscle and bundle."""
+    femur: Array
+    reach: Array
+    fascia: Array
+    """Radius (z, ANGLES) of the compartment in standard mm."""
+    outline: Array
+    """Relative deviation (z, ANGLES) of this radius from the standard leg's."""
+    cushion: Array
+    """Thickness (z, ANGLES) of skin and subcutaneous fat in mm."""
+
+
+def along(values: object, s: Array) -> Array:
+    """Values given at `LEVELS` (first axis), at the levels `s`."""
+    table = np.asarray(values, dtype=float)
+    return np.asarray(PchipInterpolator(LEVELS, table, axis=0)(s), dtype=float)
+
+
+def track(subject: Subject, leg: Leg, s: Array) -> Track:
+    """Work out everything of one leg that depends only on the level.
+
+    Parameters
+    ----------
+    subject, leg
+        The shapes.
+    s
+        Level of every slice, 0 to 1.
+    """
+    starts: list[Array] = []
+    steps: list[Array] = []
+    first: list[int] = []
+    offset = along(np.asarray(FEMUR)[:, :2], s) * 0.0 + leg.femur
+    for index, part in enumerate((*MUSCLES, *BUNDLES)):
+        chain = along(part.chain, s)
+        chain[..., :2] += leg.shift[index] + np.cos(np.pi * s)[:, None, None] * leg.drift[index]
+        if part.around_bone or index >= len(MUSCLES):
+            chain[..., :2] += 0.7 * offset[:, None, :]
+        # Growth fades where the muscle ends, so that it still ends.
+        fade = np.clip(chain[..., 2] / 4.0, 0.0, 1.0)
+        chain[..., 2] += fade * leg.growth[index]
+        chain[..., 2] = np.where(chain[..., 2] > 0, chain[..., 2], 4.0 * chain[..., 2])
+        first.append(sum(len(block) for block in starts))
+        starts.append(np.moveaxis(chain[:, :-1], 1, 0))
+        steps.append(np.moveaxis(np.diff(chain, axis=1), 1, 0))
+    femur = along(FEMUR, s)
+    femur[:, :2] += offset
+    femur[:, 2:4] *= subject.bone
+    angle = np.linspace(0.0, 2 * np.pi, ANGLES, endpoint=False)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    width, depth = along(FASCIA, s).T
+    power = 2.15
+    fascia = (
+        (np.abs(cosine) / width[:, None]) ** power + (np.abs(sine) / depth[:, None]) ** power
+    ) ** (-1 / power)
+    outline = _fourier(leg.outline, angle, s)
+    cushion = along(SUBCUTANEOUS, s) @ np.stack(
+        [
+            np.clip(cosine, 0, None) ** 2,
+            np.clip(sine, 0, None) ** 2,
+            np.clip(-cosine, 0, None) ** 2,
+            np.clip(-sine, 0, None) ** 2,
+        ]
+    )
+    cushion *= subject.fat * np.clip(1.0 + _fourier(leg.cushion, angle, s), 0.4, 1.8)
+    return Track(
+        start=np.moveaxis(np.concatenate(starts), 0, 1),
+        step=np.moveaxis(np.concatenate(steps), 0, 1),
+        first=np.asarray(first, dtype=np.intp),
+        femur=femur,
+        reach=along(REACH, s) * subject.lean**-0.5,
+        fascia=fascia * (1.0 + outline),
+        outline=outline,
+        cushion=np.maximum(cushion, 2.5) + subject.skin,
+    )
+
+
+def _fourier(terms: Array, angle: Array, s: Array) -> Array:
+    """Sum of waves (z, angles) whose strengths run from the first to the second row of terms."""
+    orders = np.arange(1, terms.shape[1] + 1)[:, None] * angle
+    low, high = (row[:, 0] @ np.cos(orders) + row[:, 1] @ np.sin(orders) for row in terms)
+    return np.asarray((1 - s)[:, None] * low + s[:, None] * high)
+
+
+def sections(
+    subject: Subject,
+    leg: Leg,
+    pose: Pose,
+    scale: float,
+    levels: Array,
+    grid: tuple[Array, Array],
+    alone: bool,
+) -> Sections:
+    """Evaluate one leg on the image grid.
+
+    Parameters
+    ----------
+    subject, leg, pose
+        Who lies there, and how.
+    scale
+        Image mm of one standard mm in the cross-section.
+    levels
+        Level of every slice, 0 to 1.
+    grid
+        Coordinates in mm of the pixels, first along y (towards the back), then along x (towards
+        the patient's left), zero in the middle of the image.
+    alone
+        Whether this is the only leg; then it lies in the middle.
+    """
+    along_leg = track(subject, leg, levels)
+    lateral = SIDES[leg.side]
+    wide = pose.flatten[leg.side]
+    stretch = np.array([scale * wide, scale / wide])
+    medial = along_leg.fascia[:, ANGLES // 2] * stretch[0] + along_leg.cushion[:, ANGLES // 2]
+    gap = subject.spread + (subject.gap - subject.spread) * levels**0.8
+    aside_mm = np.zeros_like(gap) if alone else lateral * (medial + gap / 2)
+    centre_x: Array = pose.centre[0] + aside_mm
+    centre_y = pose.centre[1] + pose.tilt * (levels - 0.5)
+    box_y, box_x = _box(along_leg, stretch, centre_x, centre_y, grid, None if alone else leg.side)
+    y, x = grid[0][box_y], grid[1][box_x]
+    shape = (len(levels), len(y), len(x))
+    turn = leg.rotation + pose.turn[leg.side]
+    cosine, sine = np.cos(turn), np.sin(turn)
+    found = Sections(
+        box=(slice(0, len(levels)), box_y, box_x),
+        u=np.zeros(shape, np.float32),
+        v=np.zeros(shape, np.float32),
+        s=levels.astype(np.float32),
+        owner=np.full(shape, NOBODY, np.uint8),
+        margin=np.zeros(shape, np.float32),
+        shared=np.zeros(shape, np.float32),
+        in_skin=np.zeros(shape, np.float32),
+        in_fascia=np.zeros(shape, np.float32),
+        in_bone=np.zeros(shape, np.float32),
+        cortex=(along_leg.femur[:, 4] * scale).astype(np.float32),
+        scale=scale,
+    )
+    for z in range(len(levels)):
+        aside = (lateral * (x - centre_x[z]))[None, :]
+        ahead = -(y - centre_y[z])[:, None]
+        # Outward rotation turns the front of the leg to the lateral side.
+        u = ((cosine * aside - sine * ahead) / stretch[0]).astype(np.float32)
+        v = ((sine * aside + cosine * ahead) / stretch[1]).astype(np.float32)
+        found.u[z], found.v[z] = u, v
+        radius = np.hypot(u, v)
+        place = np.arctan2(v, u) * np.float32(ANGLES / (2 * np.pi))
+        fascia = _around(along_leg.fascia[z], place)
+        # Muscles follow the subject's own outline: the more, the nearer to the fascia they lie.
+        inner = 1 / (1 + _around(along_leg.outline[z], place) * np.minimum(radius / fascia, 1) ** 2)
+        found.in_fascia[z] = (fascia - radius) * np.float32(scale)
+        skin = found.in_fascia[z] + _around(along_leg.cushion[z], place)
+        if not alone:
+            # Pressed thighs flatten each other at the midline.
+            crease = np.abs(x - pose.centre[0])[None, :] - 0.3 * subject.skin
+            crease = np.where(lateral * (x - pose.centre[0]) > 0, crease, -crease - 0.6)
+            skin = _soft_minimum(skin, crease.astype(np.float32), 6.0)
+        found.in_skin[z] = skin
+        found.in_bone[z] = _in_bone(along_leg.femur[z], u, v) * np.float32(scale)
+        _pack(found, along_leg, leg, z, inner)
+    return found
+
+
+def _box(
+    along_leg: Track,
+    stretch: Array,
+    centre_x: Array,
+    centre_y: Array,
+    grid: tuple[Array, Array],
+    side: str | None,
+) -> tuple[slice, slice]:
+    """Rows and columns that hold the leg; with two legs each keeps to its half."""
+    reach = (along_leg.fascia * stretch.max() + along_leg.cushion).max(axis=1) + 4.0
+    y, x = grid
+    rows = (y >= (centre_y - reach).min()) & (y <= (centre_y + reach).max())
+    columns = (x >= np.min(centre_x - reach)) & (x <= np.max(centre_x + reach))
+    if side is not None:
+        middle = np.median(np.abs(centre_x))
+        columns &= (np.abs(x - SIDES[side] * middle) <= np.abs(x + SIDES[side] * middle)) | (
+            np.abs(x) < 8.0
+        )
+    return _span(rows), _span(columns)
+
+
+def _span(inside: NDArray[np.bool_]) -> slice:
+    places = np.flatnonzero(inside)
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 1)
+
+
+def _around(table: Array, place: Floats) -> Floats:
+    """Linear interpolation in a closed table at places counted in entries."""
+    low = np.floor(place)
+    share = place - low
+    index = low.astype(np.int32) % ANGLES
+    values = table.astype(np.float32)
+    return np.asarray(values[index] * (1 - share) + values[(index + 1) % ANGLES] * share)
+
+
+def _soft_minimum(a: Floats, b: Floats, width: float) -> Floats:
+    """Smaller of two distances with a round corner (polynomial blend)."""
+    blend = np.clip(0.5 + 0.5 * (b - a) / width, 0.0, 1.0)
+    return np.asarray(b + (a - b) * blend - width * blend * (1 - blend), dtype=np.float32)
+
+
+def _in_bone(femur: Array, u: Floats, v: Floats) -> Floats:
+    """Depth inside the femur: an ellipse with the ridge of the linea aspera at the back."""
+    across, ahead = u - np.float32(femur[0]), v - np.float32(femur[1])
+    radius = np.hypot(across, ahead)
+    norm = np.hypot(across / np.float32(femur[2]), ahead / np.float32(femur[3])) + 1e-6
+    surface = radius / norm
+    # The ridge is sharpest at midshaft, where the cortex is thickest.
+    ridge = 0.5 * (femur[4] - 2.0) * np.exp(-((across / (0.35 * femur[2])) ** 2)) * (ahead < 0)
+    return np.asarray(surface + ridge - radius, dtype=np.float32)
+
+
+def _pack(found: Sections, along_leg: Track, leg: Leg, z: int, inner: Floats) -> None:
+    """Decide for every point of one slice inside the fascia whose it is, and by how much."""
+    rows, columns = np.nonzero((found.in_fascia[z] > -1.0) & (found.in_bone[z] < 1.0))
+    if not rows.size:
+        return
+    inner = inner[rows, columns]
+    u, v = found.u[z][rows, columns] * inner, found.v[z][rows, columns] * inner
+    depth = np.full_like(u, found.s[z] * 5.0)
+    bent = [u + BEND * sample(leg.bend[0], depth, v / 6.0, u / 6.0),
+            v + BEND * sample(leg.bend[1], depth, v / 6.0, u / 6.0)]  # fmt: skip
+    start = along_leg.start[z].astype(np.float32)
+    step = along_leg.step[z].astype(np.float32)
+    length = np.maximum((step[:, :2] ** 2).sum(axis=1), 1e-3)
+    across = bent[0] - start[:, :1]
+    ahead = bent[1] - start[:, 1:2]
+    t = (across * (step[:, :1] / length[:, None]) + ahead * (step[:, 1:2] / length[:, None])).clip(
+        0.0, 1.0
+    )
+    across -= t * step[:, :1]
+    ahead -= t * step[:, 1:2]
+    distance = np.hypot(across, ahead) - start[:, 2:] - t * step[:, 2:]
+    weight = np.exp(
+        np.clip(np.minimum.reduceat(distance, along_leg.first, axis=0), -25.0, 60.0) / -SOFT
+    )
+    muscles = weight[: len(MUSCLES)]
+    owner = muscles.argmax(axis=0)
+    own = np.take_along_axis(muscles, owner[None], axis=0)[0]
+    others = np.maximum(muscles.sum(axis=0) - own, 1e-7 * own) / own
+    soft = np.float32(2.0 / (SOFT * found.scale))
+    fat = (weight[len(MUSCLES) :].sum(axis=0) + np.exp(-along_leg.reach[z] / SOFT)) / own
+    fat += np.exp(np.clip(-soft * found.in_fascia[z][rows, columns], None, 30.0))
+    fat += np.exp(np.clip(soft * found.in_bone[z][rows, columns], None, 30.0))
+    found.owner[z][rows, columns] = owner
+    found.margin[z][rows, columns] = -SOFT * found.scale * np.log(others + fat)
+    found.shared[z][rows, columns] = others / (others + fat)

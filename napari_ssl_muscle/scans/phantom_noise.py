@@ -1,0 +1,103 @@
+"""Random numbers that depend on names and not on order, and smooth random fields."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Floats = NDArray[np.float32]
+
+
+def generator(seed: int, *names: int | str) -> np.random.Generator:
+    """Give the generator that belongs to these names, whatever was drawn before.
+
+    Parameters
+    ----------
+    seed
+        The cohort's seed.
+    names
+        What the numbers are for, such as `"pose", subject, session`.
+    """
+    words = [zlib.crc32(name.encode()) if isinstance(name, str) else name for name in names]
+    return np.random.default_rng([seed, *words])
+
+
+def texture(random: np.random.Generator, shape: tuple[int, int, int], smooth: float) -> Floats:
+    """Smooth periodic noise of zero mean and unit deviation.
+
+    Parameters
+    ----------
+    random
+        Source of the numbers.
+    shape
+        Size of one period in cells, along each axis.
+    smooth
+        Deviation of the Gaussian filter in cells.
+    """
+    field = ndimage.gaussian_filter(
+        random.standard_normal(shape, dtype=np.float32), smooth, mode="wrap"
+    )
+    field -= field.mean()
+    return np.asarray(field / field.std(), dtype=np.float32)
+
+
+def sample(field: Floats, *coordinates: NDArray[np.floating]) -> Floats:
+    """Look a periodic field up between its cells (linear).
+
+    Parameters
+    ----------
+    field
+        Values of one period.
+    coordinates
+        For each axis of `field` the places in cells; all of one shape.
+    """
+    places = np.stack([np.asarray(axis, dtype=np.float32) for axis in coordinates])
+    return np.asarray(
+        ndimage.map_coordinates(field, places, order=1, mode="grid-wrap"), dtype=np.float32
+    )
+
+
+def smooth_field(
+    random: np.random.Generator, shape: tuple[int, ...], knots: tuple[int, ...]
+) -> Floats:
+    """Smooth random field on a grid: cubic interpolation between normal numbers at knots.
+
+    Parameters
+    ----------
+    random
+        Source of the numbers.
+    shape
+        Grid points along each axis.
+    knots
+        Random values along each axis, evenly spread from end to end.
+
+    Returns
+    -------
+    float32 of `shape`, about zero mean and unit deviation.
+    """
+    field = random.standard_normal(knots)
+    for axis, (points, many) in enumerate(zip(shape, knots, strict=True)):
+        field = np.moveaxis(
+            np.tensordot(_cubic_weights(points, many), field, axes=(1, axis)), 0, axis
+        )
+    return field.astype(np.float32)
+
+
+def _cubic_weights(points: int, knots: int) -> NDArray[np.float64]:
+    """Weights (points, knots) of Catmull-Rom interpolation; the outermost knot is repeated."""
+    place = np.linspace(0.0, knots - 1.0, points) if points > 1 else np.array([(knots - 1) / 2])
+    left = np.clip(np.floor(place).astype(int), 0, max(knots - 2, 0))
+    t = place - left
+    parts = (
+        -0.5 * t**3 + t**2 - 0.5 * t,
+        1.5 * t**3 - 2.5 * t**2 + 1.0,
+        -1.5 * t**3 + 2.0 * t**2 + 0.5 * t,
+        0.5 * t**3 - 0.5 * t**2,
+    )
+    weights = np.zeros((points, knots))
+    for step, part in zip((-1, 0, 1, 2), parts, strict=True):
+        np.add.at(weights, (np.arange(points), np.clip(left + step, 0, knots - 1)), part)
+    return weights
