@@ -1,0 +1,214 @@
+"""The shell command `ssl-muscle`: every action of the window, and the window itself.
+
+Results go to stdout, progress to stderr; `--events` gives JSON lines on stdout instead.
+Exit codes: 0 done, 2 the request was wrong, 1 it failed, 130 stopped by the user. Heavy imports
+wait until a command runs, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from napari_ssl_muscle import __version__
+from napari_ssl_muscle.jobs.display import Display, JsonLines, TextDisplay
+from napari_ssl_muscle.jobs.options import job_from, options_of
+from napari_ssl_muscle.jobs.run import JobFailed, run_job
+from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob, read_job
+from napari_ssl_muscle.learning.events import Failed, Stopped
+from napari_ssl_muscle.scans.errors import BadInput
+
+DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
+
+A_PATH = click.Path(path_type=Path)
+
+
+class Shell(click.Group):
+    """The group of commands; turns every way to end into an exit code and a sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which a person meets them."""
+        return list(self.commands)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command line; see `click.Command.main`."""
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx is not None else "ssl-muscle"
+            _say(f"{error.format_message()} See {where} --help.")
+            code = WRONG
+        except click.ClickException as error:
+            _say(error.format_message())
+            code = WRONG
+        except BadInput as error:
+            _say(str(error))
+            code = WRONG
+        except (click.Abort, KeyboardInterrupt):
+            code = STOPPED
+        except JobFailed as error:
+            _say(str(error))
+            _say("".join(traceback.format_exception(error.__cause__)))
+            code = FAILED
+        except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+            _let_output_go()
+            code = FAILED
+        except Exception:
+            _say(traceback.format_exc())
+            code = FAILED
+        sys.exit(code if isinstance(code, int) else DONE)
+
+
+@click.group(
+    cls=Shell,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 2 the request was wrong, 1 it failed, 130 stopped by the user.",
+)
+@click.version_option(__version__, prog_name="ssl-muscle")
+def main() -> None:
+    """Segment leg muscles in MRI: learn from unlabelled scans, fine-tune from few labels."""
+
+
+@main.command()
+@click.argument("paths", nargs=-1, type=A_PATH, metavar="[PATH]...")
+@click.option("--demo", is_flag=True, help="Open a phantom scan, ready to be segmented.")
+@click.option("--screenshot", type=A_PATH, help="Save a picture of the window here and end.")
+def app(paths: tuple[Path, ...], demo: bool, screenshot: Path | None) -> int:
+    """Open napari with the workbench, and PATHs in it."""
+    for path in paths:
+        if not path.exists():
+            raise BadInput(f"{path} does not exist; give scans or a folder of them.")
+    _check_window()
+    from napari_ssl_muscle.viewer.app import open_app
+
+    open_app(list(paths), demo=demo, screenshot=screenshot)
+    return DONE
+
+
+def _check_window() -> None:
+    from importlib.util import find_spec
+
+    if not any(find_spec(binding) for binding in ("PyQt6", "PyQt5", "PySide6")):
+        raise BadInput(
+            "There is no Qt binding, so no window can open; install one with "
+            "pip install 'napari-ssl-muscle[pyqt6]'."
+        )
+    display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if sys.platform == "linux" and not display and not os.environ.get("QT_QPA_PLATFORM"):
+        raise BadInput(
+            "There is no display (DISPLAY is not set), so no window can open; "
+            "log in with a desktop, or use a virtual one: xvfb-run ssl-muscle app."
+        )
+
+
+def _run(job: AnyJob, *, events: bool, stop_file: Path | None = None) -> int:
+    """Run a job to its end, showing it; return the exit code."""
+    display: Display = JsonLines(sys.stdout) if events else TextDisplay(sys.stderr)
+    with _interrupts() as asked:
+
+        def stop() -> bool:
+            return asked.is_set() or (stop_file is not None and stop_file.exists())
+
+        try:
+            result = run_job(job, display.show, stop)
+        finally:
+            display.close()
+            if isinstance(display, JsonLines) and display.deaf:
+                _let_output_go()
+    if not events:
+        if text := result.get("text"):
+            click.echo(text)
+        for path in result.get("files", []):
+            click.echo(path)
+    return STOPPED if isinstance(display.last, Stopped) else DONE
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a wish to stop; the second one ends at once."""
+    asked = threading.Event()
+
+    def interrupted(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        _say("Stopping after the step in progress; Ctrl-C again ends it at once.")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _command(kind: type[Job]) -> click.Command:
+    """Return the command of a job: its fields are its options."""
+
+    def run(events: bool, **given: Any) -> int:
+        try:
+            job = job_from(kind, given)
+        except BadInput as error:
+            if events:
+                JsonLines(sys.stdout).show(Failed(sentence=str(error), bad_input=True))
+            raise
+        return _run(job, events=events)
+
+    return click.Command(
+        kind.model_fields["action"].default,
+        callback=run,
+        params=[*options_of(kind), _events_option()],
+        help=kind.__doc__,
+    )
+
+
+def _events_option() -> click.Option:
+    return click.Option(["--events"], is_flag=True, help="Print events as JSON lines on stdout.")
+
+
+for _kind in JOBS:
+    main.add_command(_command(_kind))
+
+
+@main.command("run")
+@click.argument("job_file", type=A_PATH, metavar="JOB.json")
+@click.option("--out", type=A_PATH, help="Write here instead of where the job says.")
+@click.option("--resume", is_flag=True, help="Continue the stopped run of this job.")
+@click.option("--events", is_flag=True, help="Print events as JSON lines on stdout.")
+@click.option("--stop-file", type=A_PATH, hidden=True)
+def run_command(
+    job_file: Path, out: Path | None, resume: bool, events: bool, stop_file: Path | None
+) -> int:
+    """Run a job from its file, as every run's folder holds one."""
+    job = read_job(job_file)
+    if out is not None:
+        job = job.model_copy(update={"out": out})
+    if resume:
+        if not isinstance(job, LearningJob):
+            raise BadInput(f"{job_file} is no training; only trainings can be continued.")
+        job = job.model_copy(update={"resume": True})
+    return _run(job, events=events, stop_file=stop_file)
+
+
+def _say(text: str) -> None:
+    """Print on stderr; a stderr that is gone must not hide the exit code."""
+    with contextlib.suppress(OSError):
+        click.echo(text.rstrip(), err=True)
+
+
+def _let_output_go() -> None:
+    """Keep Python from failing once more when it flushes stdout at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,123 @@
+"""What a shell shows of a job: JSON lines, a bar that is drawn over, or plain lines."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Protocol, TextIO
+
+from napari_ssl_muscle.jobs.words import in_words, progress_in_words
+from napari_ssl_muscle.learning.events import (
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Started,
+    Stopped,
+    to_line,
+)
+
+QUIET = 10.0
+"""Seconds between lines of progress where nothing can be drawn over."""
+
+_BAR = 24
+
+
+class Display(Protocol):
+    """Takes a job's events; `last` is the latest one."""
+
+    last: Event | None
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen tidy."""
+        ...
+
+
+class JsonLines:
+    """Every event as one line of JSON, for programs.
+
+    A job goes on when nobody listens any more (`deaf`): its folder is the truth.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.last: Event | None = None
+        self.deaf = False
+        self._stream = stream
+
+    def show(self, event: Event) -> None:
+        """Print an event."""
+        self.last = event
+        if self.deaf:
+            return
+        try:
+            self._stream.write(to_line(event) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.deaf = True
+
+    def close(self) -> None:
+        """Do nothing: every line was flushed."""
+
+
+class TextDisplay:
+    """Progress for people: a bar on a terminal, now and then a line elsewhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.last: Event | None = None
+        self._stream = stream
+        self._draws = self._stream.isatty()
+        self._started: Started | None = None
+        self._bar = ""
+        self._told = time.monotonic()
+
+    def show(self, event: Event) -> None:
+        """Show an event; what ended the job is said by whoever ran it."""
+        self.last = event
+        if isinstance(event, Started):
+            # Said once something happened: a request that is refused gets its one sentence only.
+            self._started = event
+            return
+        if isinstance(event, Finished | Stopped | Failed):
+            return
+        if isinstance(event, Progress):
+            self._progress(event)
+            return
+        words = in_words(event)
+        if words is not None:
+            self._line(words)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._draw("")
+
+    def _progress(self, event: Progress) -> None:
+        if self._draws:
+            filled = _BAR * event.done // max(event.total, 1)
+            self._draw(f"[{'#' * filled}{'.' * (_BAR - filled)}] {progress_in_words(event)}")
+            return
+        now = time.monotonic()
+        if event.done > 0 and (event.done == event.total or now - self._told >= QUIET):
+            self._told = now
+            self._line(progress_in_words(event))
+
+    def _line(self, text: str) -> None:
+        bar = self._bar
+        self._draw("")
+        if self._started is not None:
+            self._stream.write(f"{in_words(self._started)}\n")
+            self._started = None
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+        self._draw(bar)
+
+    def _draw(self, bar: str) -> None:
+        if not self._draws or bar == self._bar:
+            return
+        bar = bar[: shutil.get_terminal_size().columns - 1]
+        self._stream.write("\r" + bar.ljust(len(self._bar)) + ("" if bar else "\r"))
+        self._stream.flush()
+        self._bar = bar

@@ -1,0 +1,139 @@
+"""Where a job writes: checks before the work, and the run's folder while it is at work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob, absolute, read_job, write_job
+from napari_ssl_muscle.learning.events import Event, Progress, to_line
+from napari_ssl_muscle.scans.errors import BadInput
+
+JOB = "job.json"
+EVENTS = "events.jsonl"
+MODEL = "model.safetensors"
+SPLIT = "split.json"
+
+_MAY_DIFFER = ("resume", "out", "device")
+"""Settings that a continued run may change."""
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, without writing anything.
+
+    Raises
+    ------
+    BadInput
+        If the path is a file, or the folder (or the first one above it that exists) is not
+        writable.
+    """
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise BadInput(f"{there} is a file, not a folder; choose another --out.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(f"Cannot write into {there}; choose an --out that you may write to.")
+
+
+def check_free(files: Iterable[Path], *, overwrite: bool) -> None:
+    """Refuse to replace files.
+
+    Raises
+    ------
+    BadInput
+        If one of `files` exists and `overwrite` is off.
+    """
+    there = [path for path in files if path.exists()]
+    if there and not overwrite:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise BadInput(
+            f"{there[0]}{more} exists already; choose another --out or allow --overwrite."
+        )
+
+
+def check_run_folder(job: LearningJob) -> None:
+    """Refuse a folder that cannot take this run, without writing anything.
+
+    Raises
+    ------
+    BadInput
+        If the folder is not writable, holds another run, or (to continue) does not hold this run.
+    """
+    check_writable(job.out)
+    holds_run = any((job.out / name).exists() for name in (JOB, EVENTS, MODEL))
+    if not job.resume:
+        if holds_run:
+            raise BadInput(
+                f"{job.out} already holds a run; choose another --out, "
+                "or --resume to continue that run."
+            )
+        return
+    if not (job.out / JOB).is_file():
+        raise BadInput(f"{job.out} holds no run to continue; leave --resume out to start one.")
+    before, now = _compared(read_job(job.out / JOB)), _compared(absolute(job))  # type: ignore[arg-type]
+    different = sorted(name for name in before | now if before.get(name) != now.get(name))
+    if different:
+        raise BadInput(
+            f"The run in {job.out} was started with another {' and '.join(different)}; "
+            "continue it with its own settings, or start a new run in another --out."
+        )
+
+
+class RunFolder:
+    """A run's folder while the run is at work: `job.json` and every event in `events.jsonl`.
+
+    Parameters
+    ----------
+    job
+        The job; `check_run_folder` has accepted it.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be written after all.
+    """
+
+    def __init__(self, job: AnyJob) -> None:
+        self.path = job.out
+        self._made = [path for path in [job.out, *job.out.parents] if not path.exists()]
+        self._fresh = not (isinstance(job, LearningJob) and job.resume)
+        if self._fresh:
+            write_job(self.path / JOB, job)
+
+    def log(self, event: Event) -> None:
+        """Append an event to the run's log; progress is of the moment and left out."""
+        if not isinstance(event, Progress):
+            append_event(self.path, event)
+
+    def withdraw(self) -> bool:
+        """Leave the place as it was found: after bad input, nothing half-written stays.
+
+        Only what a run writes before it has learned anything is removed; once there is a
+        checkpoint or a model, everything stays. Returns whether it was removed.
+        """
+        ours = {JOB, EVENTS, SPLIT}
+        if not self._fresh or any(entry.name not in ours for entry in self.path.iterdir()):
+            return False
+        for name in ours:
+            (self.path / name).unlink(missing_ok=True)
+        for folder in self._made:
+            folder.rmdir()
+        return True
+
+
+def append_event(run: Path, event: Event) -> None:
+    """Append an event to a run's log, on a line of its own even after a line cut short."""
+    with (run / EVENTS).open("ab+") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(to_line(event).encode("utf-8") + b"\n")
+
+
+def _compared(job: Any) -> dict[str, Any]:
+    values: dict[str, Any] = job.model_dump(mode="json")
+    return {name: value for name, value in values.items() if name not in _MAY_DIFFER}

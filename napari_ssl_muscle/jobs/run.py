@@ -1,0 +1,120 @@
+"""Runs a job here and now: one stream of events, one way to end.
+
+Every action is a module of its own name beside this one, with a function
+``prepare(job) -> Work``: it looks at everything that the job names, raises `BadInput` where
+something is wrong, and writes nothing. The `Work` that it returns does the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from napari_ssl_muscle.jobs.folders import RunFolder, check_run_folder
+from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
+from napari_ssl_muscle.learning.events import (
+    Emit,
+    Event,
+    Failed,
+    Finished,
+    ShouldStop,
+    Stopped,
+    never,
+    nobody,
+)
+from napari_ssl_muscle.scans.errors import BadInput
+
+
+class JobFailed(Exception):  # noqa: N818 - said as it is
+    """A job ended in an error that is not the user's; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the work of a job ended; `result` holds paths as text and figures as numbers."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+
+
+Work = Callable[[Emit, ShouldStop], Outcome]
+"""Does what a job asks for, after everything about it was found to be right."""
+
+
+class Action(Protocol):
+    """What the module of an action offers."""
+
+    def prepare(self, job: Any) -> Work:
+        """Check everything that the job names, and return its work."""
+        ...
+
+
+def run_job(job: AnyJob, emit: Emit = nobody, stop: ShouldStop = never) -> dict[str, Any]:
+    """Run a job to its end on this thread.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    emit
+        Told every event; the last one is `Finished`, `Stopped` or `Failed`.
+    stop
+        Asked between steps; true once the user wants it to end.
+
+    Returns
+    -------
+    dict
+        The action's result; what was kept until then if it was stopped.
+
+    Raises
+    ------
+    BadInput
+        If the request was wrong. Nothing was written.
+    JobFailed
+        If anything else went wrong; the traceback is in the event and in the run's log.
+    """
+    folder: RunFolder | None = None
+
+    def tell(event: Event) -> None:
+        if folder is not None:
+            folder.log(event)
+        emit(event)
+
+    try:
+        action = cast(Action, importlib.import_module(f"{__package__}.{job.action}"))
+        if isinstance(job, LearningJob):
+            check_run_folder(job)
+        work = action.prepare(job)
+        if isinstance(job, LearningJob):
+            folder = RunFolder(job)
+        outcome = work(tell, stop)
+    except BadInput as error:
+        if folder is not None and folder.withdraw():
+            folder = None
+        tell(Failed(sentence=str(error), bad_input=True))
+        raise
+    except Exception as error:
+        sentence = in_a_sentence(error)
+        tell(Failed(sentence=sentence, details=traceback.format_exc()))
+        raise JobFailed(sentence) from error
+    tell((Stopped if outcome.stopped else Finished)(result=outcome.result))
+    return outcome.result
+
+
+def in_a_sentence(error: Exception) -> str:
+    """Return what went wrong, for a person who does not know the program's insides."""
+    words = str(error).strip()
+    first = words.splitlines()[0] if words else "no more is known"
+    memory = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
+    if isinstance(error, MemoryError) or any(mark in words.lower() for mark in memory):
+        return (
+            "There is not enough memory for this; choose a smaller batch, width or size, "
+            "or close other programs."
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"The disk is full ({error.filename or 'no file named'}); free some space."
+    return f"It failed unexpectedly: {first.rstrip('.')} ({type(error).__name__})."
