@@ -145,7 +145,7 @@ def test_every_form_finds_manifest_and_resources(
     assert "vastus lateralis" in [name.lower() for name in found["thigh"]]
 
 
-def test_packages_hold_the_program_and_nothing_else(built: Path) -> None:
+def test_packages_hold_the_program_and_nothing_else(built: Path, source: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         in_wheel = {name for name in wheel.namelist() if ".dist-info/" not in name}
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
@@ -158,8 +158,7 @@ def test_packages_hold_the_program_and_nothing_else(built: Path) -> None:
     assert not [name for name in in_wheel | in_sdist if "litter" in name or "pictures" in name]
     # Every module of the source tree is there: nothing was ignored by mistake.
     modules = {
-        str(path.relative_to(ROOT).as_posix())
-        for path in (ROOT / "napari_ssl_muscle").rglob("*.py")
+        path.relative_to(source).as_posix() for path in (source / "napari_ssl_muscle").rglob("*.py")
     }
     assert modules <= in_wheel
     assert modules <= in_sdist
