@@ -100,7 +100,31 @@ class TrainingSettings(Settings):
         None, ge=1, description="CPU threads; other numbers change the last bits of the weights."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
-    mixed_precision: bool = Field(True, description="Half precision where the device is good at it.")
+    mixed_precision: bool = Field(
+        True, description="Half precision where the device is good at it."
+    )
+
+
+class PretextSettings(Settings):
+    """What is taken from an image in pretraining, and how the restored image is scored."""
+
+    corruption: Literal["squares", "noise"] = Field(
+        "squares", description="What is done to the image: masked squares, or added noise."
+    )
+    mask_percent: float = Field(
+        50.0, gt=0, le=100, description="Share of the image (or body) that is masked, in percent."
+    )
+    kernel_size: int = Field(16, ge=1, description="Side of the masked squares in pixels.")
+    exact: bool = Field(False, description="Clip the last square to meet the share exactly.")
+    inside_body: bool = Field(True, description="Mask only tissue; the share is of the body.")
+    mask_channel: bool = Field(True, description="Tell the network where the holes are.")
+    scored: Literal["masked", "image"] = Field(
+        "masked", description="Pixels that count in the error: masked ones, or the whole image."
+    )
+    fill: float | None = Field(
+        0.0, description="Value of masked pixels in standard deviations; none for the darkest."
+    )
+    noise: float = Field(0.5, gt=0, description="Noise in standard deviations ('noise' only).")
 
 
 class Recipe(Settings):
@@ -110,6 +134,7 @@ class Recipe(Settings):
     slices: SliceSettings = SliceSettings()
     augment: AugmentSettings = AugmentSettings()
     training: TrainingSettings = TrainingSettings()
+    pretext: PretextSettings = PretextSettings()
 
 
 PRESETS: dict[str, Recipe] = {}
@@ -145,6 +170,9 @@ PRESETS["poster"] = Recipe(
         loss="ce",
         epochs=50,
         mixed_precision=False,
+    ),
+    pretext=PretextSettings(
+        mask_percent=10, kernel_size=16, inside_body=False, mask_channel=False, scored="image"
     ),
 )
 

@@ -1,0 +1,36 @@
+"""What learning is given: scans with or without labels, whose subject is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from napari_ssl_muscle.scans.volume import LabelMap, Scan
+
+
+@dataclass(frozen=True)
+class LabelledCase:
+    """One session of one subject.
+
+    Attributes
+    ----------
+    name
+        The case's name in its cohort.
+    subject
+        Whose leg it is; splits are by subject.
+    scans
+        One scan per input channel, all on one grid.
+    labels
+        The label map, or None for a scan that only the pretext learns from.
+    accepted_empty
+        Slices (canonical z) in which a person confirmed that there is no muscle. Any other slice
+        without a label counts as unlabelled, not as background.
+    held_out
+        Slices (canonical z) that never train; they are there to compare models.
+    """
+
+    name: str
+    subject: str
+    scans: tuple[Scan, ...]
+    labels: LabelMap | None = None
+    accepted_empty: frozenset[int] = field(default_factory=frozenset)
+    held_out: frozenset[int] = field(default_factory=frozenset)

@@ -1,0 +1,252 @@
+"""Learn muscles from labelled scans: from nothing, from a pretraining, or from another model."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_ssl_muscle.learning import holdout
+from napari_ssl_muscle.learning.cards import RUN_FILE, ModelCard, TrainingData
+from napari_ssl_muscle.learning.cases import LabelledCase
+from napari_ssl_muscle.learning.checkpoint import Place
+from napari_ssl_muscle.learning.contrast import profiles
+from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop
+from napari_ssl_muscle.learning.segmentation import SegmentationTask
+from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
+from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.store import ImageStore
+from napari_ssl_muscle.learning.training import train
+from napari_ssl_muscle.learning.transfer import freeze, frozen_sentence, hand_over
+from napari_ssl_muscle.learning.unet import UNet
+from napari_ssl_muscle.learning.weights import Model, current_versions, load_model, save_model
+from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.split import Split
+
+__all__ = ["FinetuneResult", "LabelledCase", "finetune"]
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a fine-tuning left behind.
+
+    Attributes
+    ----------
+    model
+        The model file in the run's folder.
+    metrics
+        Validation Dice of the kept weights, as on the card ("mean" and per muscle); may be empty.
+    notes
+        Sentences that the user should read.
+    stopped
+        Whether the user ended it early; the best weights until then were kept.
+    """
+
+    model: Path
+    metrics: dict[str, float]
+    notes: list[str]
+    stopped: bool = False
+
+
+def finetune(
+    cases: Sequence[LabelledCase],
+    table: MuscleTable,
+    recipe: Recipe,
+    *,
+    out: Path,
+    init: str | None = None,
+    freeze_mode: FreezeMode = "none",
+    split: Split | None = None,
+    validation: Literal["auto", "none"] = "auto",
+    channels: Sequence[str] = ("image",),
+    name: str | None = None,
+    sources: Sequence[TrainingData] = (),
+    emit: Emit,
+    stop: ShouldStop,
+    resume: bool = False,
+) -> FinetuneResult:
+    """Fine-tune a U-Net to segment muscles, and write the model into the run's folder.
+
+    Parameters
+    ----------
+    cases
+        Labelled cases; those without labels are left out.
+    table
+        The muscles to learn, in the order of the classes.
+    recipe
+        Network, slices, augmentation, training.
+    out
+        Folder of the run; it exists.
+    init
+        Model to start from (file, run, or name); its width, depth, up-sampling and norm must be
+        the recipe's.
+    freeze_mode
+        Part of the network that does not learn.
+    split
+        Which subjects (or slices) train, validate and test; None sets a block of slices apart.
+    validation
+        "none" trains on every labelled slice and keeps the last weights.
+    channels
+        Names of the input channels, in the order of each case's scans.
+    name
+        The model's name; None takes the folder's.
+    sources
+        What the card says of the training data; None given names the cohort's subjects only.
+    emit, stop
+        Stream of events, and the question whether to end.
+    resume
+        Continue from the checkpoint in `out`.
+
+    Raises
+    ------
+    BadInput
+        If nothing is labelled, a file cannot be used, or `init` does not fit.
+    StoppedByUser
+        If the user ended it before the first step.
+    """
+    labelled = [case for case in cases if case.labels is not None]
+    if split is not None and split.unit == "subject":
+        taking_part = {*split.train, *split.validation}
+        labelled = [case for case in labelled if case.subject in taking_part]
+    notes: list[str] = []
+
+    def note(text: str, warning: bool = False) -> None:
+        notes.append(text)
+        emit(Note(text=text, warning=warning))
+
+    store = ImageStore(out / "cache", recipe.slices, table)
+    try:
+        _fill(store, labelled, emit, stop)
+        chosen = _choose(store, split, validation)
+        if not chosen.training:
+            raise BadInput(
+                "No slice carries a label of the muscles to learn "
+                f"({', '.join(table.names)}); label a slice, or choose other muscles."
+            )
+        note(chosen.text, warning=split is not None and split.leaking)
+        torch.manual_seed(recipe.training.seed)
+        net = UNet.from_settings(recipe.network, len(channels), len(table.muscles) + 1)
+        if init is not None:
+            for sentence in _hand_over(net, load_model(init), table):
+                note(sentence)
+        freeze(net, freeze_mode)
+        note(frozen_sentence(net))
+        task = SegmentationTask(
+            store,
+            chosen.training,
+            chosen.validation,
+            loss=recipe.training.loss,
+            augmentation=recipe.augment,
+            size=recipe.slices.size,
+            multiple=2**recipe.network.depth,
+        )
+        # The first series of a case carry its spacing; legs of one case share it.
+        spacing = tuple(
+            round(float(v), 4) for v in np.median([s.spacing for s in store.series], axis=0)
+        )
+        used = {store.series[item.series].subject for item in chosen.training + chosen.validation}
+        card = ModelCard(
+            name=name or out.resolve().name,
+            title=f"Segments {', '.join(table.names)}",
+            task="segmentation",
+            network=recipe.network,
+            slices=recipe.slices,
+            in_channels=len(channels),
+            channels=list(channels),
+            muscles=table.to_rows(),
+            contrast=", ".join(channels),
+            intensity_quantiles=profiles([case for case in labelled if case.subject in used]),
+            spacing=spacing,  # type: ignore[arg-type]
+            training_data=list(sources)
+            or [
+                TrainingData(
+                    name="the user's cohort",
+                    subjects=len({store.series[i.series].subject for i in chosen.training}),
+                    slices=len({(store.series[i.series].case, i.z) for i in chosen.training}),
+                    labels="the cohort's label maps",
+                )
+            ],
+            training_subjects=sorted(used),
+            dice_note=chosen.text,
+            split_hash=split.hash if split is not None else None,
+            leaking=split is not None and split.leaking,
+            recipe=recipe,
+            versions=current_versions(),
+            created=datetime.date.today().isoformat(),
+            notes=[] if init is None else [f"Started from {_origin(init)}; frozen: {freeze_mode}."],
+        )
+        path = out / RUN_FILE
+        metrics: dict[str, float] = {}
+
+        def save_best(weights: nn.Module, place: Place) -> None:
+            metrics.clear()
+            metrics.update(_on_card(place.best_metrics))
+            save_model(path, weights.state_dict(), card.model_copy(update={"dice": dict(metrics)}))
+
+        result = train(
+            net,
+            task,
+            recipe.training,
+            out,
+            save_best,
+            emit=emit,
+            stop=stop,
+            action="fine-tuning",
+            resume=resume,
+        )
+    finally:
+        store.close()
+        shutil.rmtree(out / "cache", ignore_errors=True)
+    if result.place.step == 0:
+        raise StoppedByUser
+    return FinetuneResult(path, dict(metrics), notes, result.stopped)
+
+
+def _fill(store: ImageStore, cases: Sequence[LabelledCase], emit: Emit, stop: ShouldStop) -> None:
+    for done, case in enumerate(cases):
+        if stop():
+            raise StoppedByUser
+        emit(Progress(done=done, total=len(cases), text=f"Reading {case.name}"))
+        store.add(case)
+
+
+def _choose(
+    store: ImageStore, split: Split | None, validation: Literal["auto", "none"]
+) -> holdout.Holdout:
+    if split is not None:
+        return holdout.by_split(store, split)
+    return holdout.nothing(store) if validation == "none" else holdout.by_block(store)
+
+
+def _hand_over(net: UNet, source: Model, table: MuscleTable) -> list[str]:
+    """Copy the weights to start from; the head, too, if it knows the same muscles."""
+    card = source.card
+    same = card.task == "segmentation" and MuscleTable.from_rows(card.muscles).same_muscles(table)
+    report = list(hand_over(net, source, head=same).report)
+    if not same and card.task == "segmentation":
+        report.append(
+            f"The muscles differ from those of '{card.name}' ({', '.join(card.muscle_names)})."
+        )
+    return report
+
+
+def _origin(init: str) -> str:
+    path = Path(init)
+    return path.resolve().name if path.exists() else init
+
+
+def _on_card(figures: dict[str, Any]) -> dict[str, float]:
+    card = {"mean": figures["dice"]} if "dice" in figures else {}
+    return card | {
+        name.removeprefix("dice/"): value
+        for name, value in figures.items()
+        if name.startswith("dice/")
+    }

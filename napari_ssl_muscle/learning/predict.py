@@ -1,0 +1,152 @@
+"""From a scan and a model to a label map on the scan's own voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_ssl_muscle.learning.contrast import far_from_training
+from napari_ssl_muscle.learning.device import choose_device, threads
+from napari_ssl_muscle.learning.events import ShouldStop, never
+from napari_ssl_muscle.learning.slices import (
+    Frame,
+    common_size,
+    find_frames,
+    fit,
+    to_images,
+    to_window,
+)
+from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.weights import Model
+from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.muscles import MuscleTable
+
+__all__ = ["Segmentation", "StoppedByUser", "segment_volume"]
+
+BATCH = 8
+"""Images per forward pass: more gains nothing on a CPU and costs memory."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A predicted label map.
+
+    Attributes
+    ----------
+    labels
+        Label values ``(z, y, x)`` on the scan's canonical grid, uint8 or uint16.
+    confidence
+        Per slice ``(z,)`` float32: mean probability of the chosen class over what was labelled
+        muscle (1 where nothing was).
+    notes
+        Sentences that the user should read.
+    """
+
+    labels: NDArray[np.unsignedinteger]
+    confidence: NDArray[np.float32]
+    notes: list[str]
+
+
+def segment_volume(
+    model: Model,
+    channels: NDArray[np.float32],
+    spacing: tuple[float, float, float],
+    *,
+    device: str = "auto",
+    thread_count: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    stop: ShouldStop = never,
+) -> Segmentation:
+    """Segment a scan.
+
+    Parameters
+    ----------
+    model
+        A segmentation model.
+    channels
+        ``(c, z, y, x)`` float32, canonical axes.
+    spacing
+        ``(dz, dy, dx)`` in mm.
+    device, thread_count
+        Where to compute.
+    progress
+        Told ``(images done, images in all)``.
+    stop
+        Asked between batches.
+
+    Raises
+    ------
+    BadInput
+        If the model is no segmentation model or expects another number of channels.
+    StoppedByUser
+        If `stop` said so.
+    """
+    card = model.card
+    if card.task != "segmentation":
+        raise BadInput(
+            f"The model '{card.name}' was trained for {card.task} and knows no muscles; "
+            "fine-tune it first, or choose a segmentation model."
+        )
+    if len(channels) != card.in_channels:
+        raise BadInput(
+            f"The model '{card.name}' expects {card.in_channels} channel(s) "
+            f"({', '.join(card.channels) or 'unnamed'}) but the scan has {len(channels)}; "
+            "choose another model."
+        )
+    table = MuscleTable.from_rows(card.muscles)
+    frames = find_frames(channels, spacing, card.slices)
+    depth = channels.shape[1]
+    total = depth * len(frames)
+    classes = np.zeros(channels.shape[1:], dtype=np.uint8)
+    sure = np.zeros(depth, dtype=np.float64)
+    count = np.zeros(depth, dtype=np.int64)
+    mirror = card.recipe is not None and card.recipe.augment.flip
+    with threads(thread_count), torch.inference_mode():
+        where = choose_device(device)
+        net = model.net.to(where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        done = 0
+        for frame in frames:
+            images = to_images(channels, frame)
+            size = common_size([frame.shape], 2**card.network.depth)
+            for start in range(0, depth, BATCH):
+                if stop():
+                    raise StoppedByUser
+                part = images[start : start + BATCH]
+                scores = _scores(
+                    net, fit(part, size).to(where, memory_format=torch.channels_last), mirror=mirror
+                )
+                found, sureness = _labels(scores.cpu(), frame)
+                own = slice(frame.own_x.start - frame.x.start, frame.own_x.stop - frame.x.start)
+                target = classes[start : start + BATCH, frame.y, frame.own_x]
+                np.copyto(target, found[:, :, own].astype(np.uint8))
+                muscle = found > 0
+                sure[start : start + len(part)] += (sureness * muscle).sum(axis=(1, 2))
+                count[start : start + len(part)] += muscle.sum(axis=(1, 2))
+                done += len(part)
+                if progress is not None:
+                    progress(done, total)
+    confidence = np.where(count > 0, sure / np.maximum(count, 1), 1.0).astype(np.float32)
+    notes = far_from_training(card, channels, spacing)
+    return Segmentation(table.decode(classes), confidence, notes)
+
+
+def _scores(net: torch.nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
+    """Class probabilities; a model that learned mirrored images looks at both and averages."""
+    scores = net(images).softmax(dim=1)
+    if mirror:
+        scores = (scores + net(images.flip(-1)).softmax(dim=1).flip(-1)) / 2
+    return scores
+
+
+def _labels(scores: Tensor, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Class indices and the chosen class's probability on the voxels of the frame's window."""
+    rows, columns = frame.shape
+    top, left = (scores.shape[-2] - rows) // 2, (scores.shape[-1] - columns) // 2
+    scores = to_window(scores[..., top : top + rows, left : left + columns].float(), frame)
+    sureness, found = scores.max(dim=1)
+    return found.numpy(), sureness.numpy()

@@ -1,0 +1,108 @@
+"""Fixed probe slices: original, masked input, reconstruction and error, refreshed as it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_ssl_muscle.learning.pretext.inpainting import VALIDATION_SEED, InpaintingTask
+from napari_ssl_muscle.learning.pretext.squares import mean_distance_to_visible
+from napari_ssl_muscle.learning.store import Item
+from napari_ssl_muscle.scans.files import write_whole
+
+COUNT = 6
+"""Probe slices: enough to see a leg from end to end, few enough to cost nothing."""
+
+COPYING = 10.0
+"""AvgDist in pixels under which the task is mostly copying (Xie et al. 2022: best at 10 to 20)."""
+
+ARRAYS = "probes.npz"
+STRIPS = "probes.png"
+
+
+class Probes:
+    """Some validation slices with fixed masks, on which one watches a pretraining learn.
+
+    Parameters
+    ----------
+    task
+        The pretext task.
+    items
+        Where the probe slices are taken from, spread evenly.
+    """
+
+    def __init__(self, task: InpaintingTask, items: Sequence[Item]) -> None:
+        self.task = task
+        places = np.linspace(0, len(items) - 1, min(COUNT, len(items))).round().astype(int)
+        self.items = [items[place] for place in places]
+        images, bodies = task.load(self.items)
+        generator = torch.Generator().manual_seed(VALIDATION_SEED)
+        mask = None if bodies is None else bodies == 1
+        self.images, self.mask = images, mask
+        self.corrupted, self.changed = task.corrupt(images, mask, generator)
+
+    def describe(self) -> str:
+        """Say how much is masked, how far from anything visible, and whether that is too easy."""
+        holes = self.changed[:, 0].numpy()
+        share = 100 * holes.mean()
+        inside = ""
+        if self.mask is not None:
+            tissue = self.mask.numpy()
+            inside = f" ({100 * (holes & tissue).sum() / max(1, tissue.sum()):.1f} % of the body)"
+        distance = float(np.mean([mean_distance_to_visible(hole) for hole in holes]))
+        text = (
+            f"Masked: {share:.1f} % of the image{inside}; a masked pixel is on average "
+            f"{distance:.1f} pixels from a visible one."
+        )
+        if distance < COPYING:
+            text += " That is near: the task is mostly copying from the neighbourhood."
+        return text
+
+    @torch.no_grad()
+    def arrays(self, net: nn.Module) -> dict[str, NDArray[np.float32]]:
+        """Return "original", "masked", "reconstruction" and "error", ``(n, rows, columns)``.
+
+        The first channel only. The error is absolute, over the whole image.
+        """
+        net.eval()
+        device = next(net.parameters()).device
+        restored = net(self.task.with_mask(self.corrupted, self.changed).to(device)).float().cpu()
+        return {
+            "original": self.images[:, 0].numpy(),
+            "masked": self.corrupted[:, 0].numpy(),
+            "reconstruction": restored[:, 0].numpy(),
+            "error": (restored - self.images)[:, 0].abs().numpy(),
+        }
+
+    def write(self, net: nn.Module, folder: Path) -> Path:
+        """Write the arrays and a PNG of strips into a run's folder; return the arrays' file."""
+        arrays = self.arrays(net)
+        path = folder / ARRAYS
+        write_whole(path, lambda part: _save_npz(part, arrays))
+        write_whole(folder / STRIPS, lambda part: _save_strips(part, arrays))
+        return path
+
+
+def _save_npz(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def _save_strips(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
+    from matplotlib.image import imsave
+
+    low, high = np.percentile(arrays["original"], [0.5, 99.5])
+    rows = []
+    for index in range(len(arrays["original"])):
+        strip = [
+            np.clip((arrays[name][index] - low) / (high - low), 0, 1)
+            for name in ("original", "masked", "reconstruction")
+        ]
+        strip.append(np.clip(arrays["error"][index] / (high - low), 0, 1))
+        rows.append(np.hstack(strip))
+    imsave(path, np.vstack(rows), cmap="gray", vmin=0, vmax=1, format="png")
