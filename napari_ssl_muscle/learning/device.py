@@ -68,7 +68,7 @@ def autocast(
 
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         # Not public in PyTorch 2.13; where they are missing the answer is the safe one.
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

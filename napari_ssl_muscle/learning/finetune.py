@@ -164,7 +164,7 @@ def finetune(
             muscles=table.to_rows(),
             contrast=", ".join(channels),
             intensity_quantiles=profiles([case for case in labelled if case.subject in used]),
-            spacing=spacing,  # type: ignore[arg-type]
+            spacing=spacing,
             training_data=list(sources)
             or [
                 TrainingData(
@@ -229,11 +229,11 @@ def _choose(
 def _hand_over(net: UNet, source: Model, table: MuscleTable) -> list[str]:
     """Copy the weights to start from; the head, too, if it knows the same muscles."""
     card = source.card
-    same = card.task == "segmentation" and MuscleTable.from_rows(card.muscles).same_muscles(table)
+    same = card.task == "segmentation" and card.table.same_muscles(table)
     report = list(hand_over(net, source, head=same).report)
     if not same and card.task == "segmentation":
         report.append(
-            f"The muscles differ from those of '{card.name}' ({', '.join(card.muscle_names)})."
+            f"The muscles differ from those of '{card.name}' ({', '.join(card.table.names)})."
         )
     return report
 

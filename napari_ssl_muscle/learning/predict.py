@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from napari_ssl_muscle.learning.slices import (
 from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.learning.weights import Model
 from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.muscles import MuscleTable
 
 __all__ = ["Segmentation", "StoppedByUser", "segment_volume"]
 
@@ -47,7 +47,7 @@ class Segmentation:
         Sentences that the user should read.
     """
 
-    labels: NDArray[np.unsignedinteger]
+    labels: NDArray[np.integer[Any]]
     confidence: NDArray[np.float32]
     notes: list[str]
 
@@ -98,7 +98,7 @@ def segment_volume(
             f"({', '.join(card.channels) or 'unnamed'}) but the scan has {len(channels)}; "
             "choose another model."
         )
-    table = MuscleTable.from_rows(card.muscles)
+    table = card.table
     frames = find_frames(channels, spacing, card.slices)
     depth = channels.shape[1]
     total = depth * len(frames)
@@ -137,7 +137,7 @@ def segment_volume(
 
 def _scores(net: torch.nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
     """Class probabilities; a model that learned mirrored images looks at both and averages."""
-    scores = net(images).softmax(dim=1)
+    scores: Tensor = net(images).softmax(dim=1)
     if mirror:
         scores = (scores + net(images.flip(-1)).softmax(dim=1).flip(-1)) / 2
     return scores

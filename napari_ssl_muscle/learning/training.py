@@ -265,7 +265,8 @@ class _Loop:
     def _weights(self) -> nn.Module:
         if self.average is not None:
             self.kept.load_state_dict(self.average.state)
-        return self.kept.eval()
+        kept: nn.Module = self.kept.eval()
+        return kept
 
     def _validate(self, losses: list[Tensor]) -> None:
         place, task = self.place, self.task

@@ -81,7 +81,7 @@ class InpaintingTask:
         drawn = torch.Generator().manual_seed(generator.initial_seed())
         corrupted, changed = self.corrupt(images, _as_mask(bodies), drawn)
         restored = net(self.with_mask(corrupted, changed)).float()
-        error = (restored - images) ** 2
+        error: Tensor = (restored - images) ** 2
         if self.pretext.scored == "image":
             return error.mean()
         return (error * changed).sum() / (changed.sum() * images.shape[1]).clamp_min(1)
