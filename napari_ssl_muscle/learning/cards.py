@@ -30,6 +30,7 @@ from pydantic import (
 
 from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, SliceSettings
 from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.muscles import MuscleTable
 
 FORMAT = 1
 """Version of the card; a newer one is refused, an older one is read."""
@@ -69,7 +70,9 @@ class ModelCard(BaseModel):
     channels: list[str] = Field(description='Names of the image channels, such as ["water"].')
     muscles: list[dict[str, Any]] = Field([], description="Rows of the muscle table, by class.")
     contrast: str = ""
-    intensity_quantiles: list[FiniteFloat] = []
+    intensity_quantiles: list[list[FiniteFloat]] = Field(
+        [], description="Contrast profiles of training scans; see contrast.profile."
+    )
     spacing: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
         None, description="Typical (dz, dy, dx) in mm of the training scans."
     )
@@ -102,6 +105,8 @@ class ModelCard(BaseModel):
             allowed.add(len(self.channels) + 1)
         elif not self.muscles:
             raise ValueError("a segmentation model needs a muscle table")
+        # A table that cannot be read raises BadInput, a ValueError, with its own sentence.
+        MuscleTable.from_rows(self.muscles)
         if self.in_channels not in allowed:
             raise ValueError(f"{self.in_channels} inputs for {len(self.channels)} named channels")
         return self
@@ -117,9 +122,9 @@ class ModelCard(BaseModel):
         return self.in_channels > len(self.channels)
 
     @property
-    def muscle_names(self) -> list[str]:
-        """Names of the muscles, in the order of their classes, without the background."""
-        return [str(row.get("name", row.get("value"))) for row in self.muscles]
+    def table(self) -> MuscleTable:
+        """The muscle table: class i of the network is its i-th muscle."""
+        return MuscleTable.from_rows(self.muscles)
 
 
 @dataclass(frozen=True)
@@ -231,8 +236,16 @@ def card_of(header: Header, path: Path) -> ModelCard:
 
 
 def card_metadata(card: ModelCard) -> dict[str, str]:
-    """Return the metadata under which a model file carries its card."""
-    return {"format": "pt", "card": card.model_dump_json()}
+    """Return the metadata under which a model file carries its card.
+
+    Raises
+    ------
+    ValueError
+        If the card could not be read back: a copy with changed fields is checked only here.
+    """
+    text = card.model_dump_json()
+    ModelCard.model_validate_json(text)
+    return {"format": "pt", "card": text}
 
 
 @dataclass(frozen=True)

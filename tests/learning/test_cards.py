@@ -66,7 +66,8 @@ def test_card_comes_back_as_it_was(tmp_path):
 def test_outputs_and_mask_channel_follow_the_task():
     card = a_card()
     assert (card.outputs, card.mask_channel) == (3, False)
-    assert card.muscle_names == ["gracilis", "sartorius"]
+    assert card.table.names == ("gracilis", "sartorius")
+    assert card.table.values == (3, 5)
     pretext = a_card(task="inpainting", muscles=[], channels=["water", "fat"], in_channels=3)
     assert (pretext.outputs, pretext.mask_channel) == (2, True)
 
@@ -76,6 +77,8 @@ def test_outputs_and_mask_channel_follow_the_task():
     [
         ({"in_channels": 2}, "2 inputs for 1 named channels"),
         ({"muscles": []}, "needs a muscle table"),
+        ({"muscles": [{"value": 3}]}, "row without value, name"),
+        ({"muscles": [*MUSCLES, MUSCLES[0]]}, "value 3 twice"),
         ({"dice": {"mean": float("nan")}}, "finite"),
         ({"network": {"width": 4, "deep": 2}}, "deep"),
     ],
@@ -83,6 +86,11 @@ def test_outputs_and_mask_channel_follow_the_task():
 def test_a_card_that_does_not_hold_together_is_not_made(changes, why):
     with pytest.raises(ValidationError, match=why):
         a_card(**changes)
+
+
+def test_a_card_that_could_not_be_read_back_is_not_written():
+    with pytest.raises(ValueError, match="dice"):
+        card_metadata(a_card().model_copy(update={"dice": {"mean": float("nan")}}))
 
 
 def test_card_of_a_newer_program_says_so(tmp_path):

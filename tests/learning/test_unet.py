@@ -5,7 +5,8 @@
 and bilinear; every tensor of its state dict filled in order from `default_rng(2015)` as in
 `fill` below; input uniform in -2..2 from `default_rng(7)`, shape (2, 1, 45, 54); outputs in
 evaluation mode, then in training mode; kept are every fourth row and column, mean and deviation
-of each class, the mean of each running statistic after the training pass, and all shapes.
+of each class, the mean of each running statistic after the training pass, and names and shapes of
+all tensors.
 """
 
 from pathlib import Path
