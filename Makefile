@@ -35,7 +35,7 @@ lint:
 
 bench:
 	@tools/setup test
-	QT_API=pyqt5 $(BIN)/python bench/run.py
+	QT_API=pyqt5 $(BIN)/python tools/display.py $(BIN)/python bench/run.py
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

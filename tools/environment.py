@@ -18,6 +18,7 @@ from typing import Any
 # -I keeps the folder of this script off the path, so that nothing there hides the standard library.
 sys.path.insert(1, str(Path(__file__).resolve().parent))
 
+import display
 import system
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
         if sys.platform == "linux":
             # Whether the display answers is known only with its library, hence a second look.
             for _ in range(2):
-                virtual = "dev" in extras or not system.has_display()
+                virtual = "dev" in extras or not display.has_display()
                 system.ensure(virtual, environments=not works(interpreter(folder)))
         python = ensure_environment(folder)
         ensure_packages(python, extras)

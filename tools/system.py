@@ -160,18 +160,3 @@ def check_qt_plugins(python: Path) -> None:
                 f"{plugin.parts[-3]} cannot show windows on this system: {reason}; install the "
                 "package with this library and run this again."
             )
-
-
-def has_display() -> bool:
-    """Tell whether windows can be shown: a Wayland session, or an X server that answers."""
-    if os.environ.get("WAYLAND_DISPLAY"):
-        return True
-    if not os.environ.get("DISPLAY") or not loads("libX11.so.6"):
-        return False
-    x11 = ctypes.CDLL("libX11.so.6")
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    display = x11.XOpenDisplay(None)
-    if display:
-        x11.XCloseDisplay(display)
-    return bool(display)

@@ -44,9 +44,9 @@ def test_without_a_display_a_virtual_one_gives_a_picture(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     picture = tmp_path / "build" / "app.png"
     assert open_app.main(picture) == 3
-    display, *arguments = command.read_text().split()
+    name, *arguments = command.read_text().split()
     assert arguments == ["app", "--demo", "--screenshot", str(picture)]
-    assert display.startswith(":")
+    assert name.startswith(":")
     assert "no display" in capsys.readouterr().err
     assert picture.parent.is_dir()
 
@@ -54,7 +54,7 @@ def test_without_a_display_a_virtual_one_gives_a_picture(
 def test_with_a_display_the_window_just_opens(
     open_app: Any, command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_app.system, "has_display", lambda: True)
+    monkeypatch.setattr(open_app.display, "has_display", lambda: True)
     monkeypatch.setenv("DISPLAY", ":7")
     assert open_app.main(tmp_path / "app.png") == 3
     assert command.read_text().split() == [":7", "app", "--demo"]
@@ -65,7 +65,7 @@ def test_a_display_is_one_that_answers(
     open_app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with open_app.virtual_display() as display:
-        monkeypatch.setenv("DISPLAY", display)
-        assert open_app.system.has_display()
-    assert not open_app.system.has_display()
+    with open_app.display.virtual_display() as environment:
+        monkeypatch.setenv("DISPLAY", environment["DISPLAY"])
+        assert open_app.display.has_display()
+    assert not open_app.display.has_display()
