@@ -1,17 +1,11 @@
 """Model cards: what a model is, read from its file without torch and without unpickling.
 
-A model is one safetensors file: eight bytes with the length of the header (little-endian), the
-header as JSON (for each tensor its type, shape and place, and a table of strings called
-`__metadata__`), then the numbers. The card is JSON under the metadata key "card". Reading it
-costs one small read, so lists of models open at once.
-
-Format: https://github.com/huggingface/safetensors#format
+A model is one safetensors file; its card is JSON in the file's header, under the metadata key
+"card". Reading it costs one small read, so lists of models open at once.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -28,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from napari_ssl_muscle.learning.header import Header, no_model, read_header
 from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, SliceSettings
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -37,9 +32,6 @@ FORMAT = 1
 
 RUN_FILE = "model.safetensors"
 """Name of the model inside a run's folder."""
-
-_LARGEST_HEADER = 16 * 2**20  # a card and a few hundred tensors take some ten thousand bytes
-_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "I8": 1, "U8": 1}
 
 
 class TrainingData(BaseModel):
@@ -122,86 +114,14 @@ class ModelCard(BaseModel):
         return self.in_channels > len(self.channels)
 
     @property
+    def muscle_names(self) -> list[str]:
+        """Names of the muscles, in the order of their classes."""
+        return list(self.table.names)
+
+    @property
     def table(self) -> MuscleTable:
         """The muscle table: class i of the network is its i-th muscle."""
         return MuscleTable.from_rows(self.muscles)
-
-
-@dataclass(frozen=True)
-class Header:
-    """The header of a safetensors file.
-
-    Attributes
-    ----------
-    tensors
-        Name → (type as safetensors writes it, shape), in the order of the file's header.
-    metadata
-        The strings beside them.
-    """
-
-    tensors: dict[str, tuple[str, tuple[int, ...]]]
-    metadata: dict[str, str]
-
-
-def read_header(path: Path) -> Header:
-    """Read the header of a safetensors file, trusting nothing in it.
-
-    Raises
-    ------
-    BadInput
-        If the file is missing, a pickle, truncated or anything but safetensors.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            size = file.seek(0, 2)
-            length = int.from_bytes(start, "little")
-            if size < 8 or not 2 <= length <= min(_LARGEST_HEADER, size - 8):
-                # Asked only now: a small length may begin with the same two bytes.
-                if start.startswith((b"PK\x03\x04", b"\x80")):
-                    raise BadInput(
-                        f"{path} is a PyTorch pickle, which may run any program when it is opened; "
-                        "turn a reference checkpoint into a model with ssl-muscle import-reference."
-                    )
-                raise _no_model(path, "it is cut off or no safetensors file")
-            file.seek(8)
-            text = file.read(length)
-    except OSError as error:
-        raise BadInput(
-            f"Cannot read the model {path}: {error.strerror or error}; choose another file."
-        ) from error
-    try:
-        header, end = _parse(text)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _no_model(path, "its header cannot be read") from error
-    if 8 + length + end != size:
-        raise _no_model(path, "it is cut off or has something appended")
-    return header
-
-
-def _parse(text: bytes) -> tuple[Header, int]:
-    """Return the header and where its last tensor ends, in bytes after the header."""
-    content = json.loads(text)
-    metadata = content.pop("__metadata__", {})
-    if any(not isinstance(value, str) for value in metadata.values()):
-        raise TypeError("metadata must be strings")
-    tensors, used, end = {}, 0, 0
-    for name, entry in content.items():
-        shape = tuple(entry["shape"])
-        first, last = entry["data_offsets"]
-        if any(type(n) is not int or n < 0 for n in (*shape, first, last)):
-            raise ValueError("shapes and places must be whole numbers")
-        if last - first != math.prod(shape) * _BYTES[entry["dtype"]]:
-            raise ValueError("a tensor's place does not fit its shape")
-        tensors[name] = (entry["dtype"], shape)
-        used, end = used + last - first, max(end, last)
-    if used != end:
-        raise ValueError("tensors overlap or leave gaps")
-    return Header(tensors, metadata), end
-
-
-def _no_model(path: Path, why: str) -> BadInput:
-    return BadInput(f"{path} is no model of this program: {why}; choose a .safetensors model file.")
 
 
 def read_card(path: Path) -> ModelCard:
@@ -225,14 +145,14 @@ def card_of(header: Header, path: Path) -> ModelCard:
     """
     text = header.metadata.get("card")
     if text is None:
-        raise _no_model(path, "it carries no model card")
+        raise no_model(path, "it carries no model card")
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         why = f"{where}: {first['msg']}" if where else first["msg"]
-        raise _no_model(path, f"its card cannot be used ({why})") from error
+        raise no_model(path, f"its card cannot be used ({why})") from error
 
 
 def card_metadata(card: ModelCard) -> dict[str, str]:

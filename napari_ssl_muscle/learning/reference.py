@@ -23,7 +23,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from napari_ssl_muscle.learning.cards import ModelCard, read_header
+from napari_ssl_muscle.learning.cards import ModelCard
+from napari_ssl_muscle.learning.header import read_header
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
 from napari_ssl_muscle.learning.weights import current_versions, expected_shapes, save_model
 from napari_ssl_muscle.scans.errors import BadInput

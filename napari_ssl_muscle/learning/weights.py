@@ -21,8 +21,8 @@ from napari_ssl_muscle.learning.cards import (
     card_metadata,
     card_of,
     find_model,
-    read_header,
 )
+from napari_ssl_muscle.learning.header import read_header
 from napari_ssl_muscle.learning.unet import UNet
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.files import write_whole

@@ -15,8 +15,8 @@ from napari_ssl_muscle.learning.cards import (
     find_model,
     list_models,
     read_card,
-    read_header,
 )
+from napari_ssl_muscle.learning.header import read_header
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings, preset
 from napari_ssl_muscle.scans.errors import BadInput
 
@@ -66,6 +66,7 @@ def test_card_comes_back_as_it_was(tmp_path):
 def test_outputs_and_mask_channel_follow_the_task():
     card = a_card()
     assert (card.outputs, card.mask_channel) == (3, False)
+    assert card.muscle_names == ["gracilis", "sartorius"]
     assert card.table.names == ("gracilis", "sartorius")
     assert card.table.values == (3, 5)
     pretext = a_card(task="inpainting", muscles=[], channels=["water", "fat"], in_channels=3)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ssl_muscle.learning.cards import ModelCard, read_card, read_header
+from napari_ssl_muscle.learning.cards import ModelCard, read_card
+from napari_ssl_muscle.learning.header import read_header
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
 from napari_ssl_muscle.learning.unet import UNet
 from napari_ssl_muscle.learning.weights import current_versions, load_model, save_model
