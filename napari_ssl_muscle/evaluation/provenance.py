@@ -1,0 +1,78 @@
+"""Where figures come from: model, split, training subjects and versions."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+LEAKING = (
+    "LEAKING: the split was made by slice, so neighbouring slices of the same scan were in "
+    "training and test; figures on such data are too good."
+)
+
+PACKAGES = ("napari-ssl-muscle", "torch", "numpy", "scipy", "nibabel")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that figures depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # run from a source tree without an installation
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a report says about the model whose predictions it evaluates; None is unknown.
+
+    Attributes
+    ----------
+    model
+        Its name.
+    model_hash
+        Hash of its file.
+    split_hash
+        Hash of the split that it was trained with.
+    leaking
+        Whether that split was made by slice.
+    training_subjects
+        Subjects (or cases) that it was trained on; None where this is not known.
+    versions
+        Of Python and the packages; those of this process by default.
+    """
+
+    model: str | None = None
+    model_hash: str | None = None
+    split_hash: str | None = None
+    leaking: bool = False
+    training_subjects: frozenset[str] | None = None
+    versions: dict[str, str] = field(default_factory=versions)
+
+    def trained_on(self, names: Iterable[str]) -> bool | None:
+        """Return whether any of a case's names (subject, case) is a training subject's.
+
+        None where the training subjects are not known. BIDS' "sub-" makes no difference.
+        """
+        if self.training_subjects is None:
+            return None
+        known = {subject.removeprefix("sub-") for subject in self.training_subjects}
+        return any(name.removeprefix("sub-") in known for name in names)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {
+            "model": self.model,
+            "model_hash": self.model_hash,
+            "split_hash": self.split_hash,
+            "leaking": self.leaking,
+            "training_subjects": sorted(self.training_subjects)
+            if self.training_subjects is not None
+            else None,
+            "versions": dict(self.versions),
+        }
