@@ -24,7 +24,7 @@ from napari_ssl_muscle.jobs.display import Display, JsonLines, TextDisplay
 from napari_ssl_muscle.jobs.options import job_from, options_of
 from napari_ssl_muscle.jobs.run import JobFailed, run_job
 from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob, read_job
-from napari_ssl_muscle.learning.events import Failed, Stopped
+from napari_ssl_muscle.learning.events import Failed, Progress, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
@@ -109,6 +109,97 @@ def _check_window() -> None:
             "There is no display (DISPLAY is not set), so no window can open; "
             "log in with a desktop, or use a virtual one: xvfb-run ssl-muscle app."
         )
+
+
+@main.command()
+@click.argument("out", type=A_PATH)
+@click.option("--subjects", default=5, show_default=True, help="Number of subjects.")
+@click.option("--sessions", default=5, show_default=True, help="Monthly sessions of each.")
+@click.option("--slices", default=64, show_default=True, help="Slices of each scan.")
+@click.option("--size", default=256, show_default=True, help="Pixels along a side of a slice.")
+@click.option("--seed", default=0, show_default=True, help="Another seed gives other subjects.")
+@click.option(
+    "--contrast",
+    type=click.Choice(["t1", "water"]),
+    default="t1",
+    show_default=True,
+    help="Fat bright, or dark as in the water image of a Dixon scan.",
+)
+def phantom(out: Path, **settings: Any) -> int:
+    """Write a synthetic cohort with labels into the new folder OUT.
+
+    The scans look like thigh MRI; the muscles change from month to month, by true volumes that
+    are written down. The layout is BIDS.
+    """
+    from napari_ssl_muscle.scans.phantom import PhantomSettings, write_phantom
+
+    display = TextDisplay(sys.stderr)
+    try:
+        folder = write_phantom(
+            out,
+            PhantomSettings(**settings),
+            lambda done, total: display.show(Progress(done=done, total=total)),
+        )
+    finally:
+        display.close()
+    click.echo(folder)
+    return DONE
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.option(
+    "--folder", "folders", type=A_PATH, multiple=True, help="Look for models and runs here, too."
+)
+def models(names: tuple[str, ...], folders: tuple[Path, ...]) -> int:
+    """List the shipped models, or read the cards of MODELs aloud."""
+    from napari_ssl_muscle.jobs.card_words import card_in_words
+    from napari_ssl_muscle.learning.cards import find_model, list_models, read_card
+
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadInput(f"{folder} is no folder; give one with models or runs in it.")
+    if names:
+        found = [(path, read_card(path)) for path in (find_model(name, folders) for name in names)]
+    else:
+        listed = list_models(folders)
+        found = [(model.path, model.card) for model in listed if model.card is not None]
+        for model in listed:
+            if model.problem:
+                _say(model.problem)
+        if not listed:
+            _say("No models were found; make one with ssl-muscle finetune.")
+    for path, card in found:
+        rows = [("File", str(path)), *card_in_words(card)]
+        width = max(len(caption) for caption, _ in rows)
+        click.echo(card.name)
+        for caption, text in rows:
+            click.echo(f"  {caption.ljust(width)}  {text}")
+    return DONE
+
+
+@main.command("import-reference")
+@click.argument("checkpoint", type=A_PATH, metavar="FILE.pth")
+@click.option("--out", type=A_PATH, required=True, help="The model file to write (.safetensors).")
+@click.option("--table", type=A_PATH, help="Muscle table in the order of the classes.")
+@click.option("--title", default="", help="A line on what the model is.")
+def import_reference(checkpoint: Path, out: Path, table: Path | None, title: str) -> int:
+    """Turn a checkpoint of the reference U-Net into a model.
+
+    Only weights are taken from the file, in a process of its own.
+    """
+    from napari_ssl_muscle.scans.muscles import read_table
+
+    muscles = None if table is None else read_table(table)
+    if not checkpoint.is_file():
+        raise BadInput(f"{checkpoint} does not exist; give a checkpoint of the reference U-Net.")
+    if out.exists():
+        raise BadInput(f"{out} exists already; choose another --out.")
+    from napari_ssl_muscle.learning import reference
+
+    reference.import_reference(checkpoint, out, table=muscles, title=title)
+    click.echo(out)
+    return DONE
 
 
 def _run(job: AnyJob, *, events: bool, stop_file: Path | None = None) -> int:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from napari_ssl_muscle.jobs.folders import JOB, append_event
+from napari_ssl_muscle.jobs.folders import JOB, append_event, missing_folders, withdraw
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob, write_job
 from napari_ssl_muscle.learning.events import (
     Event,
@@ -59,6 +59,7 @@ class ChildJob:
         self._over = threading.Event()
         self._errors: deque[str] = deque(maxlen=_LAST_LINES)
         self._began = 0.0
+        self._missing: list[Path] = []
         self._end: Event | None = None
 
     @property
@@ -85,12 +86,9 @@ class ChildJob:
         desk = Path(self._desk.name)
         write_job(desk / JOB, self.job)
         self._began = time.time()
+        self._missing = missing_folders(self.job.out.absolute())
         self._process = subprocess.Popen(
-            [
-                # -P: modules in the current folder must not shadow the program's.
-                *(sys.executable, "-P", "-m", "napari_ssl_muscle", "run", str(desk / JOB)),
-                *("--events", "--stop-file", str(self._stop_file)),
-            ],
+            self.command(desk / JOB, self._stop_file),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -123,6 +121,12 @@ class ChildJob:
         """Wait for the end and return the closing event; None if the time ran out first."""
         self._over.wait(timeout)
         return self._end
+
+    def command(self, job_file: Path, stop_file: Path) -> list[str]:
+        """Return the words that start the child; no shell reads them."""
+        # -P: modules in the current folder must not shadow the program's.
+        words = [sys.executable, "-P", "-m", "napari_ssl_muscle", "run", str(job_file)]
+        return [*words, "--events", "--stop-file", str(stop_file)]
 
     @property
     def _stop_file(self) -> Path:
@@ -196,7 +200,8 @@ class ChildJob:
                     part.unlink()
         if isinstance(self.job, LearningJob) and (out / JOB).is_file():
             with contextlib.suppress(OSError):
-                append_event(out, closing)
+                if self.job.resume or not withdraw(out, self._missing):
+                    append_event(out, closing)
         return closing
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ JOB = "job.json"
 EVENTS = "events.jsonl"
 MODEL = "model.safetensors"
 SPLIT = "split.json"
+CACHE = "cache"
 
 _MAY_DIFFER = ("resume", "out", "device")
 """Settings that a continued run may change."""
@@ -98,9 +101,8 @@ class RunFolder:
 
     def __init__(self, job: AnyJob) -> None:
         self.path = job.out
-        self._made = [path for path in [job.out, *job.out.parents] if not path.exists()]
-        self._fresh = not (isinstance(job, LearningJob) and job.resume)
-        if self._fresh:
+        self._made = missing_folders(job.out)
+        if not (isinstance(job, LearningJob) and job.resume):
             write_job(self.path / JOB, job)
 
     def log(self, event: Event) -> None:
@@ -109,19 +111,42 @@ class RunFolder:
             append_event(self.path, event)
 
     def withdraw(self) -> bool:
-        """Leave the place as it was found: after bad input, nothing half-written stays.
+        """Remove the run if it has learned nothing yet; return whether it was removed."""
+        return withdraw(self.path, self._made)
 
-        Only what a run writes before it has learned anything is removed; once there is a
-        checkpoint or a model, everything stays. Returns whether it was removed.
-        """
-        ours = {JOB, EVENTS, SPLIT}
-        if not self._fresh or any(entry.name not in ours for entry in self.path.iterdir()):
-            return False
-        for name in ours:
-            (self.path / name).unlink(missing_ok=True)
-        for folder in self._made:
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return those of a folder and the ones above it that do not exist yet, deepest first."""
+    return [path for path in [folder, *folder.parents] if not path.exists()]
+
+
+def withdraw(run: Path, made: Iterable[Path]) -> bool:
+    """Leave the place of a run that has learned nothing as it was before.
+
+    Once there is a checkpoint or a model (or anything that a run does not write), all of it stays.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    made
+        The folders that were made for it, deepest first.
+
+    Returns
+    -------
+    bool
+        Whether the run was removed.
+    """
+    shutil.rmtree(run / CACHE, ignore_errors=True)
+    ours = {JOB, EVENTS, SPLIT}
+    if not run.is_dir() or any(entry.name not in ours for entry in run.iterdir()):
+        return False
+    for name in ours:
+        (run / name).unlink(missing_ok=True)
+    for folder in made:
+        with contextlib.suppress(OSError):  # somebody else put something there
             folder.rmdir()
-        return True
+    return True
 
 
 def append_event(run: Path, event: Event) -> None:

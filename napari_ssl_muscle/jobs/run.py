@@ -26,6 +26,7 @@ from napari_ssl_muscle.learning.events import (
     never,
     nobody,
 )
+from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.errors import BadInput
 
 
@@ -92,6 +93,10 @@ def run_job(job: AnyJob, emit: Emit = nobody, stop: ShouldStop = never) -> dict[
         if isinstance(job, LearningJob):
             folder = RunFolder(job)
         outcome = work(tell, stop)
+    except StoppedByUser:
+        if folder is not None and folder.withdraw():
+            folder = None
+        outcome = Outcome({"out": str(job.out)}, stopped=True)
     except BadInput as error:
         if folder is not None and folder.withdraw():
             folder = None

@@ -1,0 +1,97 @@
+"""Compare label maps with references: Dice and distances, per muscle and subject."""
+
+from __future__ import annotations
+
+from napari_ssl_muscle.evaluation.evaluate import CaseResult, evaluate_cases
+from napari_ssl_muscle.evaluation.matching import Matching, match
+from napari_ssl_muscle.evaluation.provenance import Provenance
+from napari_ssl_muscle.evaluation.reports import EvaluationReport
+from napari_ssl_muscle.jobs.folders import check_free, check_writable
+from napari_ssl_muscle.jobs.record import read_record
+from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.settings import EvaluateJob
+from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
+from napari_ssl_muscle.scans.muscles import read_table
+
+FILES = ("evaluation.csv", "evaluation.json")
+
+
+def prepare(job: EvaluateJob) -> Work:
+    """Match the label maps by name and check the folder; return the work.
+
+    Raises
+    ------
+    BadInput
+        If a path is missing, nothing matches, a table cannot be read, or one of the files exists.
+    """
+    matching = match(job.predictions, job.references)
+    check_writable(job.out)
+    check_free((job.out / name for name in FILES), overwrite=job.overwrite)
+    reference_table = None if job.table is None else read_table(job.table)
+    prediction_table = None if job.prediction_table is None else read_table(job.prediction_table)
+    provenance, said = _origin(matching)
+    notes = (*matching.notes, *said)
+
+    def work(emit: Emit, stop: ShouldStop) -> Outcome:
+        pairs = matching.pairs
+        emit(Started(action="evaluating", device="CPU", total=len(pairs)))
+
+        def progress(done: int, total: int, latest: CaseResult) -> None:
+            emit(Progress(done=done, total=total, text=latest.pair.name))
+
+        found = evaluate_cases(
+            pairs,
+            prediction_table=prediction_table,
+            reference_table=reference_table,
+            all_slices=job.all_slices,
+            by_side=job.by_side,
+            progress=progress,
+            stop=stop,
+        )
+        if len(found) < len(pairs):
+            return Outcome({"out": str(job.out)}, stopped=True)
+        report = EvaluationReport(tuple(found), provenance, notes)
+        for note in notes:
+            emit(Note(text=note, warning=True))
+        files = [str(path) for path in report.write(job.out)]
+        batch = report.batch_dice
+        result = {
+            "text": report.to_text(),
+            "files": files,
+            "out": str(job.out),
+            "dice": {case.pair.name: case.mean_dice for case in found},
+            "batch_dice": None if batch is None else batch.foreground,
+        }
+        return Outcome(result)
+
+    return work
+
+
+def _origin(matching: Matching) -> tuple[Provenance, list[str]]:
+    """Return which model made the predictions, from the records beside them, and what to say."""
+    models: dict[str, dict[str, object]] = {}
+    unknown = []
+    for pair in matching.pairs:
+        record = read_record(pair.prediction.parent)
+        entry = record["scans"].get(pair.prediction.name)
+        if entry is None:
+            unknown.append(pair.name)
+        else:
+            models[entry["model_hash"]] = record["models"][entry["model_hash"]]
+    if not models:
+        return Provenance(), []
+    if len(models) > 1 or unknown:
+        count = f"{len(models)} different models" if len(models) > 1 else "a model"
+        rest = f", and {len(unknown)} of unknown origin" if unknown else ""
+        return Provenance(leaking=any(bool(model["leaking"]) for model in models.values())), [
+            f"The predictions were made by {count}{rest}; figures are taken over all of them."
+        ]
+    key, model = next(iter(models.items()))
+    subjects = model["training_subjects"]
+    return Provenance(
+        model=str(model["name"]),
+        model_hash=key,
+        split_hash=None if model["split_hash"] is None else str(model["split_hash"]),
+        leaking=bool(model["leaking"]),
+        training_subjects=frozenset(subjects) if isinstance(subjects, list) else None,
+    ), []
