@@ -40,8 +40,9 @@ def surface_distances(
     The surface of a mask are its voxels with a face neighbour outside the mask; distances are
     those between voxel centres, and each surface voxel counts once. That is what MONAI and medpy
     measure, too, with one difference: where the scan, or its labelled part, ends along z, the
-    muscle is cut and not ended, so the cut face is no surface. With thick slices those faces
-    hold half of all surface voxels, nearly all at distance zero, and would flatter every figure.
+    muscle is cut and not ended, so the cut face is no surface. In thigh scans of 16 slices those
+    faces hold up to a third of a muscle's surface voxels, nearly all of them at distance zero,
+    and flatter the mean distance by up to a fifth.
 
     Parameters
     ----------
