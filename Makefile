@@ -20,11 +20,11 @@ app:
 
 test:
 	@tools/setup test
-	QT_API=pyqt5 $(BIN)/python -m pytest
+	QT_API=pyqt5 PYTEST_QT_API=pyqt5 $(BIN)/python -m pytest
 
 test-qt6:
 	@tools/setup test
-	QT_API=pyqt6 $(BIN)/python -m pytest tests/viewer
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest tests/viewer
 
 lint:
 	@tools/setup test
