@@ -1,0 +1,188 @@
+"""How a job ends: events, log, folder, and what is left on disk."""
+
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_ssl_muscle.jobs.folders import EVENTS, JOB, check_writable
+from napari_ssl_muscle.jobs.run import JobFailed, Outcome, Work, in_a_sentence, run_job
+from napari_ssl_muscle.jobs.settings import FinetuneJob, MeasureJob, read_job
+from napari_ssl_muscle.learning.events import (
+    EpochEnd,
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Started,
+    Stopped,
+    from_line,
+)
+from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.scans.errors import BadInput
+
+Install = Callable[[str, Work], None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Return a function that replaces the work of an action."""
+
+    def replace(action: str, work: Work) -> None:
+        module = types.ModuleType(action)
+        module.prepare = lambda job: work  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, f"napari_ssl_muscle.jobs.{action}", module)
+
+    return replace
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> FinetuneJob:
+    return FinetuneJob(cohort=tmp_path, out=tmp_path / "runs" / "one")
+
+
+def logged(run: Path) -> list[str]:
+    text = (run / EVENTS).read_text(encoding="utf-8")
+    return [from_line(line).kind for line in text.splitlines()]
+
+
+def test_a_run_folder_tells_what_was_asked_and_what_happened(
+    training: FinetuneJob, install: Install
+) -> None:
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        emit(Started(action="fine-tuning", device="CPU"))
+        emit(Progress(done=1, total=2))
+        emit(EpochEnd(epoch=1, step=1, metrics={"dice": 0.5}))
+        return Outcome({"files": ["model"]})
+
+    install("finetune", work)
+    events: list[Event] = []
+    assert run_job(training, events.append) == {"files": ["model"]}
+    assert events[-1] == Finished(result={"files": ["model"]})
+    assert read_job(training.out / JOB) == training
+    # Progress is of the moment; the log keeps what matters tomorrow.
+    assert logged(training.out) == ["started", "epoch", "finished"]
+
+
+def test_a_folder_with_a_run_takes_no_other(training: FinetuneJob, install: Install) -> None:
+    install("finetune", lambda emit, stop: Outcome())
+    run_job(training)
+    before = (training.out / EVENTS).read_bytes()
+    events: list[Event] = []
+    with pytest.raises(BadInput, match="already holds a run"):
+        run_job(training, events.append)
+    assert [event.kind for event in events] == ["failed"]
+    assert (training.out / EVENTS).read_bytes() == before
+
+
+def test_a_run_continues_with_its_own_settings_only(
+    training: FinetuneJob, install: Install
+) -> None:
+    install("finetune", lambda emit, stop: Outcome(stopped=True))
+    again = training.model_copy(update={"resume": True})
+    with pytest.raises(BadInput, match="holds no run to continue"):
+        run_job(again)
+    run_job(training)
+    with pytest.raises(BadInput, match=r"another lr and width"):
+        run_job(again.model_copy(update={"lr": 0.5, "width": 32}))
+    run_job(again)
+    assert logged(training.out) == ["stopped", "stopped"]
+    assert read_job(training.out / JOB) == training
+
+
+def test_bad_input_found_late_leaves_nothing(training: FinetuneJob, install: Install) -> None:
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        emit(Started(action="fine-tuning", device="CPU"))
+        (training.out / "cache").mkdir()
+        raise BadInput("x.nii.gz is broken; export it again.")
+
+    install("finetune", work)
+    events: list[Event] = []
+    with pytest.raises(BadInput):
+        run_job(training, events.append)
+    assert events[-1] == Failed(sentence="x.nii.gz is broken; export it again.", bad_input=True)
+    assert not training.out.parent.exists()
+
+
+def test_what_was_learned_before_bad_input_stays(training: FinetuneJob, install: Install) -> None:
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        (training.out / "checkpoint.safetensors").touch()
+        raise BadInput("The loss became infinite; choose a lower rate.")
+
+    install("finetune", work)
+    with pytest.raises(BadInput):
+        run_job(training)
+    assert logged(training.out) == ["failed"]
+
+
+def test_stopping_before_the_first_step_leaves_the_folder_free(
+    training: FinetuneJob, install: Install
+) -> None:
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        raise StoppedByUser
+
+    install("finetune", work)
+    events: list[Event] = []
+    run_job(training, events.append)
+    assert isinstance(events[-1], Stopped)
+    assert not training.out.exists()
+
+
+def test_an_unexpected_error_is_a_sentence_and_its_traceback_is_logged(
+    training: FinetuneJob, install: Install
+) -> None:
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        raise KeyError("muscle")
+
+    install("finetune", work)
+    with pytest.raises(JobFailed, match=r"It failed unexpectedly: 'muscle' \(KeyError\)\."):
+        run_job(training)
+    last = from_line((training.out / EVENTS).read_text(encoding="utf-8").splitlines()[-1])
+    assert isinstance(last, Failed)
+    assert not last.bad_input
+    assert "Traceback" in last.details
+
+
+def test_jobs_without_a_run_folder_write_none(tmp_path: Path, install: Install) -> None:
+    install("measure", lambda emit, stop: Outcome({"files": []}))
+    run_job(MeasureJob(labels=[tmp_path / "a.nii"], out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"
+        ),
+    ],
+)
+def test_too_little_memory_is_said_with_a_way_out(error: Exception) -> None:
+    assert in_a_sentence(error).startswith("There is not enough memory")
+
+
+def test_a_full_disk_is_said() -> None:
+    assert in_a_sentence(OSError(28, "No space left on device", "/x")) == (
+        "The disk is full (/x); free some space."
+    )
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="is a file"):
+        check_writable(tmp_path / "file" / "below")
+    check_writable(tmp_path / "new" / "deeper")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_without_permission_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(BadInput) as caught:
+        check_writable(tmp_path / "new")
+    assert str(tmp_path) in str(caught.value)
