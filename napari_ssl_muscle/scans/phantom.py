@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.phantom_anatomy import NOBODY, Sections, sections
 from napari_ssl_muscle.scans.phantom_cohort import write_cohort
-from napari_ssl_muscle.scans.phantom_image import draw_look, expose, paint
-from napari_ssl_muscle.scans.phantom_layout import LABELLED, MUSCLES
+from napari_ssl_muscle.scans.phantom_image import draw_look, expose
+from napari_ssl_muscle.scans.phantom_layout import LABELLED, LENGTH, MUSCLES
 from napari_ssl_muscle.scans.phantom_noise import generator
 from napari_ssl_muscle.scans.phantom_settings import PhantomScan, PhantomSettings
 from napari_ssl_muscle.scans.phantom_subject import (
@@ -26,6 +26,7 @@ from napari_ssl_muscle.scans.phantom_subject import (
     draw_subject,
     volume_factors,
 )
+from napari_ssl_muscle.scans.phantom_tissue import paint
 
 __all__ = ["PhantomScan", "PhantomSettings", "phantom_scan", "write_phantom"]
 
@@ -58,7 +59,7 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULT
     seed = settings.seed
     spacing = settings.spacing
     shape = (settings.slices, settings.size, settings.size)
-    levels = (np.arange(settings.slices) + 0.5) / settings.slices * settings.coverage / 320.0
+    levels = (np.arange(settings.slices) + 0.5) / settings.slices * settings.coverage / LENGTH
     half = (settings.size - 1) / 2 * spacing[1]
     axis: Array = np.linspace(-half, half, settings.size)
     person = draw_subject(seed, subject)
@@ -80,7 +81,7 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULT
     for side in sides:
         leg = draw_leg(seed, subject, side)
         found = sections(person, leg, pose, scale, levels, (axis, axis), len(sides) == 1)
-        sheaths = np.array([part.sheath for part in MUSCLES]) * person.lean
+        sheaths = np.array([part.sheath for part in MUSCLES]) * person.lean / person.size
         thresholds = _thresholds(found, sheaths, factors[side] / most)
         wasted = np.ones(len(MUSCLES))
         wasted[:LABELLED] = np.minimum(factors[side], 1.0)

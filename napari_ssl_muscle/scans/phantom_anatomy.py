@@ -12,29 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
-from napari_ssl_muscle.scans.phantom_layout import (
-    BUNDLES,
-    FASCIA,
-    FEMUR,
-    LEVELS,
-    MUSCLES,
-    REACH,
-    SUBCUTANEOUS,
-)
+from napari_ssl_muscle.scans.phantom_layout import MUSCLES
 from napari_ssl_muscle.scans.phantom_noise import Floats, sample
-from napari_ssl_muscle.scans.phantom_subject import SIDES, Leg, Pose, Subject
+from napari_ssl_muscle.scans.phantom_subject import SIDES, Array, Leg, Pose, Subject
+from napari_ssl_muscle.scans.phantom_track import ANGLES, Track, track
 
-Array = NDArray[np.float64]
-
-LENGTH = 320.0
-"""Length of the standard thigh in mm, from level 0 to level 1."""
-ANGLES = 512
 SOFT = 1.4
 """Roundness of corners: scale in mm of the soft minimum."""
-BEND = 1.8
+BEND = 2.6
 """Typical displacement in mm by which the outlines deviate from the drawn ones."""
+CLOSE = 0.5
+"""By how much, in standard mm, muscles lie closer to fascia and bone than to each other."""
 NOBODY = 255
 
 
@@ -47,112 +36,28 @@ class Sections:
     u: Floats
     v: Floats
     """Place in the leg's frame, standard mm."""
+    bent: tuple[Floats, Floats]
+    """The same place before outlines were bent and fitted to the fascia."""
     s: Floats
     """Level of every slice, 0 to 1; shape (z,)."""
     owner: NDArray[np.uint8]
     """Index into `MUSCLES`, or `NOBODY` where there is none."""
     margin: Floats
-    """How far the owner wins over everything else; about twice the distance to the boundary."""
+    """How far the owner wins over all else, standard mm: about twice the way to the boundary."""
     shared: Floats
     """Share of muscle, rather than fat or bone, in what lies beyond the boundary, 0 to 1."""
     in_skin: Floats
     in_fascia: Floats
     in_bone: Floats
     """Distance to the surface, positive inside."""
+    carried: tuple[Floats, ...]
+    """Displacement (z, 2) of what lies in each of `BUNDLES`, standard mm."""
+    saphenous: Floats
+    """Great saphenous vein under the skin: u, v and radius in standard mm; shape (z, 3)."""
     cortex: Floats
     """Thickness of the cortical bone; shape (z,)."""
     scale: float
     """Image mm of one standard mm."""
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """All that changes along the leg, at the level of every slice."""
-
-    start: Array
-    step: Array
-    """Segments (z, segments, 3): u, v, radius at the start, and from there to the end."""
-    first: NDArray[np.intp]
-    """First segment of each muscle and bundle."""
-    femur: Array
-    reach: Array
-    fascia: Array
-    """Radius (z, ANGLES) of the compartment in standard mm."""
-    outline: Array
-    """Relative deviation (z, ANGLES) of this radius from the standard leg's."""
-    cushion: Array
-    """Thickness (z, ANGLES) of skin and subcutaneous fat in mm."""
-
-
-def along(values: object, s: Array) -> Array:
-    """Values given at `LEVELS` (first axis), at the levels `s`."""
-    table = np.asarray(values, dtype=float)
-    return np.asarray(PchipInterpolator(LEVELS, table, axis=0)(s), dtype=float)
-
-
-def track(subject: Subject, leg: Leg, s: Array) -> Track:
-    """Work out everything of one leg that depends only on the level.
-
-    Parameters
-    ----------
-    subject, leg
-        The shapes.
-    s
-        Level of every slice, 0 to 1.
-    """
-    starts: list[Array] = []
-    steps: list[Array] = []
-    first: list[int] = []
-    offset = along(np.asarray(FEMUR)[:, :2], s) * 0.0 + leg.femur
-    for index, part in enumerate((*MUSCLES, *BUNDLES)):
-        chain = along(part.chain, s)
-        chain[..., :2] += leg.shift[index] + np.cos(np.pi * s)[:, None, None] * leg.drift[index]
-        if part.around_bone or index >= len(MUSCLES):
-            chain[..., :2] += 0.7 * offset[:, None, :]
-        # Growth fades where the muscle ends, so that it still ends.
-        fade = np.clip(chain[..., 2] / 4.0, 0.0, 1.0)
-        chain[..., 2] += fade * leg.growth[index]
-        chain[..., 2] = np.where(chain[..., 2] > 0, chain[..., 2], 4.0 * chain[..., 2])
-        first.append(sum(len(block) for block in starts))
-        starts.append(np.moveaxis(chain[:, :-1], 1, 0))
-        steps.append(np.moveaxis(np.diff(chain, axis=1), 1, 0))
-    femur = along(FEMUR, s)
-    femur[:, :2] += offset
-    femur[:, 2:4] *= subject.bone
-    angle = np.linspace(0.0, 2 * np.pi, ANGLES, endpoint=False)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    width, depth = along(FASCIA, s).T
-    power = 2.15
-    fascia = (
-        (np.abs(cosine) / width[:, None]) ** power + (np.abs(sine) / depth[:, None]) ** power
-    ) ** (-1 / power)
-    outline = _fourier(leg.outline, angle, s)
-    cushion = along(SUBCUTANEOUS, s) @ np.stack(
-        [
-            np.clip(cosine, 0, None) ** 2,
-            np.clip(sine, 0, None) ** 2,
-            np.clip(-cosine, 0, None) ** 2,
-            np.clip(-sine, 0, None) ** 2,
-        ]
-    )
-    cushion *= subject.fat * np.clip(1.0 + _fourier(leg.cushion, angle, s), 0.4, 1.8)
-    return Track(
-        start=np.moveaxis(np.concatenate(starts), 0, 1),
-        step=np.moveaxis(np.concatenate(steps), 0, 1),
-        first=np.asarray(first, dtype=np.intp),
-        femur=femur,
-        reach=along(REACH, s) * subject.lean**-0.5,
-        fascia=fascia * (1.0 + outline),
-        outline=outline,
-        cushion=np.maximum(cushion, 2.5) + subject.skin,
-    )
-
-
-def _fourier(terms: Array, angle: Array, s: Array) -> Array:
-    """Sum of waves (z, angles) whose strengths run from the first to the second row of terms."""
-    orders = np.arange(1, terms.shape[1] + 1)[:, None] * angle
-    low, high = (row[:, 0] @ np.cos(orders) + row[:, 1] @ np.sin(orders) for row in terms)
-    return np.asarray((1 - s)[:, None] * low + s[:, None] * high)
 
 
 def sections(
@@ -180,7 +85,8 @@ def sections(
     alone
         Whether this is the only leg; then it lies in the middle.
     """
-    along_leg = track(subject, leg, levels)
+    turn = leg.rotation + pose.turn[leg.side]
+    along_leg = track(subject, leg, levels, turn)
     lateral = SIDES[leg.side]
     wide = pose.flatten[leg.side]
     stretch = np.array([scale * wide, scale / wide])
@@ -189,15 +95,16 @@ def sections(
     aside_mm = np.zeros_like(gap) if alone else lateral * (medial + gap / 2)
     centre_x: Array = pose.centre[0] + aside_mm
     centre_y = pose.centre[1] + pose.tilt * (levels - 0.5)
-    box_y, box_x = _box(along_leg, stretch, centre_x, centre_y, grid, None if alone else leg.side)
+    midline = None if alone else pose.centre[0]
+    box_y, box_x = _box(along_leg, stretch, centre_x, centre_y, grid, lateral, midline)
     y, x = grid[0][box_y], grid[1][box_x]
     shape = (len(levels), len(y), len(x))
-    turn = leg.rotation + pose.turn[leg.side]
     cosine, sine = np.cos(turn), np.sin(turn)
     found = Sections(
         box=(slice(0, len(levels)), box_y, box_x),
         u=np.zeros(shape, np.float32),
         v=np.zeros(shape, np.float32),
+        bent=(np.zeros(shape, np.float32), np.zeros(shape, np.float32)),
         s=levels.astype(np.float32),
         owner=np.full(shape, NOBODY, np.uint8),
         margin=np.zeros(shape, np.float32),
@@ -205,6 +112,8 @@ def sections(
         in_skin=np.zeros(shape, np.float32),
         in_fascia=np.zeros(shape, np.float32),
         in_bone=np.zeros(shape, np.float32),
+        carried=along_leg.carried,
+        saphenous=_saphenous(along_leg, scale, levels),
         cortex=(along_leg.femur[:, 4] * scale).astype(np.float32),
         scale=scale,
     )
@@ -215,6 +124,7 @@ def sections(
         u = ((cosine * aside - sine * ahead) / stretch[0]).astype(np.float32)
         v = ((sine * aside + cosine * ahead) / stretch[1]).astype(np.float32)
         found.u[z], found.v[z] = u, v
+        found.bent[0][z], found.bent[1][z] = u, v
         radius = np.hypot(u, v)
         place = np.arctan2(v, u) * np.float32(ANGLES / (2 * np.pi))
         fascia = _around(along_leg.fascia[z], place)
@@ -222,15 +132,27 @@ def sections(
         inner = 1 / (1 + _around(along_leg.outline[z], place) * np.minimum(radius / fascia, 1) ** 2)
         found.in_fascia[z] = (fascia - radius) * np.float32(scale)
         skin = found.in_fascia[z] + _around(along_leg.cushion[z], place)
-        if not alone:
+        if midline is not None:
             # Pressed thighs flatten each other at the midline.
-            crease = np.abs(x - pose.centre[0])[None, :] - 0.3 * subject.skin
-            crease = np.where(lateral * (x - pose.centre[0]) > 0, crease, -crease - 0.6)
+            crease = lateral * (x - midline)[None, :] - 0.3 * subject.skin
             skin = _soft_minimum(skin, crease.astype(np.float32), 6.0)
         found.in_skin[z] = skin
         found.in_bone[z] = _in_bone(along_leg.femur[z], u, v) * np.float32(scale)
         _pack(found, along_leg, leg, z, inner)
     return found
+
+
+def _saphenous(along_leg: Track, scale: float, levels: Array) -> Floats:
+    """Place of the vein: from the inner side of the knee to the front of the groin."""
+    angle = np.pi * (1.08 - 0.3 * levels)
+    column = np.rint(angle / (2 * np.pi) * ANGLES).astype(int)
+    slices = np.arange(len(levels))
+    cushion = along_leg.cushion[slices, column] / scale
+    radius = along_leg.fascia[slices, column] + 0.35 * cushion
+    width = np.minimum(1.9, 0.3 * cushion)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), width], axis=1).astype(
+        np.float32
+    )
 
 
 def _box(
@@ -239,18 +161,16 @@ def _box(
     centre_x: Array,
     centre_y: Array,
     grid: tuple[Array, Array],
-    side: str | None,
+    lateral: float,
+    midline: float | None,
 ) -> tuple[slice, slice]:
     """Rows and columns that hold the leg; with two legs each keeps to its half."""
     reach = (along_leg.fascia * stretch.max() + along_leg.cushion).max(axis=1) + 4.0
     y, x = grid
     rows = (y >= (centre_y - reach).min()) & (y <= (centre_y + reach).max())
     columns = (x >= np.min(centre_x - reach)) & (x <= np.max(centre_x + reach))
-    if side is not None:
-        middle = np.median(np.abs(centre_x))
-        columns &= (np.abs(x - SIDES[side] * middle) <= np.abs(x + SIDES[side] * middle)) | (
-            np.abs(x) < 8.0
-        )
+    if midline is not None:
+        columns &= lateral * (x - midline) > -5.0
     return _span(rows), _span(columns)
 
 
@@ -291,10 +211,13 @@ def _pack(found: Sections, along_leg: Track, leg: Leg, z: int, inner: Floats) ->
     if not rows.size:
         return
     inner = inner[rows, columns]
+    # Where pressed thighs leave no room for fat, the skin holds the muscles in, too.
+    wall = np.minimum(found.in_fascia[z], found.in_skin[z] - 2.5)[rows, columns]
     u, v = found.u[z][rows, columns] * inner, found.v[z][rows, columns] * inner
     depth = np.full_like(u, found.s[z] * 5.0)
-    bent = [u + BEND * sample(leg.bend[0], depth, v / 6.0, u / 6.0),
-            v + BEND * sample(leg.bend[1], depth, v / 6.0, u / 6.0)]  # fmt: skip
+    bent = [u + BEND * sample(leg.bend[0], depth, v / 8.0, u / 8.0),
+            v + BEND * sample(leg.bend[1], depth, v / 8.0, u / 8.0)]  # fmt: skip
+    found.bent[0][z][rows, columns], found.bent[1][z][rows, columns] = bent
     start = along_leg.start[z].astype(np.float32)
     step = along_leg.step[z].astype(np.float32)
     length = np.maximum((step[:, :2] ** 2).sum(axis=1), 1e-3)
@@ -313,10 +236,14 @@ def _pack(found: Sections, along_leg: Track, leg: Leg, z: int, inner: Floats) ->
     owner = muscles.argmax(axis=0)
     own = np.take_along_axis(muscles, owner[None], axis=0)[0]
     others = np.maximum(muscles.sum(axis=0) - own, 1e-7 * own) / own
-    soft = np.float32(2.0 / (SOFT * found.scale))
+    # Everything about packing is in standard mm, so that a leg that grows keeps its proportions.
+    surface = np.float32(2.0 / (SOFT * found.scale))
+    close = 2.0 * CLOSE / SOFT
     fat = (weight[len(MUSCLES) :].sum(axis=0) + np.exp(-along_leg.reach[z] / SOFT)) / own
-    fat += np.exp(np.clip(-soft * found.in_fascia[z][rows, columns], None, 30.0))
-    fat += np.exp(np.clip(soft * found.in_bone[z][rows, columns], None, 30.0))
+    fat += np.exp(np.clip(-surface * wall - close, None, 30.0))
+    fat += np.exp(np.clip(surface * found.in_bone[z][rows, columns] - close, None, 30.0))
     found.owner[z][rows, columns] = owner
-    found.margin[z][rows, columns] = -SOFT * found.scale * np.log(others + fat)
+    # Fat between muscles is nowhere of even thickness.
+    uneven = 0.35 * sample(leg.grain, depth * 4.0, v / 6.0, u / 6.0)
+    found.margin[z][rows, columns] = -SOFT * np.log(others + fat) - uneven
     found.shared[z][rows, columns] = others / (others + fat)

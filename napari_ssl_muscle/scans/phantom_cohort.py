@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.files import write_json, write_text, write_whole
-from napari_ssl_muscle.scans.phantom_layout import LABELLED, MUSCLES
+from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.scans.phantom_settings import PhantomScan, PhantomSettings
 
 BIDS_VERSION = "1.10.0"
@@ -61,7 +61,7 @@ def write_cohort(
                 scan.affine,
             )
             _write_volume(labels / place / f"{stem}_dseg.nii.gz", scan.labels, scan.affine)
-            write_text(labels / place / f"{stem}_dseg.tsv", _table())
+            write_tsv(default_table("thigh"), labels / place / f"{stem}_dseg.tsv")
             for key, volume in scan.volumes_ml.items():
                 muscle, side = key.rsplit(" ", 1)
                 volumes.append(
@@ -105,12 +105,6 @@ def _describe(folder: Path, labels: Path, settings: PhantomSettings) -> None:
     write_text(folder / "README", f"Synthetic thighs; no person was scanned. {about}\n")
     subjects = "".join(f"sub-{subject:02d}\n" for subject in range(1, settings.subjects + 1))
     write_text(folder / "participants.tsv", "participant_id\n" + subjects)
-
-
-def _table() -> str:
-    """Label table in the BIDS form."""
-    rows = [f"{value}\t{part.name}" for value, part in enumerate(MUSCLES[:LABELLED], start=1)]
-    return "\n".join(["index\tname", *rows]) + "\n"
 
 
 def _write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.float64]) -> None:

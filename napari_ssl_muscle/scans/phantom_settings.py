@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.phantom_layout import LENGTH
 
 Contrast = Literal["t1", "water"]
 
@@ -49,7 +50,7 @@ class PhantomSettings:
     seed: int = 0
     legs: int = 2
     contrast: Contrast = "t1"
-    coverage: float = 320.0
+    coverage: float = LENGTH
     field_of_view: float | None = None
     noise: float = 1.0
 
@@ -66,10 +67,10 @@ class PhantomSettings:
             raise BadInput(f"A phantom with legs={self.legs} cannot be made; set legs to 1 or 2.")
         if self.contrast not in ("t1", "water"):
             raise BadInput(f"The contrast {self.contrast!r} is unknown; choose t1 or water.")
-        if not 20.0 <= self.coverage <= 320.0:
+        if not 20.0 <= self.coverage <= LENGTH:
             raise BadInput(
-                f"The phantom's thigh is 320 mm long; set coverage ({self.coverage:g} mm) "
-                "between 20 and 320."
+                f"The phantom's thigh is {LENGTH:g} mm long; set coverage ({self.coverage:g} mm) "
+                f"between 20 and {LENGTH:g}."
             )
         if not 100.0 <= self.side <= 1000.0:
             raise BadInput(

@@ -72,7 +72,7 @@ def draw_subject(seed: int, subject: int) -> Subject:
     return Subject(
         size=float(np.clip(random.normal(0.97, 0.055), 0.86, 1.06)),
         fat=fat,
-        lean=float(np.clip(random.lognormal(0.0, 0.3) * (fat / 11.0) ** 0.3, 0.5, 2.2)),
+        lean=float(np.clip(random.lognormal(-0.1, 0.25) * (fat / 11.0) ** 0.3, 0.5, 1.7)),
         skin=float(random.uniform(1.3, 2.1)),
         bone=float(random.normal(1.0, 0.04)),
         gap=float(random.uniform(-7.0, 7.0)),
@@ -82,8 +82,8 @@ def draw_subject(seed: int, subject: int) -> Subject:
 
 def draw_leg(seed: int, subject: int, side: str) -> Leg:
     """Draw one leg: mostly the subject's own proportions, a little of its own side."""
-    both = generator(seed, "leg", subject)
-    own = generator(seed, "leg", subject, side)
+    both = generator(seed, "thigh", subject)
+    own = generator(seed, "thigh", subject, side)
     parts = len(MUSCLES) + len(BUNDLES)
 
     def mixed(deviation: float, shape: tuple[int, ...]) -> Array:
@@ -95,8 +95,9 @@ def draw_leg(seed: int, subject: int, side: str) -> Leg:
     shift = [mixed(1.6, (1, 2)) + mixed(1.0, (many, 2)) for many in discs]
     drift = [mixed(1.4, (1, 2)) + mixed(0.8, (many, 2)) for many in discs]
     orders = np.arange(1, 6)[None, :, None]
-    outline = mixed(0.02, (2, 5, 2)) / orders
-    cushion = mixed(0.13, (2, 4, 2))
+    # Waves of higher order would make corners.
+    outline = mixed(0.024, (2, 5, 2)) / orders**1.6
+    cushion = mixed(0.13, (2, 4, 2)) / orders[:, :4]
     infiltrated = _infiltration(both, own)
     bend_grid = (6, 24, 24)
     return Leg(
@@ -118,11 +119,11 @@ def draw_leg(seed: int, subject: int, side: str) -> Leg:
 def _infiltration(both: np.random.Generator, own: np.random.Generator) -> Array:
     """Fat fraction of every muscle: a little everywhere, now and then one badly replaced."""
     many = len(MUSCLES)
-    level = both.lognormal(np.log(0.03), 0.7)
+    level = both.lognormal(np.log(0.02), 0.5)
     fraction = level * both.lognormal(0.0, 0.35, many) * own.lognormal(0.0, 0.15, many)
-    ill = both.random(many) < both.choice([0.0, 0.05, 0.3], p=[0.45, 0.35, 0.2])
-    fraction = np.where(ill, both.uniform(0.12, 0.45, many), fraction)
-    return np.asarray(np.clip(fraction, 0.005, 0.5))
+    ill = both.random(many) < both.choice([0.0, 0.07, 0.25], p=[0.55, 0.35, 0.1])
+    fraction = np.where(ill, both.uniform(0.08, 0.32, many), fraction)
+    return np.asarray(np.clip(fraction, 0.004, 0.4))
 
 
 def monthly_rates(seed: int, subject: int, side: str) -> Array:
