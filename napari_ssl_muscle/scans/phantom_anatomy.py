@@ -243,7 +243,7 @@ def _pack(found: Sections, along_leg: Track, leg: Leg, z: int, inner: Floats) ->
     fat += np.exp(np.clip(-surface * wall - close, None, 30.0))
     fat += np.exp(np.clip(surface * found.in_bone[z][rows, columns] - close, None, 30.0))
     found.owner[z][rows, columns] = owner
-    # Fat between muscles is nowhere of even thickness.
-    uneven = 0.35 * sample(leg.grain, depth * 4.0, v / 6.0, u / 6.0)
+    # Fat between muscles is nowhere of even thickness; here and there it is missing.
+    uneven = 0.6 * sample(leg.grain, depth * 4.0, v / 6.0, u / 6.0)
     found.margin[z][rows, columns] = -SOFT * np.log(others + fat) - uneven
     found.shared[z][rows, columns] = others / (others + fat)

@@ -40,7 +40,7 @@ def draw_look(seed: int, subject: int, session: int, contrast: Contrast) -> Look
     """Draw the contrast: mostly the session's protocol, a little of the single scan.
 
     Spoiled gradient- and spin-echo T1 images of thighs show fat at 1.7 to 3 times the signal
-    of muscle; in water images of Dixon scans a rest of 10 to 25 % stays.
+    of muscle; in water images of Dixon scans a rest of 12 to 32 % stays.
     """
     protocol = generator(seed, "protocol", session)
     scan = generator(seed, "scan", subject, session)
@@ -49,8 +49,8 @@ def draw_look(seed: int, subject: int, session: int, contrast: Contrast) -> Look
         marrow = fat * protocol.uniform(0.85, 1.0)
         skin, fascia = protocol.uniform(0.7, 1.1), protocol.uniform(0.35, 0.6)
     else:
-        fat = protocol.uniform(0.1, 0.25)
-        marrow = fat * protocol.uniform(1.0, 1.8)
+        fat = protocol.uniform(0.12, 0.32)
+        marrow = fat * protocol.uniform(0.9, 1.5)
         skin, fascia = protocol.uniform(0.45, 0.75), protocol.uniform(0.15, 0.3)
     # Inflow makes arteries bright in gradient echoes; in spin echoes they are black.
     bright = protocol.random() < 0.5
@@ -67,9 +67,9 @@ def draw_look(seed: int, subject: int, session: int, contrast: Contrast) -> Look
         nerve=float(0.85 * jitter[2]),
         tendon=float(protocol.uniform(0.2, 0.35)),
         gain=float(protocol.uniform(180.0, 520.0) * jitter[3]),
-        noise=float(protocol.uniform(0.035, 0.075) * scan.uniform(0.85, 1.2)),
+        noise=float(protocol.uniform(0.03, 0.07) * scan.uniform(0.85, 1.2)),
         blur=float(protocol.uniform(0.35, 0.6)),
-        bias=float(protocol.uniform(0.06, 0.16)),
+        bias=float(protocol.uniform(0.07, 0.2)),
         glow=float(protocol.uniform(0.0, 0.35)),
     )
 
