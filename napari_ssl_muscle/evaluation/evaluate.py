@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_ssl_muscle.evaluation.compare import MuscleResult, compare, labelled_slices
 from napari_ssl_muscle.evaluation.matching import Pair
@@ -23,6 +24,7 @@ from napari_ssl_muscle.evaluation.tables import (
     table_by_values,
 )
 from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.volume import LabelMap, open_label_map
 
@@ -100,12 +102,54 @@ def evaluate_case(
         reference carries no label, or the two have no muscle in common.
     """
     predicted, referred = _open(pair)
-    prediction, reference = predicted.read(), referred.read()
-    tables = [prediction_table or table_beside(pair.prediction)]
-    tables.append(reference_table or table_beside(pair.reference))
+    return evaluate_labels(
+        pair,
+        predicted.read(),
+        referred.read(),
+        prediction_table=prediction_table or table_beside(pair.prediction),
+        reference_table=reference_table or table_beside(pair.reference),
+        geometry=referred.geometry,
+        all_slices=all_slices,
+        by_side=by_side,
+    )
+
+
+def evaluate_labels(
+    pair: Pair,
+    prediction: npt.NDArray[np.integer],
+    reference: npt.NDArray[np.integer],
+    *,
+    prediction_table: MuscleTable | None,
+    reference_table: MuscleTable | None,
+    geometry: Geometry,
+    all_slices: bool = False,
+    by_side: bool = False,
+) -> CaseResult:
+    """Compare two label arrays that need not be on disk (what `evaluate_case` does with files).
+
+    Parameters
+    ----------
+    pair
+        What to call them.
+    prediction, reference
+        Label values, canonical (z, y, x), on one grid.
+    prediction_table, reference_table
+        What the values mean; if only one is given it serves for both, and if neither is, values
+        stand for themselves.
+    geometry
+        Of both.
+    all_slices, by_side
+        As in `evaluate_case`.
+
+    Raises
+    ------
+    BadInput
+        If a value is not in its table, the reference carries no label, or the two have no muscle
+        in common.
+    """
     alone = table_by_values(prediction, reference)
-    first = tables[0] or tables[1] or alone
-    second = tables[1] or tables[0] or alone
+    first = prediction_table or reference_table or alone
+    second = reference_table or prediction_table or alone
     first.require_known(prediction, str(pair.prediction))
     second.require_known(reference, str(pair.reference))
     compared = labelled_slices(reference)
@@ -113,7 +157,7 @@ def evaluate_case(
         raise BadInput(
             f"{pair.reference} carries no label in any slice, so there is nothing to compare with."
         )
-    notes = [text for text in (referred.geometry.problem,) if text]
+    notes = [text for text in (geometry.problem,) if text]
     if all_slices:
         compared[:] = True
     common = common_muscles(first, second)
@@ -121,9 +165,9 @@ def evaluate_case(
     ours, theirs = common.prediction(prediction), common.reference(reference)
     # Slices are counted as they are compared: the order along the leg, without the others.
     counts = count_slices(ours[compared], theirs[compared], common.table.values)
-    spacing = referred.geometry.spacing
+    spacing = geometry.spacing
     union = np.where(theirs > 0, theirs, ours)
-    found = legs(union, common.table, referred.geometry) if by_side else None
+    found = legs(union, common.table, geometry) if by_side else None
     results = []
     for k, leg in enumerate(found.names if found else ("",), 1):
         here = found.index == k if found else np.True_
