@@ -24,13 +24,12 @@ _PIECE = 0.05
 
 # Each leg has at least this share of the area of a slice.
 _LEG = 0.2
-# How clear the gap must be (1: air from front to back), by width over height of what is seen.
-# Two legs side by side are about twice as wide as high, and may touch over most of their height;
-# in a single leg only the spaces between labelled muscles look like gaps. Measured on 15 images
-# and 14 label maps of calves and thighs: two legs are 1.5 to 3.1 times as wide as high with
-# clearness 0.84 to 1, single ones 0.4 to 1.5 with at most 0.1 (images) or 0.87 (labels).
-_SHAPES = (1.2, 1.5, 1.8)
-_CLEARNESS = (0.95, 0.9, 0.3)
+# How clear the gap must be (1: air from front to back) at which width over height of what is
+# seen; in between, in between. Measured on 15 images and 14 label maps of calves and thighs: two
+# legs are 1.5 to 3.1 times as wide as high, with a clearness of 0.84 to 1, and single ones 0.4 to
+# 1.6, with at most 0.1 for outlines and 0.84 for labels, where it is the space between muscles.
+_OUTLINES = ((1.0, 1.3), (0.6, 0.2))
+_LABELS = ((1.2, 1.5, 1.8), (0.95, 0.9, 0.3))
 
 
 @dataclass(frozen=True)
@@ -102,20 +101,24 @@ def body_mask(volume: Volume) -> Mask:
     return fine
 
 
-def gap_between_legs(mask: Mask, spacing: Spacing) -> int | None:
+def gap_between_legs(mask: Mask, spacing: Spacing, *, outlines: bool = False) -> int | None:
     """Find the column that divides two legs.
 
-    In each slice, the mask's height along x has a valley between two humps. Its depth, against
-    the lower hump, says how clear the gap is there; the column is the one that is clearest over
-    all slices, and the middle of them where a whole range is free. Slices in which the legs
-    touch count with the valley that is left; slices through the pelvis say nothing.
+    In each slice, the extent of the mask from front to back has a valley between two humps along
+    x. Its depth, against the lower hump, says how clear the gap is there; the column is the one
+    that is clearest over all slices with the halves most alike, and the middle of them where a
+    whole range is free. Slices in which the legs touch count with the valley that is left; slices
+    through the pelvis say nothing.
 
     Parameters
     ----------
     mask
-        `(z, y, x)`: a body mask, or where any muscle is labelled.
+        `(z, y, x)`: where any muscle is labelled, or a body mask.
     spacing
         `(dz, dy, dx)` in mm.
+    outlines
+        Whether the mask shows whole legs with their skin, as `body_mask` does. These have no
+        spaces between muscles, so that a shallow valley is enough: legs pressed together.
 
     Returns
     -------
@@ -127,26 +130,29 @@ def gap_between_legs(mask: Mask, spacing: Spacing) -> int | None:
     rows = np.flatnonzero(mask.any(axis=(0, 2)))
     if columns.size < 2:
         return None
-    height = mask.sum(axis=1) * spacing[1]
-    smooth = max(1, round(10 / spacing[2]))  # 1 cm: finer than the gap between muscles
-    height = ndimage.uniform_filter1d(height, smooth, axis=1, mode="constant")
-    area = height.sum(axis=1, keepdims=True)
+    there = mask.any(axis=1)
+    front, back = mask.argmax(axis=1), mask.shape[1] - mask[:, ::-1].argmax(axis=1)
+    extent = np.where(there, back - front, 0) * spacing[1]
+    smooth = max(1, round(10 / spacing[2]))  # 1 cm: finer than a leg, coarser than a vein
+    extent = ndimage.uniform_filter1d(extent, smooth, axis=1, mode="constant")
     lower_hump = np.minimum(
-        np.maximum.accumulate(height, axis=1),
-        np.maximum.accumulate(height[:, ::-1], axis=1)[:, ::-1],
+        np.maximum.accumulate(extent, axis=1),
+        np.maximum.accumulate(extent[:, ::-1], axis=1)[:, ::-1],
     )
-    depth = 1 - np.divide(height, lower_hump, out=np.ones_like(height), where=lower_hump > 0)
-    share = np.divide(np.cumsum(height, axis=1), area, out=np.zeros_like(height), where=area > 0)
-    divides = (np.minimum(share, 1 - share) >= _LEG) & (area >= 0.1 * area.max())
-    depth = np.where(divides, depth, 0)
+    depth = 1 - np.divide(extent, lower_hump, out=np.ones_like(extent), where=lower_hump > 0)
+    area = mask.sum(axis=1).cumsum(axis=1).astype(float)
+    share = area / np.maximum(area[:, -1:], 1)
+    smaller = np.minimum(share, 1 - share)
+    depth[(smaller < _LEG) | (area[:, -1:] < 0.1 * area.max())] = 0
 
     clear = depth.mean(axis=0)
-    best = int(clear.argmax())
+    best = int((depth * np.sqrt(smaller)).mean(axis=0).argmax())
     # The legs part in some slices only: those that show it best decide, at this one column.
     deciding = np.sort(depth[:, best])[::-1][: max(1, len(depth) // 3)]
     width_mm = (columns[-1] - columns[0] + 1) * spacing[2]
     height_mm = (rows[-1] - rows[0] + 1) * spacing[1]
-    if deciding.mean() < np.interp(width_mm / height_mm, _SHAPES, _CLEARNESS):
+    needed = np.interp(width_mm / height_mm, *(_OUTLINES if outlines else _LABELS))
+    if deciding.mean() < needed:
         return None
     free = clear >= clear[best] - 0.01
     first = last = best
@@ -187,7 +193,7 @@ def leg_boxes(
     mask = body_mask(volume)
     if not mask.any():
         return [whole]
-    gap = gap_between_legs(mask, spacing) if crop == "leg" else None
+    gap = gap_between_legs(mask, spacing, outlines=True) if crop == "leg" else None
     sides = [slice(0, width)] if gap is None else [slice(0, gap), slice(gap, width)]
     shown = np.any(mask, axis=0)
     boxes = []
