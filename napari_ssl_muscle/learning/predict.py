@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_ssl_muscle.learning.cards import ModelCard
 from napari_ssl_muscle.learning.contrast import far_from_training
 from napari_ssl_muscle.learning.device import choose_device, threads
 from napari_ssl_muscle.learning.events import ShouldStop, never
@@ -98,41 +99,81 @@ def segment_volume(
             f"({', '.join(card.channels) or 'unnamed'}) but the scan has {len(channels)}; "
             "choose another model."
         )
-    table = card.table
     frames = find_frames(channels, spacing, card.slices)
+    readings = [[frame] for frame in frames]
+    if card.slices.mirror and card.slices.crop == "leg" and len(frames) == 1:
+        # A leg alone may be either: both readings are tried, and the surer one is kept.
+        readings = [[frames[0], replace(frames[0], mirrored=True)]]
     depth = channels.shape[1]
-    total = depth * len(frames)
+    total = depth * sum(len(each) for each in readings)
     classes = np.zeros(channels.shape[1:], dtype=np.uint8)
-    sure = np.zeros(depth, dtype=np.float64)
-    count = np.zeros(depth, dtype=np.int64)
-    mirror = card.recipe is not None and card.recipe.augment.flip
+    sure = np.zeros(depth)
+    count = np.zeros(depth)
     with threads(thread_count), torch.inference_mode():
         where = choose_device(device)
         net = model.net.to(where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         done = 0
-        for frame in frames:
-            images = to_images(channels, frame)
-            size = common_size([frame.shape], 2**card.network.depth)
-            for start in range(0, depth, BATCH):
-                if stop():
-                    raise StoppedByUser
-                part = images[start : start + BATCH]
-                scores = _scores(
-                    net, fit(part, size).to(where, memory_format=torch.channels_last), mirror=mirror
-                )
-                found, sureness = _labels(scores.cpu(), frame)
-                own = slice(frame.own_x.start - frame.x.start, frame.own_x.stop - frame.x.start)
-                target = classes[start : start + BATCH, frame.y, frame.own_x]
-                np.copyto(target, found[:, :, own].astype(np.uint8))
-                muscle = found > 0
-                sure[start : start + len(part)] += (sureness * muscle).sum(axis=(1, 2))
-                count[start : start + len(part)] += muscle.sum(axis=(1, 2))
-                done += len(part)
-                if progress is not None:
-                    progress(done, total)
+
+        def advance(images: int) -> None:
+            nonlocal done
+            if stop():
+                raise StoppedByUser
+            done += images
+            if progress is not None and images:
+                progress(done, total)
+
+        for candidates in readings:
+            best = max(
+                (_read(net, card, channels, frame, where, advance) for frame in candidates),
+                key=lambda reading: reading.sureness,
+            )
+            frame = best.frame
+            own = slice(frame.own_x.start - frame.x.start, frame.own_x.stop - frame.x.start)
+            classes[:, frame.y, frame.own_x] = best.classes[:, :, own]
+            sure += best.sure
+            count += best.count
     confidence = np.where(count > 0, sure / np.maximum(count, 1), 1.0).astype(np.float32)
     notes = far_from_training(card, channels, spacing)
-    return Segmentation(table.decode(classes), confidence, notes)
+    return Segmentation(card.table.decode(classes), confidence, notes)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One frame, segmented: classes in its window; per slice, summed sureness and muscle pixels."""
+
+    frame: Frame
+    classes: NDArray[np.uint8]
+    sure: NDArray[np.float64]
+    count: NDArray[np.float64]
+
+    @property
+    def sureness(self) -> float:
+        return float(self.sure.sum() / max(self.count.sum(), 1))
+
+
+def _read(
+    net: torch.nn.Module,
+    card: ModelCard,
+    channels: NDArray[np.float32],
+    frame: Frame,
+    where: torch.device,
+    advance: Callable[[int], None],
+) -> _Reading:
+    images = to_images(channels, frame)
+    size = common_size([frame.shape], 2**card.network.depth)
+    mirror = card.recipe is not None and card.recipe.augment.flip
+    classes = np.empty((len(images), *frame.window), dtype=np.uint8)
+    sure, count = np.zeros(len(images)), np.zeros(len(images))
+    for start in range(0, len(images), BATCH):
+        advance(0)
+        part = slice(start, min(start + BATCH, len(images)))
+        batch = fit(images[part], size).to(where, memory_format=torch.channels_last)
+        found, sureness = _labels(_scores(net, batch, mirror=mirror).cpu(), frame)
+        classes[part] = found
+        sure[part] = (sureness * (found > 0)).sum(axis=(1, 2))
+        count[part] = (found > 0).sum(axis=(1, 2))
+        advance(len(batch))
+    return _Reading(frame, classes, sure, count)
 
 
 def _scores(net: torch.nn.Module, images: Tensor, *, mirror: bool) -> Tensor:

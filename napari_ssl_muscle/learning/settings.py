@@ -44,6 +44,9 @@ class SliceSettings(Settings):
         None, description="Training images are cut or padded to this many pixels square."
     )
     margin: float = Field(8.0, ge=0, description="Margin in mm around the crop.")
+    mirror: bool = Field(
+        True, description="Mirror left legs, so that every leg looks like a right one."
+    )
 
 
 class AugmentSettings(Settings):
@@ -52,7 +55,7 @@ class AugmentSettings(Settings):
     rotate: float = Field(15.0, ge=0, le=180, description="Largest rotation in degrees.")
     scale: float = Field(0.15, ge=0, lt=1, description="Largest relative change of size.")
     shift: float = Field(0.06, ge=0, lt=1, description="Largest shift as a share of the image.")
-    flip: bool = Field(True, description="Mirror left and right at random.")
+    flip: bool = Field(False, description="Mirror left and right at random.")
     bend: float = Field(4.0, ge=0, description="Largest elastic displacement in pixels.")
     contrast: float = Field(0.35, ge=0, description="Strength of gamma, gain and bias changes.")
     noise: float = Field(0.15, ge=0, description="Largest noise in standard deviations.")
@@ -156,7 +159,7 @@ def preset(name: str) -> Recipe:
 # and 4 found best. The reference loop clips at 1.0 and decays by 1e-8.
 PRESETS["poster"] = Recipe(
     network=NetworkSettings(width=64, depth=4),
-    slices=SliceSettings(crop="none", spacing=None, size=None),
+    slices=SliceSettings(crop="none", spacing=None, size=None, mirror=False),
     augment=AugmentSettings.off(),
     training=TrainingSettings(
         optimizer="rmsprop",

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from napari_ssl_muscle.learning.settings import SliceSettings
 from napari_ssl_muscle.scans.body import leg_boxes
+from napari_ssl_muscle.scans.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,15 @@ class Frame:
         pixel size is ``window * spacing / shape``, within half a pixel of what was asked for.
     own_x
         The columns that this frame alone may label; neighbouring windows overlap by their margins.
+    mirrored
+        The images show the window mirrored: a left leg that is to look like a right one.
     """
 
     y: slice
     x: slice
     shape: tuple[int, int]
     own_x: slice
+    mirrored: bool = False
 
     @property
     def window(self) -> tuple[int, int]:
@@ -48,7 +52,11 @@ class Frame:
 
 
 def find_frames(
-    channels: NDArray[np.float32], spacing: tuple[float, float, float], settings: SliceSettings
+    channels: NDArray[np.float32],
+    spacing: tuple[float, float, float],
+    settings: SliceSettings,
+    *,
+    left: bool = False,
 ) -> list[Frame]:
     """Find the frames of a scan.
 
@@ -60,6 +68,9 @@ def find_frames(
         ``(dz, dy, dx)`` in mm.
     settings
         Crop, margin and pixel size.
+    left
+        What a leg that is alone in the scan is taken for. Of two legs the one at the larger x is
+        the patient's left.
 
     Returns
     -------
@@ -70,11 +81,11 @@ def find_frames(
     boxes = sorted(boxes, key=lambda box: box.x.start)
     frames = []
     for index, box in enumerate(boxes):
-        left, right = box.x.start, box.x.stop
+        first, last = box.x.start, box.x.stop
         if index > 0:
-            left = max(left, (boxes[index - 1].x.stop + box.x.start) // 2)
+            first = max(first, (boxes[index - 1].x.stop + box.x.start) // 2)
         if index + 1 < len(boxes):
-            right = min(right, (box.x.stop + boxes[index + 1].x.start) // 2)
+            last = min(last, (box.x.stop + boxes[index + 1].x.start) // 2)
         rows, columns = box.y.stop - box.y.start, box.x.stop - box.x.start
         shape = (rows, columns)
         if settings.spacing is not None:
@@ -82,8 +93,21 @@ def find_frames(
                 max(1, round(rows * spacing[1] / settings.spacing)),
                 max(1, round(columns * spacing[2] / settings.spacing)),
             )
-        frames.append(Frame(box.y, box.x, shape, slice(left, right)))
+        is_left = index == 1 if len(boxes) == 2 else left
+        mirrored = settings.crop == "leg" and settings.mirror and is_left
+        frames.append(Frame(box.y, box.x, shape, slice(first, last), mirrored))
     return frames
+
+
+def lies_left(geometry: Geometry) -> bool:
+    """Guess whether a leg that is alone in a scan is a left one: it lies left of the isocentre.
+
+    Used where no better is known; within 3 cm of the isocentre it is taken for a right one.
+    """
+    if not geometry.sided:
+        return False
+    middle = np.array([(n - 1) / 2 for n in geometry.canonical_shape] + [1.0])
+    return float((geometry.canonical_affine @ middle)[0]) < -30.0
 
 
 def to_images(channels: NDArray[np.float32], frame: Frame) -> Tensor:
@@ -98,21 +122,40 @@ def to_images(channels: NDArray[np.float32], frame: Frame) -> Tensor:
         images = F.interpolate(
             images, size=frame.shape, mode="bilinear", align_corners=False, antialias=True
         )
-    return normalise(images)
+    return normalise(images.flip(-1) if frame.mirrored else images)
 
 
 def to_grid(classes: NDArray[np.uint8], frame: Frame) -> Tensor:
-    """Bring class indices ``(z, y, x)`` onto the frame's grid, nearest voxel: uint8 (z, r, c)."""
+    """Bring class indices ``(z, y, x)`` onto the frame's grid: uint8 ``(z, rows, columns)``.
+
+    Each pixel takes the class that covers most of it. Picking the nearest voxel instead would
+    move outlines by half a voxel where the grid is coarser by a whole number.
+    """
     cut = torch.from_numpy(np.ascontiguousarray(classes[:, frame.y, frame.x]))
+    if frame.mirrored:
+        cut = cut.flip(-1)
     if tuple(cut.shape[-2:]) == frame.shape:
         return cut
-    return F.interpolate(cut[:, None].float(), size=frame.shape, mode="nearest-exact")[:, 0].to(
-        torch.uint8
-    )
+    share = torch.zeros((len(cut), *frame.shape))
+    winner = torch.zeros((len(cut), *frame.shape), dtype=torch.uint8)
+    for value in cut.unique().tolist():
+        covered = F.interpolate(
+            (cut == value)[:, None].float(),
+            size=frame.shape,
+            mode="bilinear",
+            align_corners=False,
+            antialias=True,
+        )[:, 0]
+        more = covered > share
+        winner[more] = value
+        share = torch.where(more, covered, share)
+    return winner
 
 
 def to_window(scores: Tensor, frame: Frame) -> Tensor:
     """Bring scores ``(z, k, rows, columns)`` back onto the voxels of the window, bilinearly."""
+    if frame.mirrored:
+        scores = scores.flip(-1)
     if tuple(scores.shape[-2:]) == frame.window:
         return scores
     return F.interpolate(scores, size=frame.window, mode="bilinear", align_corners=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from napari_ssl_muscle.learning.cases import LabelledCase
 from napari_ssl_muscle.learning.settings import SliceSettings
-from napari_ssl_muscle.learning.slices import Frame, find_frames, fit, to_grid, to_images
+from napari_ssl_muscle.learning.slices import Frame, find_frames, fit, lies_left, to_grid, to_images
 from napari_ssl_muscle.scans.body import body_mask
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -110,7 +110,10 @@ class ImageStore:
             classes = self.table.encode(case.labels.read())
         body = body_mask(channels[0]).astype(np.uint8) if self._with_bodies else None
         added = []
-        for frame in find_frames(channels, spacing, self.settings):
+        frames = find_frames(
+            channels, spacing, self.settings, left=lies_left(case.scans[0].geometry)
+        )
+        for frame in frames:
             images = to_images(channels, frame).numpy()
             targets = None
             labelled = [False] * len(images)

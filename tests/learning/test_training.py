@@ -77,7 +77,7 @@ def run(
 
     train(
         net,
-        task or Stripes(),
+        Stripes() if task is None else task,
         settings,
         folder,
         save_best,
@@ -143,8 +143,10 @@ def test_patience_ends_early(tmp_path: Path) -> None:
 
 
 def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
+    empty = Stripes()
+    empty.images = empty.images[:0]
     with pytest.raises(BadInput, match="no image to train on"):
-        run(tmp_path, task=Stripes(count=0))
+        run(tmp_path, task=empty)
 
 
 def test_a_loss_that_explodes_is_said(tmp_path: Path) -> None:
