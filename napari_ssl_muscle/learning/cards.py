@@ -62,7 +62,7 @@ class ModelCard(BaseModel):
     channels: list[str] = Field(description='Names of the image channels, such as ["water"].')
     muscles: list[dict[str, Any]] = Field([], description="Rows of the muscle table, by class.")
     contrast: str = ""
-    intensity_quantiles: list[list[FiniteFloat]] = Field(
+    contrast_profiles: list[list[FiniteFloat]] = Field(
         [], description="Contrast profiles of training scans; see contrast.profile."
     )
     spacing: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(

@@ -163,7 +163,7 @@ def finetune(
             channels=list(channels),
             muscles=table.to_rows(),
             contrast=", ".join(channels),
-            intensity_quantiles=profiles([case for case in labelled if case.subject in used]),
+            contrast_profiles=profiles([case for case in labelled if case.subject in used]),
             spacing=spacing,
             training_data=list(sources)
             or [

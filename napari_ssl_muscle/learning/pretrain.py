@@ -135,7 +135,7 @@ def pretrain(
             slices=recipe.slices,
             in_channels=inputs + int(pretext.mask_channel),
             channels=[f"image {i + 1}" for i in range(inputs)] if inputs > 1 else ["image"],
-            intensity_quantiles=profiles(cases),
+            contrast_profiles=profiles(cases),
             spacing=tuple(
                 round(float(v), 4) for v in np.median([s.spacing for s in store.series], axis=0)
             ),

@@ -138,7 +138,7 @@ def to_grid(classes: NDArray[np.uint8], frame: Frame) -> Tensor:
         return cut
     share = torch.zeros((len(cut), *frame.shape))
     winner = torch.zeros((len(cut), *frame.shape), dtype=torch.uint8)
-    for value in cut.unique().tolist():
+    for value in np.unique(cut.numpy()).tolist():
         covered = F.interpolate(
             (cut == value)[:, None].float(),
             size=frame.shape,
