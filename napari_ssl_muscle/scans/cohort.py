@@ -1,0 +1,318 @@
+"""A cohort: the cases of a folder, their muscle table, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.layouts import (
+    Case,
+    Layout,
+    label_files_of,
+    labels_of,
+    look_through,
+)
+from napari_ssl_muscle.scans.muscles import (
+    Muscle,
+    MuscleTable,
+    present_values,
+    read_table,
+    standard_name,
+)
+from napari_ssl_muscle.scans.volume import (
+    LabelMap,
+    Scan,
+    check_same_grid,
+    open_label_map,
+    open_scan,
+)
+
+__all__ = [
+    "Case",
+    "CaseReport",
+    "Cohort",
+    "inspect",
+    "label_files_of",
+    "labels_of",
+    "open_cohort",
+    "table_of",
+]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The cases that lie in a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    layout
+        How it is laid out.
+    cases
+        Sorted by name. A case with a file that cannot be used is among them; using it raises the
+        sentence that is in `problems`.
+    table
+        What the label values mean, as far as files in the folder say.
+    problems
+        Sentences about what is wrong, found from names and headers alone.
+    """
+
+    folder: Path
+    layout: Layout
+    cases: tuple[Case, ...]
+    table: MuscleTable | None
+    problems: tuple[str, ...]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel that some case has, sorted."""
+        return tuple(sorted({channel for case in self.cases for channel in case.images}))
+
+    @property
+    def labelled(self) -> tuple[Case, ...]:
+        """The cases with a label map."""
+        return tuple(case for case in self.cases if case.labels is not None)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Every subject once, sorted."""
+        return tuple(sorted({case.subject for case in self.cases}))
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """What a case holds.
+
+    Parameters
+    ----------
+    case
+        The case.
+    shape
+        `(z, y, x)` in voxels of the canonical view; None if no image can be opened.
+    spacing
+        `(dz, dy, dx)` in mm.
+    volumes
+        How many volumes its images hold (the largest number).
+    labelled_slices
+        Slices with any label; None without a usable label map.
+    muscles
+        Names of the muscles that are labelled, in the table's order.
+    problems
+        Sentences.
+    """
+
+    case: Case
+    shape: tuple[int, int, int] | None
+    spacing: tuple[float, float, float] | None
+    volumes: int
+    labelled_slices: int | None
+    muscles: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def open_cohort(folder: Path) -> Cohort:
+    """Find the cases in a folder; of the images only headers are read.
+
+    Parameters
+    ----------
+    folder
+        A BIDS folder (`sub-*/[ses-*/]anat`, label maps `*_dseg` under `derivatives` or beside the
+        scans), a raw folder of nnU-Net (`imagesTr`, `imagesTs`, `labelsTr`; without a
+        `dataset.json` channels are called by their numbers), or one with images that have their
+        labels beside them (`X.nii.gz` with `X_seg`, `X_dseg`, `X_label` or `X_labels`).
+
+    Raises
+    ------
+    BadInput
+        If there is no such folder, or no scan in it.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise BadInput(f"{folder} does not exist; check the path.")
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is a file; give the folder that holds the scans.")
+    try:
+        found = look_through(folder)
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be read ({error.strerror or error}); change its permissions."
+        ) from error
+    if not found.cases:
+        raise BadInput(
+            f"{folder} holds no scans that are laid out as BIDS (sub-*/anat), as nnU-Net "
+            "(imagesTr) or as NIfTI files side by side; check the path."
+        )
+    problems = list(found.notes)
+    table, table_problems = _one_table(found.tables)
+    problems += table_problems
+    cases = tuple(sorted(found.cases, key=lambda case: case.name))
+    channels = sorted({channel for case in cases for channel in case.images})
+    for case in cases:
+        missing = [channel for channel in channels if channel not in case.images]
+        if missing:
+            problems.append(f"{case.name} has no image of channel {', '.join(missing)}.")
+        problems += _open_case(case)[2]
+    if table is None and any(case.labels for case in cases):
+        problems.append(
+            f"No muscle table was found in {folder}, so labels are called by their numbers; "
+            "put an ITK-SNAP .label file or a dseg.tsv beside them."
+        )
+    return Cohort(folder, found.layout, cases, table, tuple(problems))
+
+
+def inspect(cohort: Cohort, *, read_images: bool = True) -> list[CaseReport]:
+    """Look into every file of a cohort and say what is there and what is wrong.
+
+    The reports repeat what `cohort.problems` says of single cases.
+
+    Parameters
+    ----------
+    cohort
+        The cohort.
+    read_images
+        Whether to read all voxels of the images too, which finds damaged and empty ones and
+        takes about a tenth of a second each.
+    """
+    return [_inspect_case(case, cohort.table, read_images) for case in cohort.cases]
+
+
+def table_of(cohort: Cohort) -> MuscleTable:
+    """Return the table of a cohort, after reading all of its label maps.
+
+    Without a table in its folder, the values found are called "label 1", "label 2", ….
+
+    Raises
+    ------
+    BadInput
+        If a label map cannot be used, holds values that the table lacks, tables contradict each
+        other, or nothing is labelled.
+    """
+    table = cohort.table
+    tables = look_through(cohort.folder).tables
+    if table is None and tables:
+        _merge(tables)  # raises what `problems` says
+    values: set[int] = set()
+    for case in cohort.labelled:
+        assert case.labels is not None
+        labels = open_label_map(case.labels).read()
+        if table is not None:
+            table.require_known(labels, str(case.labels))
+        values.update(present_values(labels))
+    if table is not None:
+        return table
+    values.discard(0)
+    if not values:
+        raise BadInput(
+            f"{cohort.folder} has neither labels nor a muscle table; label at least one slice."
+        )
+    return MuscleTable(tuple(Muscle(value, f"label {value}") for value in sorted(values)))
+
+
+def _one_table(paths: Iterable[Path]) -> tuple[MuscleTable | None, list[str]]:
+    try:
+        return _merge(paths), []
+    except BadInput as error:
+        return None, [str(error)]
+
+
+def _merge(paths: Iterable[Path]) -> MuscleTable | None:
+    """Read tables that may each hold a part, and refuse those that contradict each other."""
+    muscles: dict[int, tuple[Muscle, Path]] = {}
+    for path in dict.fromkeys(paths):
+        for muscle in read_table(path).muscles:
+            known, source = muscles.setdefault(muscle.value, (muscle, path))
+            if standard_name(known.name) != standard_name(muscle.name):
+                raise BadInput(
+                    f"{source} and {path} contradict each other: label {muscle.value} is "
+                    f"{known.name} in one and {muscle.name} in the other; correct one of them."
+                )
+    return MuscleTable(tuple(muscle for muscle, _ in muscles.values())) if muscles else None
+
+
+def _open_case(case: Case) -> tuple[list[Scan], LabelMap | None, list[str]]:
+    """Open the headers of a case: scans (the first volume of 4D ones), labels, problems."""
+    scans, problems = [], []
+    for path in case.images.values():
+        try:
+            scans.append(open_scan(path, volume=0))
+        except BadInput as error:
+            problems.append(str(error))
+            continue
+        scan = scans[-1]
+        if scan.volumes > 1:
+            problems.append(f"{path} holds {scan.volumes} volumes; choose one with --volume.")
+        if scan.geometry.problem is not None:
+            problems.append(scan.geometry.problem)
+    labels = None
+    if case.labels is not None:
+        try:
+            labels = open_label_map(case.labels)
+        except BadInput as error:
+            problems.append(str(error))
+    for scan in scans[1:]:
+        difference = scans[0].geometry.differs_from(scan.geometry)
+        if difference is not None:
+            problems.append(
+                f"{scans[0].path} and {scan.path} do not lie on the same grid ({difference})."
+            )
+    if scans and labels is not None:
+        try:
+            check_same_grid(scans[0], labels)
+        except BadInput as error:
+            problems.append(str(error))
+    return scans, labels, problems
+
+
+def _inspect_case(case: Case, table: MuscleTable | None, read_images: bool) -> CaseReport:
+    scans, labels, problems = _open_case(case)
+    if read_images:
+        for scan in scans:
+            try:
+                volume = scan.read()
+            except BadInput as error:
+                problems.append(str(error))
+                continue
+            if case.labels is None and _looks_like_labels(volume):
+                problems.append(f"{scan.path} looks like a label map without a scan.")
+    slices: int | None = None
+    muscles: tuple[str, ...] = ()
+    if labels is not None:
+        try:
+            values = labels.read()
+            slices = int(np.count_nonzero(values.any(axis=(1, 2))))
+            muscles = _names_of(present_values(values), table)
+            if slices == 0:
+                problems.append(f"{labels.path} has no labelled slice.")
+            if table is not None:
+                table.require_known(values, str(labels.path))
+        except BadInput as error:
+            problems.append(str(error))
+    return CaseReport(
+        case=case,
+        shape=scans[0].geometry.canonical_shape if scans else None,
+        spacing=scans[0].geometry.spacing if scans else None,
+        volumes=max((scan.volumes for scan in scans), default=0),
+        labelled_slices=slices,
+        muscles=muscles,
+        problems=tuple(problems),
+    )
+
+
+def _names_of(values: Iterable[int], table: MuscleTable | None) -> tuple[str, ...]:
+    there = set(values) - {0}
+    if table is None:
+        return tuple(f"label {value}" for value in sorted(there))
+    return tuple(muscle.name for muscle in table.muscles if muscle.value in there)
+
+
+def _looks_like_labels(volume: np.ndarray) -> bool:
+    """Whether an image holds nothing but a few small whole numbers, from 0."""
+    highest = volume.max()
+    if volume.min() != 0 or highest > 255 or not np.array_equal(volume, np.rint(volume)):
+        return False
+    return len(present_values(volume.astype(np.int32))) <= 64
