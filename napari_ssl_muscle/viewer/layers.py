@@ -1,0 +1,331 @@
+"""Scans and label maps as napari layers, and what a layer knows about where it came from.
+
+Everything that the plugin needs to know of a layer travels with it, as a `LayerInfo` under
+``layer.metadata["ssl_muscle"]``. Layers are held and compared as objects; their names are for
+people and are never looked up.
+
+napari cannot slice an oblique affine, so layers show the canonical axial axes (z, y, x) with a
+diagonal scale in millimetres. The true affine stays in the `Geometry` and is what gets written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Layer
+
+    from napari_ssl_muscle.scans.geometry import Geometry
+    from napari_ssl_muscle.scans.muscles import MuscleTable
+    from napari_ssl_muscle.scans.volume import Scan
+
+KEY = "ssl_muscle"
+"""The key of `LayerInfo` in a layer's metadata."""
+
+Role = Literal["image", "truth", "prediction"]
+LayerData = tuple[np.ndarray, dict[str, Any], str]
+
+GROUND_TRUTH = "Ground truth"
+PREDICTION = "Prediction"
+_WORDS: dict[Role, str] = {"truth": GROUND_TRUTH, "prediction": PREDICTION}
+_UNKNOWN_COLOUR = (0.62, 0.62, 0.62, 1.0)
+"""Label values that no muscle has are grey, so that they are seen."""
+
+
+@dataclass(eq=False)
+class Subject:
+    """One opened scan: what its image, ground truth and prediction have in common.
+
+    Parameters
+    ----------
+    name
+        What people see: "sub-01_ses-02", or the file's name.
+    geometry
+        Shape and affine as stored, from which every label map is written.
+    scan
+        The file; None for a sample that lives in memory only.
+    table
+        Muscle names that came with the scan (its cohort's or ground truth's), if any did.
+    corner
+        Where voxel (0, 0, 0) is shown, in mm; by default where the geometry says.
+    """
+
+    name: str
+    geometry: Geometry
+    scan: Scan | None = None
+    table: MuscleTable | None = None
+    corner: tuple[float, ...] | None = None
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """The layer arguments that put an array (z, y, x) in its place, in millimetres."""
+        return {
+            "scale": self.geometry.spacing,
+            "translate": self.corner or self.geometry.origin,
+            "units": "mm",
+            "axis_labels": ("z", "y", "x"),
+        }
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Subject:
+        # A duplicated layer still belongs to the same subject.
+        return self
+
+
+@dataclass(eq=False)
+class LayerInfo:
+    """What a layer is: its role, its subject, the muscles of its labels and its file.
+
+    Parameters
+    ----------
+    role
+        "image", "truth" (ground truth, read-only) or "prediction".
+    subject
+        Shared by all layers of one scan.
+    table
+        The muscles that the label values stand for; None for images and unnamed labels.
+    path
+        The file that was read, or the one that the labels were last saved to.
+    channel
+        The channel's name, for images of a cohort with several.
+    """
+
+    role: Role
+    subject: Subject
+    table: MuscleTable | None = None
+    path: Path | None = None
+    channel: str | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LayerInfo:
+        # A duplicate is a layer of its own: its muscle table can change by itself.
+        return replace(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """The voxels in which new labels differ: what one undo step holds.
+
+    Parameters
+    ----------
+    where
+        Index arrays, one for each axis (z, y, x).
+    values
+        The new label values there.
+    """
+
+    where: tuple[np.ndarray, ...]
+    values: np.ndarray
+
+
+def name_of_role(role: Role) -> str | None:
+    """Return what a layer of this role is called; None for images, which bear the scan's name."""
+    return _WORDS.get(role)
+
+
+def image_data(
+    subject: Subject, image: np.ndarray, *, name: str, path: Path | None, channel: str | None = None
+) -> LayerData:
+    """Return a scan's image as napari layer data.
+
+    Parameters
+    ----------
+    subject
+        Whom it belongs to.
+    image
+        Canonical (z, y, x) float32.
+    name
+        The layer's name: that of the scan.
+    path, channel
+        See `LayerInfo`.
+    """
+    info = LayerInfo("image", subject, path=path, channel=channel)
+    return (
+        image,
+        {
+            "name": name,
+            "metadata": {KEY: info},
+            "contrast_limits": contrast_limits(image),
+            "colormap": "gray",
+            **subject.placement,
+        },
+        "image",
+    )
+
+
+def label_data(
+    subject: Subject,
+    role: Literal["truth", "prediction"],
+    labels: np.ndarray | None = None,
+    *,
+    table: MuscleTable | None = None,
+    path: Path | None = None,
+    name: str | None = None,
+) -> LayerData:
+    """Return labels of a subject as napari layer data; without an array, empty labels.
+
+    Parameters
+    ----------
+    subject
+        Whom they belong to.
+    role
+        Ground truth or prediction.
+    labels
+        Label values, canonical (z, y, x), of any whole-number type.
+    table
+        What the values stand for.
+    path
+        The file that they were read from.
+    name
+        The layer's name; by default that of its role.
+    """
+    if labels is None:
+        labels = np.zeros(subject.geometry.canonical_shape, np.uint8)
+    meta: dict[str, Any] = {
+        "name": name or _WORDS[role],
+        "metadata": {KEY: LayerInfo(role, subject, table=table, path=path)},
+        "opacity": 0.5,
+        **subject.placement,
+        **_look(table),
+    }
+    return small(labels), meta, "labels"
+
+
+def small(labels: np.ndarray) -> np.ndarray:
+    """Return the labels as uint8 or, where values above 255 need it, as uint16 or int32."""
+    top = int(labels.max(initial=0))
+    kind = np.uint8 if top < 2**8 else np.uint16 if top < 2**16 else np.int32
+    return np.ascontiguousarray(labels, dtype=kind)
+
+
+def contrast_limits(image: np.ndarray) -> tuple[float, float]:
+    """Return display limits from the 1st to the 99.7th percentile of a sample of voxels."""
+    step = max(1, image.size // 200_000)
+    low, high = np.percentile(image.reshape(-1)[::step], (1, 99.7))
+    if not high > low:
+        low, high = float(image.min()), float(image.max())
+    return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def show_table(layer: Labels, table: MuscleTable) -> None:
+    """Give a labels layer the names (status bar) and colours of a muscle table."""
+    look = _look(table)
+    layer.features = look["features"]
+    layer.colormap = look["colormap"]
+    info = info_of(layer)
+    if info is not None:
+        info.table = table
+
+
+def _look(table: MuscleTable | None) -> dict[str, Any]:
+    if table is None:
+        return {}
+    import pandas as pd
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colours: dict[Any, Any] = {None: _UNKNOWN_COLOUR, 0: (0.0,) * 4, **table.colours()}
+    return {
+        "features": pd.DataFrame(
+            {"index": [0, *table.values], "muscle": ["background", *table.names]}
+        ),
+        "colormap": DirectLabelColormap(color_dict=colours),
+    }
+
+
+def info_of(layer: Layer) -> LayerInfo | None:
+    """Return what the plugin knows of a layer; None for layers that came another way."""
+    info = layer.metadata.get(KEY)
+    info = getattr(info, "__wrapped__", info)
+    return info if isinstance(info, LayerInfo) else None
+
+
+def layers_of(viewer: Any, subject: Subject, role: Role) -> list[Any]:
+    """Return the subject's layers of one role that are in the viewer, topmost first."""
+    return [
+        layer for layer, info in _known(viewer) if info.subject is subject and info.role == role
+    ][::-1]
+
+
+def _known(viewer: Any) -> Iterator[tuple[Any, LayerInfo]]:
+    for layer in unwrap(viewer).layers:
+        info = info_of(layer)
+        if info is not None:
+            yield layer, info
+
+
+def adopt(layer: Image) -> LayerInfo:
+    """Return an image layer's info; one that was opened another way becomes a subject now.
+
+    Its orientation is unknown: the axes are taken as they are shown, and what is left and right
+    of the patient stays open.
+    """
+    info = info_of(layer)
+    if info is None:
+        geometry = plain_geometry(np.shape(layer.data), layer.scale)
+        corner = tuple(float(v) for v in layer.translate)
+        subject = Subject(layer.name, geometry, corner=(0.0,) * (3 - len(corner)) + corner)
+        info = LayerInfo("image", subject)
+        layer.metadata[KEY] = info
+    return info
+
+
+def plain_geometry(shape: Sequence[int], scale: Sequence[float]) -> Geometry:
+    """Return the geometry of an array of which only the voxel size is known.
+
+    Parameters
+    ----------
+    shape, scale
+        For the axes (z, y, x) or (y, x) of the array, in voxels and millimetres.
+
+    Returns
+    -------
+    Geometry
+        Not oriented; a file that is saved with it opens as the same array again.
+    """
+    import nibabel as nib
+
+    from napari_ssl_muscle.scans.geometry import Geometry
+
+    missing = 3 - len(shape)
+    stored = ((1,) * missing + tuple(int(n) for n in shape))[::-1]
+    sizes = ((1.0,) * missing + tuple(float(abs(v)) or 1.0 for v in scale))[::-1]
+    header: Any = nib.Nifti1Header
+    header = header()
+    header.set_data_shape(stored)
+    header.set_zooms(sizes)
+    header.set_xyzt_units("mm")
+    return Geometry(stored, np.diag([*sizes, 1.0]), oriented=False, header=header)
+
+
+def difference(old: np.ndarray, new: np.ndarray) -> Changes:
+    """Return where `new` differs from `old` and its values there; meant for a worker thread.
+
+    Parameters
+    ----------
+    old, new
+        Label arrays of one shape.
+    """
+    where = np.nonzero(old != new)
+    return Changes(where, new[where].astype(old.dtype))
+
+
+def apply_changes(layer: Labels, changes: Changes) -> None:
+    """Write changes into a labels layer as one step of its undo history.
+
+    Raises
+    ------
+    ValueError
+        If the layer is ground truth: that is never written to.
+    """
+    info = info_of(layer)
+    if info is not None and info.role == "truth":
+        raise ValueError("ground truth is read-only")
+    layer.data_setitem(changes.where, changes.values)
+
+
+def unwrap(thing: Any) -> Any:
+    """Return the object behind the proxy that napari hands to plugins, so that `is` works."""
+    return getattr(thing, "__wrapped__", thing)

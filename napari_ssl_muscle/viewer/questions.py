@@ -1,0 +1,207 @@
+"""The dialogs: one sentence for a problem, and the few questions that must be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHeaderView,
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.scans.cohort import Case, Cohort
+
+TITLE = "Leg muscles"
+SCAN_FILES = "NIfTI scans (*.nii *.nii.gz);;All files (*)"
+
+
+def can_ask() -> bool:
+    """Whether a window is on screen that a question can be asked from."""
+    return QApplication.instance() is not None and any(
+        window.isVisible() for window in QApplication.topLevelWidgets() if window.isWindow()
+    )
+
+
+def tell(sentence: str, details: str = "", parent: QWidget | None = None) -> None:
+    """Show a problem: one sentence, and behind a button the traceback, if there is one."""
+    box = QMessageBox(parent)
+    box.setWindowTitle(TITLE)
+    box.setIcon(QMessageBox.Icon.Warning)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(sentence)
+    if details:
+        box.setDetailedText(details)
+    box.exec()
+    box.deleteLater()
+
+
+def confirm(sentence: str, yes: str, parent: QWidget | None = None) -> bool:
+    """Ask before something is replaced; `yes` is the word on the button that goes ahead."""
+    box = QMessageBox(parent)
+    box.setWindowTitle(TITLE)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(sentence)
+    go = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.exec()
+    agreed = box.clickedButton() is go
+    box.deleteLater()
+    return agreed
+
+
+def ask_files(parent: QWidget | None = None) -> list[Path]:
+    """Let the user pick scans; an empty list if they changed their mind."""
+    names, _ = QFileDialog.getOpenFileNames(parent, "Open leg scans", "", SCAN_FILES)
+    return [Path(name) for name in names]
+
+
+def ask_folder(title: str, parent: QWidget | None = None, start: Path | None = None) -> Path | None:
+    """Let the user pick a folder."""
+    name = QFileDialog.getExistingDirectory(parent, title, str(start or ""))
+    return Path(name) if name else None
+
+
+def ask_model(parent: QWidget | None = None) -> Path | None:
+    """Let the user pick a model file."""
+    name, _ = QFileDialog.getOpenFileName(
+        parent, "Choose a model", "", "Models (*.safetensors);;All files (*)"
+    )
+    return Path(name) if name else None
+
+
+def ask_save(start: Path, parent: QWidget | None = None) -> Path | None:
+    """Let the user pick where labels go; whether to replace a file is asked when saving."""
+    name, _ = QFileDialog.getSaveFileName(
+        parent,
+        "Save labels",
+        str(start),
+        "NIfTI label map (*.nii.gz)",
+        options=QFileDialog.Option.DontConfirmOverwrite,
+    )
+    return Path(name) if name else None
+
+
+def ask_volume(name: str, volumes: int, parent: QWidget | None = None) -> int | None:
+    """Ask which volume of a 4D scan to open.
+
+    Parameters
+    ----------
+    name
+        The file's name.
+    volumes
+        How many there are.
+
+    Returns
+    -------
+    int or None
+        Counted from 0, as the shell does; None if the user changed their mind.
+    """
+    number, agreed = QInputDialog.getInt(
+        parent,
+        TITLE,
+        f"{name} holds {volumes} volumes (echoes or time points).\n"
+        f"Which one do you want to open (0 to {volumes - 1})?",
+        0,
+        0,
+        volumes - 1,
+    )
+    return number if agreed else None
+
+
+class CaseDialog(QDialog):
+    """Asks which case of a cohort to open, and which of its images.
+
+    Parameters
+    ----------
+    cohort
+        The folder's contents.
+    parent
+        Qt parent.
+    """
+
+    ALL = "All images"
+
+    def __init__(self, cohort: Cohort, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"Open from {cohort.folder.name}")
+        self.cases: Sequence[Case] = cohort.cases
+        self.table = QTableWidget(len(self.cases), 3, self)
+        self.table.setHorizontalHeaderLabels(["Case", "Images", "Ground truth"])
+        _header(self.table.verticalHeader()).hide()
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        for row, case in enumerate(self.cases):
+            cells = (case.name, ", ".join(case.images), "yes" if case.labels else "no")
+            for column, text in enumerate(cells):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        header = _header(self.table.horizontalHeader())
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.channel = QComboBox(self)
+        buttons = QDialogButtonBox(self)
+        buttons.addButton(QDialogButtonBox.StandardButton.Open)
+        buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        self.table.itemSelectionChanged.connect(self._show_channels)
+        self.table.itemDoubleClicked.connect(lambda _: self.accept())
+
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel("Which scan do you want to open?", self))
+        layout.addWidget(self.table)
+        form = QFormLayout()
+        form.addRow("Image", self.channel)
+        layout.addLayout(form)
+        layout.addWidget(buttons)
+        self.resize(520, 380)
+        self.table.selectRow(0)
+
+    def _show_channels(self) -> None:
+        self.channel.clear()
+        names = list(self.case.images)
+        self.channel.addItems([*names, self.ALL] if len(names) > 1 else names)
+        self.channel.setEnabled(len(names) > 1)
+
+    @property
+    def case(self) -> Case:
+        """The case that is marked in the table."""
+        return self.cases[max(self.table.currentRow(), 0)]
+
+    @property
+    def channels(self) -> list[str]:
+        """The chosen image's name, or all of them."""
+        chosen = self.channel.currentText()
+        return list(self.case.images) if chosen == self.ALL else [chosen]
+
+
+def _header(header: QHeaderView | None) -> QHeaderView:
+    assert header is not None  # a table always has them
+    return header
+
+
+def ask_case(cohort: Cohort, parent: QWidget | None = None) -> tuple[Case, list[str]] | None:
+    """Ask which case and channels of a cohort to open; None if the user changed their mind."""
+    dialog = CaseDialog(cohort, parent)
+    agreed = dialog.exec() == QDialog.DialogCode.Accepted
+    answer = (dialog.case, dialog.channels) if agreed else None
+    dialog.deleteLater()
+    return answer

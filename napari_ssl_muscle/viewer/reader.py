@@ -1,0 +1,59 @@
+"""napari's reader: NIfTI scans, label maps, and folders of a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.viewer.loading import Asker
+
+ReadFunction = Callable[..., list[Any]]
+_NIFTI = (".nii", ".nii.gz")
+
+
+def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
+    """Return the function that reads these paths; None if they are neither NIfTI nor folders."""
+    paths = [path] if isinstance(path, str) else list(path)
+    if paths and all(p.lower().endswith(_NIFTI) or Path(p).is_dir() for p in paths):
+        return read
+    return None
+
+
+def read(path: str | Sequence[str]) -> list[Any]:
+    """Read paths as napari layer data.
+
+    Questions (which volume, which case) are asked if a window is on screen.
+
+    Returns
+    -------
+    list of layer data
+        `[(None,)]`, napari's sign for "nothing to show", if the user changed their mind.
+
+    Raises
+    ------
+    BadInput
+        If a path cannot be opened.
+    """
+    from napari_ssl_muscle.viewer.loading import Cancelled, load
+    from napari_ssl_muscle.viewer.watching import watch_current
+
+    ask = _asker()
+    layers: list[Any] = []
+    for name in [path] if isinstance(path, str) else path:
+        try:
+            layers += load(Path(name), ask)
+        except Cancelled:
+            continue
+    watch_current()
+    return layers or [(None,)]
+
+
+def _asker() -> Asker | None:
+    """Return who can be asked: the window, if one is on screen."""
+    try:
+        from napari_ssl_muscle.viewer import questions
+    except ImportError:  # no Qt binding: napari is used as a library
+        return None
+    return questions if questions.can_ask() else None

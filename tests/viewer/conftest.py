@@ -1,0 +1,158 @@
+"""A real napari, scans on disk, a model that labels everything, and ears for dialogs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication
+
+from napari_ssl_muscle.scans.muscles import default_table
+from napari_ssl_muscle.viewer import model_picker, questions
+
+SHAPE = (48, 40, 6)
+"""Of the small scan, as stored (x, y, z)."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test its own home folder and list of models."""
+    monkeypatch.setattr(model_picker.MODELS, "paths", [])
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_widgets(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a window of its own behind.
+
+    Tests with a napari viewer are checked by its own fixture.
+    """
+    if "qtbot" not in request.fixturenames or "viewer" in request.fixturenames:
+        yield
+        return
+    before = set(QApplication.topLevelWidgets())
+    yield
+    QApplication.sendPostedEvents(None, 52)  # deferred deletions
+    QApplication.processEvents()
+    left = [w for w in set(QApplication.topLevelWidgets()) - before if w.isVisible()]
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
+    return make_napari_viewer_proxy()
+
+
+@dataclass
+class Ears:
+    """What dialogs would have shown, and what is answered to questions."""
+
+    told: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    agree: bool = True
+
+
+@pytest.fixture(autouse=True)
+def ears(monkeypatch: pytest.MonkeyPatch) -> Ears:
+    """Stand in for the dialogs, which would wait for a click for ever."""
+    heard = Ears()
+
+    def tell(sentence: str, details: str = "", parent: object = None) -> None:
+        heard.told.append(sentence)
+        heard.details.append(details)
+
+    def confirm(sentence: str, yes: str, parent: object = None) -> bool:
+        heard.asked.append(sentence)
+        return heard.agree
+
+    monkeypatch.setattr(questions, "tell", tell)
+    monkeypatch.setattr(questions, "confirm", confirm)
+    return heard
+
+
+def oblique() -> np.ndarray:
+    """An affine that is turned by 20 degrees, anisotropic, and stored left to right."""
+    angle = np.deg2rad(20)
+    turn = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([-0.75, 1.5, 9.0])
+    affine[:3, 3] = (31.25, -40.5, 17.0)
+    return affine
+
+
+def write_scan(
+    path: Path, array: np.ndarray | None = None, affine: np.ndarray | None = None
+) -> Path:
+    """Write a scan: two bright blocks (legs) in the dark, unless an array is given."""
+    if array is None:
+        array = np.zeros(SHAPE, np.int16)
+        noise = np.random.default_rng(0).integers(0, 9, SHAPE)
+        array[4:20, 8:32] = 100
+        array[28:44, 8:32] = 120
+        array = (array + noise).astype(np.int16)
+    image = nib.Nifti1Image(array, np.diag([2.0, 2.0, 6.0, 1.0]) if affine is None else affine)
+    nib.save(image, path)
+    return path
+
+
+def write_labels(path: Path, affine: np.ndarray | None = None) -> Path:
+    """Write labels for `write_scan`: muscles 1 and 2 in all slices but the outer ones."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[6:12, 10:30, 1:-1] = 1
+    labels[30:36, 10:30, 1:-1] = 2
+    return write_scan(path, labels, affine)
+
+
+@pytest.fixture
+def scan_file(tmp_path: Path) -> Path:
+    """An oblique scan without labels."""
+    return write_scan(tmp_path / "leg.nii.gz", affine=oblique())
+
+
+@pytest.fixture
+def labelled_file(tmp_path: Path) -> Path:
+    """An oblique scan with ground truth beside it."""
+    write_labels(tmp_path / "leg_seg.nii.gz", oblique())
+    return write_scan(tmp_path / "leg.nii.gz", affine=oblique())
+
+
+@pytest.fixture
+def write_model(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a model which labels every voxel that it sees as one muscle."""
+    import torch
+
+    from napari_ssl_muscle.learning.cards import ModelCard
+    from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
+    from napari_ssl_muscle.learning.unet import UNet
+    from napari_ssl_muscle.learning.weights import save_model
+
+    def write(name: str = "tiny", muscle: int = 1, **changes: Any) -> Path:
+        channels = changes.pop("channels", ["water"])
+        table = changes.pop("table", default_table("thigh"))
+        network = NetworkSettings(width=4, depth=1)
+        card = ModelCard(
+            name=name,
+            task="segmentation",
+            network=network,
+            slices=SliceSettings(crop="body", spacing=None, size=None),
+            in_channels=len(channels),
+            channels=channels,
+            muscles=table.to_rows(),
+            **changes,
+        )
+        torch.manual_seed(0)
+        net = UNet.from_settings(network, len(channels), card.outputs)
+        state = net.state_dict()
+        last_bias = list(state)[-1]
+        state[last_bias].zero_()
+        state[last_bias][muscle] = 100.0
+        return save_model(tmp_path / f"{name}.safetensors", state, card)
+
+    return write
