@@ -1,0 +1,334 @@
+"""The form "Fine-tune": a labelled cohort and a model to start from in, a better model out."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox, FloatSpinBox, LineEdit, PushButton
+from pydantic import ValidationError
+
+from napari_ssl_muscle.jobs.cases import choose_muscles
+from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.folders import check_run_folder
+from napari_ssl_muscle.jobs.settings import FinetuneJob, what_is_wrong
+from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
+from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.viewer import questions
+from napari_ssl_muscle.viewer.bridge import ENDINGS, ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.layers import unwrap
+from napari_ssl_muscle.viewer.model_picker import MODELS, ModelPicker, runs_folder
+from napari_ssl_muscle.viewer.muscle_boxes import MuscleBoxes
+from napari_ssl_muscle.viewer.parts import (
+    CommandLine,
+    Form,
+    column,
+    main_button,
+    paragraph,
+    row,
+)
+from napari_ssl_muscle.viewer.run_panel import RunPanel
+from napari_ssl_muscle.viewer.watching import watch
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+NO_COHORT = "Choose the folder with your labelled scans first."
+SCRATCH = "Nothing (learn from scratch)"
+ALL_CHANNELS = "all of them together"
+FREEZE = (
+    ("Nothing: the whole network learns", "none"),
+    ("The encoder (its first half)", "encoder"),
+    ("The decoder (its second half)", "decoder"),
+    ("Both: only the last layer learns", "both"),
+)
+PRESETS = (
+    ("Recommended", "recommended"),
+    ("Quick: small and coarse, for a first try", "quick"),
+    ("As in the published study (wants a GPU)", "poster"),
+)
+SPLITS = (
+    ("Chosen for me", "auto"),
+    ("Whole subjects", "subject"),
+    ("A block of each scan's slices", "block"),
+    ("Nothing: train on everything", "none"),
+    ("Single slices, as published (misleading)", "slice"),
+)
+
+
+@dataclass(frozen=True)
+class CohortView:
+    """What the form needs to know of a cohort's folder."""
+
+    folder: Path
+    text: str
+    channels: tuple[str, ...]
+    muscles: tuple[str, ...]
+    usual: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def view_cohort(folder: Path) -> CohortView:
+    """Look into a cohort's folder.
+
+    Raises
+    ------
+    BadInput
+        If there is no scan with labels in it, or the labels' values are not in its table.
+    """
+    from napari_ssl_muscle.scans.cohort import open_cohort, table_of
+
+    cohort = open_cohort(folder)
+    labelled = cohort.labelled
+    if not labelled:
+        raise BadInput(
+            f"{folder} holds {len(cohort.cases)} scans but no label map; fine-tuning learns from "
+            "labels, so save some beside the scans as NAME_dseg.nii.gz."
+        )
+    table = table_of(cohort)
+    subjects = len({case.subject for case in labelled})
+    text = (
+        f"{_count(len(labelled), 'labelled scan')} of {_count(subjects, 'subject')}"
+        f" ({_count(len(cohort.cases), 'scan')} in all), {_count(len(table.names), 'muscle')}."
+    )
+    return CohortView(
+        folder=folder,
+        text=text,
+        channels=tuple(cohort.channels),
+        muscles=tuple(table.names),
+        usual=tuple(choose_muscles(table, None).names),
+        problems=tuple(cohort.problems),
+    )
+
+
+class FinetuneForm(Form):
+    """Trains a model on labelled scans, in a child process.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        self.viewer = unwrap(napari_viewer)
+        watch(self.viewer)
+        self._view: CohortView | None = None
+        self._look: ThreadWork | None = None
+        super().__init__("Fine-tune")
+        self.cohort = LineEdit(tooltip=_help("cohort"))
+        self.cohort.native.setPlaceholderText("folder with scans and their labels")
+        self.cohort_button = PushButton(text="Choose…", tooltip="Choose the folder.")
+        self.summary = paragraph()
+        self.channel = ComboBox(choices=[], tooltip=_help("channels"), label="Image")
+        self.muscles = MuscleBoxes()
+        self.muscles.label = "Muscles"
+        self.model = ModelPicker(
+            "Start from", ("segmentation", "inpainting"), nothing=SCRATCH, tooltip=_help("init")
+        )
+        self.freeze = ComboBox(
+            choices=FREEZE, value="none", tooltip=_help("freeze"), label="Keep fixed"
+        )
+        self.preset = ComboBox(
+            choices=PRESETS, value="recommended", tooltip=_help("preset"), label="Settings"
+        )
+        self.minutes = FloatSpinBox(
+            value=0, min=0, max=10_000, step=5, tooltip=_help("minutes"), label="Time"
+        )
+        self.minutes.native.setSpecialValueText("as the settings say")
+        self.minutes.native.setSuffix(" min")
+        self.minutes.native.setDecimals(1)
+        self.split = ComboBox(
+            choices=SPLITS, value="auto", tooltip=_help("split"), label="Check on"
+        )
+        self.out = LineEdit(value=str(_new_run()), tooltip=_help("out"))
+        self.out_button = PushButton(text="…", tooltip="Choose another folder for the new model.")
+        self.out_button.native.setMaximumWidth(36)
+        self.data = column(
+            row(self.cohort, self.cohort_button, label="Labelled scans"),
+            labels=True,
+        )
+        self.choices = column(self.channel, self.muscles, labels=True)
+        self.settings = column(
+            self.freeze,
+            self.preset,
+            self.minutes,
+            self.split,
+            row(self.out, self.out_button, label="New model in"),
+            labels=True,
+        )
+        self.finetune_button = main_button(
+            "Fine-tune", "Train the model on the labelled scans. You can go on working meanwhile."
+        )
+        self.panel = RunPanel("step")
+        self.command = CommandLine()
+        for part in (
+            self.data,
+            self.summary,
+            self.choices,
+            self.model,
+            self.settings,
+            self.finetune_button,
+            self.panel,
+            self.command,
+        ):
+            self.append(part)
+        self.line_up(self.data, self.choices, self.model, self.settings)
+        self.finish()
+        self.choices.hide()
+        self.cohort.changed.connect(self._look_at_cohort)
+        self.cohort_button.changed.connect(self._choose_cohort)
+        self.out_button.changed.connect(self._choose_out)
+        self.finetune_button.changed.connect(self.start)
+        self.panel.ended.connect(self._on_ended)
+        self.changed.connect(self._update)
+        self.model.picked.connect(self._update)
+        self.native.destroyed.connect(partial(RunPanel.abandon, self.panel))
+        self._update()
+
+    def job(self) -> FinetuneJob:
+        """Return the job that the form asks for.
+
+        Raises
+        ------
+        BadInput
+            If something is missing or refused.
+        """
+        if self._view is None:
+            raise BadInput(NO_COHORT)
+        checked = self.muscles.checked
+        if not checked:
+            raise BadInput("No muscle is chosen; check at least one.")
+        channel = self.channel.value
+        init = self.model.reference
+        try:
+            return FinetuneJob(
+                cohort=self._view.folder,
+                out=Path(self.out.value.strip()).expanduser(),
+                init=init,
+                freeze=self.freeze.value if init is not None else "none",
+                preset=self.preset.value,
+                minutes=self.minutes.value or None,
+                split=self.split.value,
+                muscles=None if tuple(checked) == self._view.usual else checked,
+                channels=_channels(self._view, channel),
+            )
+        except ValidationError as error:
+            raise BadInput(f"{what_is_wrong(error)}.") from None
+
+    def start(self) -> None:
+        """Begin to train (the button); a problem is told in a dialog."""
+        try:
+            job = self.job()
+            check_run_folder(job)
+        except BadInput as problem:
+            questions.tell(str(problem), parent=self.native.window())
+            return
+        self._enable(False)
+        self.panel.run(ChildWork(job))
+
+    def _on_ended(self, event: object) -> None:
+        self._enable(True)
+        if not isinstance(event, Finished | Stopped):
+            return
+        path = event.result.get("model")
+        if path is None:
+            return
+        MODELS.add(Path(path))
+        dice = event.result.get("metrics", {}).get("mean")
+        self.panel.say(
+            ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
+            + f"the model '{Path(path).parent.name}'"
+            + (f" reaches a validation Dice of {dice:.2f}" if dice is not None else "")
+            + ". It is in the list of models now."
+        )
+        self.out.value = str(_new_run())
+
+    def _choose_cohort(self) -> None:
+        folder = questions.ask_folder("Folder with labelled scans", self.native.window())
+        if folder is not None:
+            self.cohort.value = str(folder)
+
+    def _choose_out(self) -> None:
+        folder = questions.ask_folder(
+            "Where to put the new model's folder", self.native.window(), runs_folder()
+        )
+        if folder is not None:
+            self.out.value = str(folder / _new_run().name)
+
+    def _look_at_cohort(self, *_: object) -> None:
+        """Read what is in the folder, in a thread: big cohorts take a while."""
+        self._view = None
+        self.choices.hide()
+        text = self.cohort.value.strip()
+        folder = Path(text).expanduser()
+        if not text or not folder.is_dir():
+            self.summary.value = f"⚠ There is no folder {text}." if text else ""
+            self._update()
+            return
+        self.summary.value = "Looking into the folder …"
+
+        def look(emit: Emit, stop: ShouldStop) -> CohortView:
+            return view_cohort(folder)
+
+        self._look = ThreadWork(look)
+        self._look.bridge.arrived.connect(partial(self._show_cohort, self._look))
+        self._look.start()
+
+    def _show_cohort(self, look: ThreadWork, event: Any) -> None:
+        if look is not self._look or not isinstance(event, ENDINGS):
+            return  # the user has chosen another folder meanwhile
+        self._look = None
+        if not isinstance(event, Finished):
+            self.summary.value = f"⚠ {getattr(event, 'sentence', '')}"
+            return
+        view: CohortView = look.result
+        self._view = view
+        problems = [f"⚠ {problem}" for problem in view.problems[:3]]
+        if len(view.problems) > 3:
+            problems.append(f"⚠ … and {len(view.problems) - 3} more.")
+        self.summary.value = "\n".join([view.text, *problems])
+        several = [(ALL_CHANNELS, ALL_CHANNELS)] if len(view.channels) > 1 else []
+        self.channel.choices = [(name, name) for name in view.channels] + several
+        self.channel.enabled = len(view.channels) > 1
+        self.muscles.offer(view.muscles, view.usual)
+        self.choices.show()
+        self.line_up(self.data, self.choices, self.model, self.settings)
+        self._update()
+
+    def _enable(self, free: bool) -> None:
+        for part in (self.data, self.choices, self.model, self.settings, self.finetune_button):
+            part.enabled = free
+        if free:
+            self._update()
+
+    def _update(self, *_: object) -> None:
+        self.freeze.enabled = self.model.model is not None and not self.panel.running
+        self.finetune_button.enabled = self._view is not None and not self.panel.running
+        try:
+            self.command.show_command(shell_command(self.job()))
+        except BadInput as problem:
+            self.command.show_command(None, str(problem))
+
+
+def _channels(view: CohortView, chosen: str | None) -> list[str] | None:
+    if len(view.channels) < 2:
+        return None
+    return list(view.channels) if chosen == ALL_CHANNELS else [str(chosen)]
+
+
+def _help(field: str) -> str:
+    """Return the words that the shell's option has, too."""
+    return FinetuneJob.model_fields[field].description or ""
+
+
+def _new_run() -> Path:
+    stamp = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
+    return runs_folder() / f"finetune-{stamp}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number != 1 else ''}"
