@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -96,7 +96,8 @@ def axis_map(shape: Shape3, affine: Affine) -> AxisMap:
     """
     rotation = np.eye(4)
     rotation[:3, :3] = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    nearest = nib.orientations.io_orientation(np.round(rotation, _DECIMALS))
+    find: Any = nib.orientations.io_orientation  # untyped in nibabel
+    nearest = find(np.round(rotation, _DECIMALS))
     world = [int(axis) for axis in nearest[:, 0]]
     grows: list[Literal[-1, 1]] = [1 if sign > 0 else -1 for sign in nearest[:, 1]]
     order = sorted(range(3), key=lambda axis: _RANK[world[axis]])
