@@ -101,7 +101,7 @@ def _check_window() -> None:
     if not any(find_spec(binding) for binding in ("PyQt6", "PyQt5", "PySide6")):
         raise BadInput(
             "There is no Qt binding, so no window can open; install one with "
-            "pip install 'napari-ssl-muscle[pyqt6]'."
+            'pip install "napari-ssl-muscle[pyqt6]".'
         )
     display = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     if sys.platform == "linux" and not display and not os.environ.get("QT_QPA_PLATFORM"):
@@ -143,6 +143,22 @@ def phantom(out: Path, **settings: Any) -> int:
     finally:
         display.close()
     click.echo(folder)
+    return DONE
+
+
+@main.command()
+@click.argument("folder", type=A_PATH)
+def inspect(folder: Path) -> int:
+    """Say what is in a cohort's FOLDER, and what is wrong with it.
+
+    BIDS, nnU-Net raw, or images with labels beside them.
+    """
+    from napari_ssl_muscle.jobs.cohort_words import cohort_in_words
+    from napari_ssl_muscle.scans.cohort import inspect as inspect_cohort
+    from napari_ssl_muscle.scans.cohort import open_cohort
+
+    cohort = open_cohort(folder)
+    click.echo(cohort_in_words(cohort, inspect_cohort(cohort)))
     return DONE
 
 

@@ -9,7 +9,13 @@ import numpy as np
 from napari_ssl_muscle.learning.cases import LabelledCase
 from napari_ssl_muscle.scans.cohort import Case, Cohort
 from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.muscles import MuscleTable, default_table, side_of, standard_name
+from napari_ssl_muscle.scans.muscles import (
+    Muscle,
+    MuscleTable,
+    default_table,
+    side_of,
+    standard_name,
+)
 from napari_ssl_muscle.scans.volume import check_same_grid, open_label_map, open_scan
 
 ALL = "all"
@@ -66,11 +72,11 @@ def choose_muscles(table: MuscleTable, asked: Sequence[str] | None) -> MuscleTab
     """
     if asked is not None:
         return table if list(asked) == [ALL] else table.select(asked)
-    regions = [
-        [muscle for muscle in table.muscles if _without_side(muscle.name) in set(usual.names)]
-        for usual in (default_table("thigh"), default_table("calf"))
-    ]
-    return MuscleTable(tuple(max(regions, key=lambda found: len(found)))) if any(regions) else table
+    chosen: list[Muscle] = []
+    for usual in (default_table("thigh"), default_table("calf")):
+        there = [m for m in table.muscles if _without_side(m.name) in usual.names]
+        chosen = max(chosen, there, key=len)
+    return MuscleTable(tuple(chosen)) if chosen else table
 
 
 def _without_side(name: str) -> str:

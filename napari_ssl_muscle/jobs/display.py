@@ -73,6 +73,7 @@ class TextDisplay:
         self._started: Started | None = None
         self._bar = ""
         self._told = time.monotonic()
+        self._done = 0
 
     def show(self, event: Event) -> None:
         """Show an event; what ended the job is said by whoever ran it."""
@@ -100,8 +101,9 @@ class TextDisplay:
             self._draw(f"[{'#' * filled}{'.' * (_BAR - filled)}] {progress_in_words(event)}")
             return
         now = time.monotonic()
-        if event.done > 0 and (event.done == event.total or now - self._told >= QUIET):
-            self._told = now
+        news = event.done > 0 and event.done != self._done
+        if news and (event.done == event.total or now - self._told >= QUIET):
+            self._told, self._done = now, event.done
             self._line(progress_in_words(event))
 
     def _line(self, text: str) -> None:

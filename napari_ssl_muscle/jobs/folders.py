@@ -51,10 +51,8 @@ def check_free(files: Iterable[Path], *, overwrite: bool) -> None:
     """
     there = [path for path in files if path.exists()]
     if there and not overwrite:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise BadInput(
-            f"{there[0]}{more} exists already; choose another --out or allow --overwrite."
-        )
+        which = f"{there[0]} and {len(there) - 1} more exist" if there[1:] else f"{there[0]} exists"
+        raise BadInput(f"{which} already; choose another --out or allow --overwrite.")
 
 
 def check_run_folder(job: LearningJob) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_ssl_muscle.evaluation.matching import subject_and_session
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.jobs.folders import check_free, check_writable
 from napari_ssl_muscle.jobs.record import model_entry, model_hash, read_record, write_record
@@ -20,6 +19,7 @@ from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, 
 from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
 from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.layouts import subject_and_session
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.volume import Scan, label_files, open_scan, save_label_map
 
@@ -91,6 +91,11 @@ def _targets(given: Path, job: SegmentJob, card: ModelCard) -> list[_Target]:
 
 def _of_case(case: Case, job: SegmentJob, card: ModelCard) -> _Target:
     wanted = [job.channel] if job.channel is not None else card.channels
+    if job.channel is None and len(case.images) == card.in_channels == 1:
+        only = next(iter(case.images))
+        # A lone image whose channel has no name of its own, or a model of such images.
+        if _nameless(only) or _nameless(card.channels[0]):
+            wanted = [only]
     if len(wanted) != card.in_channels:
         raise BadInput(
             f"The model {card.name} needs the channels {', '.join(card.channels)}; "
@@ -105,6 +110,11 @@ def _of_case(case: Case, job: SegmentJob, card: ModelCard) -> _Target:
         )
     scans = tuple(open_scan(case.images[channel], job.volume) for channel in wanted)
     return _Target(case.name, frozenset({case.name, case.subject}), scans)
+
+
+def _nameless(channel: str) -> bool:
+    """Whether a channel is only called an image, or by nnU-Net's number."""
+    return channel == "image" or channel.isdecimal()
 
 
 def _segment(
