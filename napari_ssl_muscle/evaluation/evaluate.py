@@ -169,7 +169,7 @@ def evaluate_labels(
     union = np.where(theirs > 0, theirs, ours)
     found = legs(union, common.table, geometry) if by_side else None
     results = []
-    for k, leg in enumerate(found.names if found else ("",), 1):
+    for k, leg in enumerate((found and found.names) or ("",), 1):
         here = found.index == k if found else np.True_
         for result in compare(ours * here, theirs * here, common.table, spacing, compared):
             muscle, side = split_side(result.muscle)

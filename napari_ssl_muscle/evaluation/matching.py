@@ -9,6 +9,16 @@ from pathlib import Path
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.images import stem_of
+from napari_ssl_muscle.scans.layouts import subject_and_session
+
+__all__ = [
+    "Matching",
+    "Pair",
+    "case_name",
+    "find_label_maps",
+    "match",
+    "subject_and_session",
+]
 
 SUFFIXES = (".nii.gz", ".nii")
 
@@ -40,12 +50,12 @@ class Pair:
 
     @property
     def subject(self) -> str:
-        """The subject, from the name; see `subject_and_session`."""
+        """The subject, from the name: `sub-01`, what stands before `_ses-`, or the whole name."""
         return subject_and_session(self.name)[0]
 
     @property
     def session(self) -> str | None:
-        """The session, from the name; None where it says none."""
+        """The session, from the name: `ses-2`, or None where it says none."""
         return subject_and_session(self.name)[1]
 
 
@@ -160,21 +170,6 @@ def case_name(path: Path) -> str:
     while (shorter := _ROLE.sub("", name)) and shorter != name:
         name = shorter
     return name
-
-
-def subject_and_session(name: str) -> tuple[str, str | None]:
-    """Return the subject and the session that a case's name tells.
-
-    `sub-01_ses-2…` is session 2 of subject 01 as in BIDS, `X_ses-2…` is one of subject X; any
-    other name is a subject of its own without a session.
-    """
-    entities = dict(_ENTITY.findall(name))
-    session = entities.get("ses")
-    if "sub" in entities:
-        return entities["sub"], session
-    if session is not None:
-        return re.split(r"_ses-", name)[0], session
-    return name, None
 
 
 def _loose_name(path: Path) -> str:

@@ -73,9 +73,13 @@ def _cell(result: MuscleResult | None) -> str:
 
 
 def _summary_table(report: EvaluationReport) -> list[list[str]]:
-    head = "muscle,HD95 mm,MSD mm,prediction mL,reference mL,difference mL,missed,invented,absent"
+    summary = summarise(report.summarised)
+    # Counts of what went wrong take room only where something did.
+    met = [
+        name for name in ("missed", "invented", "absent") if any(getattr(s, name) for s in summary)
+    ]
     return [
-        head.split(","),
+        ["muscle", "HD95 mm", "MSD mm", "prediction mL", "reference mL", "difference mL", *met],
         *(
             [
                 muscle_title(entry.muscle, entry.side),
@@ -84,11 +88,9 @@ def _summary_table(report: EvaluationReport) -> list[list[str]]:
                 number(entry.volume_pred_ml, 1),
                 number(entry.volume_ref_ml, 1),
                 f"{round(entry.difference_ml, 1) + 0.0:+.1f}",
-                str(entry.missed),
-                str(entry.invented),
-                str(entry.absent),
+                *(str(getattr(entry, name)) for name in met),
             ]
-            for entry in summarise(report.summarised)
+            for entry in summary
         ),
     ]
 

@@ -117,3 +117,15 @@ def test_progress_and_stop(tmp_path):
     results = evaluate_cases(pairs, progress=progress, stop=lambda: len(seen) == 2)
     assert seen == [(1, 3, "a"), (2, 3, "b")]
     assert [r.pair.name for r in results] == ["a", "b"]
+
+
+def test_legs_without_any_common_muscle_still_give_rows(tmp_path):
+    reference = np.where(legs() == 1, 3, 0)  # labelled, but not a muscle that was predicted
+    table = MuscleTable((*TABLE.muscles, Muscle(3, "soleus")))
+    files = pair(tmp_path, legs() * 0, reference)
+    result = evaluate_case(files, prediction_table=TABLE, reference_table=table, by_side=True)
+    assert [(m.muscle, m.status) for m in result.muscles] == [
+        ("gracilis", "absent in both"),
+        ("sartorius", "absent in both"),
+    ]
+    assert result.mean_dice is None

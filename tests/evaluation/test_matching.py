@@ -118,7 +118,7 @@ def test_missing_paths_and_a_file_against_a_folder(tmp_path):
 
 
 def test_subjects_and_sessions_from_names(tmp_path):
-    assert subject_and_session("sub-01_ses-2_T1w") == ("01", "2")
-    assert subject_and_session("anna_ses-03") == ("anna", "03")
+    assert subject_and_session("sub-01_ses-2_T1w") == ("sub-01", "ses-2")
+    assert subject_and_session("anna_ses-03") == ("anna", "ses-03")
     assert subject_and_session("Thigh_001") == ("Thigh_001", None)
     assert case_name(tmp_path / "_seg.nii.gz") == "_seg"

@@ -119,9 +119,9 @@ def test_files_are_measured_with_their_own_tables_and_reported(tmp_path):
     assert seen == [(1, 2), (2, 2)]
     report = MeasureReport(results)
     report.write(tmp_path / "out")
-    table = pd.read_csv(tmp_path / "out" / "measures.csv", dtype={"subject": str})
-    assert list(table["session"]) == [1] * 4 + [2] * 4
-    assert set(table["subject"]) == {"01"}
+    table = pd.read_csv(tmp_path / "out" / "measures.csv")
+    assert list(table["session"]) == ["ses-1"] * 4 + ["ses-2"] * 4
+    assert set(table["subject"]) == {"sub-01"}
     assert list(table["muscle"].unique()) == ["gracilis", "sartorius", "label 1", "label 2"]
     slices = pd.read_csv(tmp_path / "out" / "cross_sections.csv")
     areas = slices.groupby(["case", "muscle", "side"], sort=False)["csa_mm2"].sum() * 10 / 1000

@@ -49,12 +49,12 @@ def report(**provenance):
 
 def test_csv_comes_back_from_pandas_as_it_was(tmp_path):
     report(model_hash="abc", split_hash="def").write(tmp_path)
-    table = pd.read_csv(tmp_path / "evaluation.csv", dtype={"subject": str})
+    table = pd.read_csv(tmp_path / "evaluation.csv")
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 9
     assert table["dice"].notna().sum() == 7  # soleus is absent in both of sub-01's scans
     missed = table[table["status"] == "missed"].iloc[0]
-    assert (missed["subject"], missed["muscle"], missed["dice"]) == ("02", "sartorius", 0)
+    assert (missed["subject"], missed["muscle"], missed["dice"]) == ("sub-02", "sartorius", 0)
     assert math.isinf(missed["hd95_mm"])
     assert missed["difference_ml"] == pytest.approx(-0.04)
     assert set(table["model_hash"]) == {"abc"}
@@ -91,16 +91,16 @@ def test_means_are_over_subjects_whose_sessions_are_averaged_first():
     assert (summary["soleus"]["subjects"], summary["soleus"]["dice"]) == (1, 0)
     assert summary["soleus"]["hd95_mm"] is None
     mean = report().to_json()["mean_dice"]
-    assert mean["subjects"] == pytest.approx({"01": (1 + 5 / 6) / 2, "02": 1 / 3})
+    assert mean["subjects"] == pytest.approx({"sub-01": (1 + 5 / 6) / 2, "sub-02": 1 / 3})
 
 
 def test_training_subjects_are_marked_and_left_out_of_means():
     known = report(training_subjects=frozenset({"sub-01"}))
     rows = known.rows()
     assert [row["training_subject"] for row in rows] == [True] * 6 + [False] * 3
-    assert list(known.to_json()["mean_dice"]["subjects"]) == ["02"]
+    assert list(known.to_json()["mean_dice"]["subjects"]) == ["sub-02"]
     text = known.to_text()
-    assert "01/1 (training)" in text
+    assert "sub-01/ses-1 (training)" in text
     assert "Means leave out 2 case(s)" in text
     everything = report(training_subjects=frozenset({"01", "02"}))
     assert "trained on every one of these subjects" in everything.to_text()
@@ -111,12 +111,12 @@ def test_training_subjects_are_marked_and_left_out_of_means():
 def test_text_has_aligned_columns_of_muscle_by_subject():
     lines = report().to_text().splitlines()
     table = lines[1 : lines.index("")]
-    assert table[0].split() == ["muscle", "01/1", "01/2", "02/1", "mean"]
+    assert table[0].split() == ["muscle", "sub-01/ses-1", "sub-01/ses-2", "sub-02/ses-1", "mean"]
     assert table[2].split() == ["sartorius", "1.000", "1.000", "missed", "0.500"]
     assert table[3].split() == ["soleus", "–", "–", "invented", "0.000"]
     assert len({len(line) for line in table}) == 1
-    narrow = report().to_text(width=30).splitlines()
-    assert max(len(line) for line in narrow[: narrow.index("Per muscle")]) <= 30
+    narrow = report().to_text(width=40).splitlines()
+    assert max(len(line) for line in narrow[: narrow.index("Per muscle")]) <= 40
 
 
 def test_text_says_the_rules_the_slices_and_what_was_left_out():
