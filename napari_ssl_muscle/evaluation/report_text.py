@@ -57,7 +57,10 @@ def _dice_table(report: EvaluationReport) -> list[list[str]]:
 
 def _headings(report: EvaluationReport) -> list[str]:
     pairs = [case.pair for case in report.cases]
-    names = [p.subject if p.session is None else f"{p.subject}/{p.session}" for p in pairs]
+    names = [  # columns are narrow: "01/2" for sub-01_ses-2
+        p.subject.removeprefix("sub-") + (f"/{p.session.removeprefix('ses-')}" if p.session else "")
+        for p in pairs
+    ]
     if len(set(names)) < len(names):
         names = [pair.name for pair in pairs]
     return [
