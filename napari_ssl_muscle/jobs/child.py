@@ -23,6 +23,7 @@ from pathlib import Path
 from napari_ssl_muscle.jobs.folders import JOB, append_event, missing_folders, withdraw
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob, write_job
 from napari_ssl_muscle.learning.events import (
+    Checkpoint,
     Event,
     Failed,
     Finished,
@@ -56,6 +57,7 @@ class ChildJob:
         self._reader: threading.Thread | None = None
         self._desk: tempfile.TemporaryDirectory[str] | None = None
         self._asked = threading.Event()
+        self._saved = threading.Event()
         self._over = threading.Event()
         self._errors: deque[str] = deque(maxlen=_LAST_LINES)
         self._began = 0.0
@@ -106,7 +108,8 @@ class ChildJob:
         """Ask the child to stop; end it if it has not ended after `grace` seconds.
 
         Returns at once and may be called again. The step in progress may end, so that everything
-        up to it is kept; otherwise the last checkpoint stands.
+        up to it is kept; otherwise the last checkpoint stands. A child that has written a
+        checkpoint by then gets a little longer, to finish its files.
         """
         if self._asked.is_set() or not self.running:
             return
@@ -134,14 +137,23 @@ class ChildJob:
         return Path(self._desk.name) / "stop"
 
     def _insist(self, grace: float) -> None:
+        if self._ends_within(grace):
+            return
+        # A checkpoint since then: the step is over, and only the model is still to be written.
+        if self._saved.is_set() and self._ends_within(KILL_AFTER):
+            return
         assert self._process is not None
-        for wait, end in ((grace, self._process.terminate), (KILL_AFTER, self._process.kill)):
-            try:
-                self._process.wait(wait)
-            except subprocess.TimeoutExpired:
-                end()
-            else:
-                return
+        self._process.terminate()
+        if not self._ends_within(KILL_AFTER):
+            self._process.kill()
+
+    def _ends_within(self, seconds: float) -> bool:
+        assert self._process is not None
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _read(self) -> None:
         process = self._process
@@ -160,6 +172,8 @@ class ChildJob:
             if isinstance(event, Finished | Stopped | Failed):
                 closing = event
             else:
+                if isinstance(event, Checkpoint) and self._asked.is_set():
+                    self._saved.set()
                 self._pass_on(event)
         code = process.wait()
         listener.join()

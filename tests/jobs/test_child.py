@@ -1,5 +1,6 @@
 """A job in a child process ends in exactly one closing event, whatever becomes of the child."""
 
+import os
 import sys
 import threading
 from pathlib import Path
@@ -75,8 +76,6 @@ def test_a_child_that_does_not_listen_is_ended(job: MeasureJob) -> None:
     job.out.mkdir()
     old = job.out / ".part-old"
     old.touch()
-    import os
-
     os.utime(old, (1, 1))
     script = f"open({str(job.out / '.part-new')!r}, 'w')\n" + LOOP + "time.sleep(600)"
     child = Scripted(job, script)
@@ -88,6 +87,34 @@ def test_a_child_that_does_not_listen_is_ended(job: MeasureJob) -> None:
     assert end.result["ended"]
     # What the child was writing is gone; what somebody else writes is left alone.
     assert [path.name for path in job.out.iterdir()] == [".part-old"]
+
+
+def test_a_child_that_is_writing_its_files_may_finish(job: MeasureJob, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+
+    class Patient(Scripted):
+        """Its grace runs out when the checkpoint is written, however slow the machine is."""
+
+        def _ends_within(self, seconds: float) -> bool:
+            if seconds == 0.5:
+                assert self._saved.wait(60)
+                release.touch()
+                return False
+            return super()._ends_within(60)
+
+    wait = "while not {}.exists():\n    time.sleep(0.01)\n"
+    script = (
+        LOOP
+        + wait.format("stop")
+        + 'print(\'{"kind": "checkpoint", "step": 1, "path": "p"}\', flush=True)\n'
+        + wait.format(f"Path({str(release)!r})")
+        + 'print(\'{"kind": "stopped", "result": {"kept": 1}}\')'
+    )
+    child = Patient(job, script)
+    child.start()
+    assert child.going.wait(60)
+    child.stop(grace=0.5)
+    assert child.wait(60) == Stopped(result={"kept": 1})
 
 
 def test_a_child_that_dies_tells_its_last_words(job: MeasureJob) -> None:
