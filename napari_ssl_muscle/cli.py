@@ -261,16 +261,23 @@ def _interrupts() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def _refusals(events: bool) -> Iterator[None]:
+    """Make an event, too, of a request that is refused before there is a job to run."""
+    try:
+        yield
+    except BadInput as error:
+        if events:
+            JsonLines(sys.stdout).show(Failed(sentence=str(error), bad_input=True))
+        raise
+
+
 def _command(kind: type[Job]) -> click.Command:
     """Return the command of a job: its fields are its options."""
 
     def run(events: bool, **given: Any) -> int:
-        try:
+        with _refusals(events):
             job = job_from(kind, given)
-        except BadInput as error:
-            if events:
-                JsonLines(sys.stdout).show(Failed(sentence=str(error), bad_input=True))
-            raise
         return _run(job, events=events)
 
     return click.Command(
@@ -299,13 +306,14 @@ def run_command(
     job_file: Path, out: Path | None, resume: bool, events: bool, stop_file: Path | None
 ) -> int:
     """Run a job from its file, as every run's folder holds one."""
-    job = read_job(job_file)
-    if out is not None:
-        job = job.model_copy(update={"out": out})
-    if resume:
-        if not isinstance(job, LearningJob):
-            raise BadInput(f"{job_file} is no training; only trainings can be continued.")
-        job = job.model_copy(update={"resume": True})
+    with _refusals(events):
+        job = read_job(job_file)
+        if out is not None:
+            job = job.model_copy(update={"out": out})
+        if resume:
+            if not isinstance(job, LearningJob):
+                raise BadInput(f"{job_file} is no training; only trainings can be continued.")
+            job = job.model_copy(update={"resume": True})
     return _run(job, events=events, stop_file=stop_file)
 
 

@@ -90,7 +90,12 @@ def test_events_are_json_lines_alone(cohort: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("measure", "none.nii", "--out", "o"), ("finetune", "none", "--out", "o", "--lr=-1")]
+    "words",
+    [
+        ("measure", "none.nii", "--out", "o"),
+        ("finetune", "none", "--out", "o", "--lr=-1"),
+        ("run", "none.json"),
+    ],
 )
 def test_a_wrong_request_is_an_event_as_well(words: tuple[str, ...], tmp_path: Path) -> None:
     result = shell(*words, "--events", cwd=tmp_path)

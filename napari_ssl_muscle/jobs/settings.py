@@ -106,6 +106,7 @@ class LearningJob(Job):
     spacing: float | None = _of(SliceSettings, "spacing", _NONE)
     size: int | None = _of(SliceSettings, "size", _NONE)
     margin: float | None = _of(SliceSettings, "margin")
+    mirror: bool | None = _of(SliceSettings, "mirror")
     seed: int | None = _of(TrainingSettings, "seed")
     threads: int | None = _of(TrainingSettings, "threads")
     device: Literal["auto", "cpu", "cuda", "mps"] | None = _of(TrainingSettings, "device")

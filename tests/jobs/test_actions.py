@@ -332,10 +332,9 @@ def test_volumes_of_the_phantom_are_its_true_ones(
     assert result.exit_code == 0, result.output
     import pandas as pd
 
-    found = pd.read_csv(tmp_path / "m" / "measures.csv", dtype={"subject": str})
+    found = pd.read_csv(tmp_path / "m" / "measures.csv")
     true = pd.read_csv(cohort / "derivatives" / "labels" / "true_volumes.tsv", sep="\t")
-    key = {"participant_id": "subject"}
-    true = true.rename(columns=key).assign(subject=lambda t: t["subject"].str.removeprefix("sub-"))
+    true = true.rename(columns={"participant_id": "subject"})
     both = found.merge(true, on=["subject", "muscle", "side"], suffixes=("", "_true"))
     assert len(both) == len(true) == len(found)
     np.testing.assert_allclose(both["volume_ml"], both["volume_ml_true"], rtol=1e-3)
