@@ -93,7 +93,7 @@ class LearningJob(Job):
     warmup: float | None = _of(TrainingSettings, "warmup")
     clip: float | None = _of(TrainingSettings, "clip", _NONE)
     batch: int | None = _of(TrainingSettings, "batch")
-    loss: Literal["dice_ce", "ce"] | None = _of(TrainingSettings, "loss")
+    loss: Literal["balanced", "dice_ce", "ce"] | None = _of(TrainingSettings, "loss")
     validate_every: int | None = _of(TrainingSettings, "validate_every")
     patience: int | None = _of(TrainingSettings, "patience", _NONE)
     average: float | None = _of(TrainingSettings, "average")

@@ -17,6 +17,7 @@ from napari_ssl_muscle.learning.training import Batch
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ce": lambda logits, target: losses.cross_entropy_per_class(logits, target, UNLABELLED),
+    "balanced": lambda logits, target: losses.balanced(logits, target, UNLABELLED),
     "dice_ce": lambda logits, target: losses.dice_ce(logits, target, UNLABELLED),
 }
 """Setting → loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""

@@ -52,14 +52,14 @@ class SliceSettings(Settings):
 class AugmentSettings(Settings):
     """Random changes of training images; all zero switches augmentation off (as published)."""
 
-    rotate: float = Field(15.0, ge=0, le=180, description="Largest rotation in degrees.")
-    scale: float = Field(0.15, ge=0, lt=1, description="Largest relative change of size.")
-    shift: float = Field(0.06, ge=0, lt=1, description="Largest shift as a share of the image.")
+    rotate: float = Field(10.0, ge=0, le=180, description="Largest rotation in degrees.")
+    scale: float = Field(0.1, ge=0, lt=1, description="Largest relative change of size.")
+    shift: float = Field(0.04, ge=0, lt=1, description="Largest shift as a share of the image.")
     flip: bool = Field(False, description="Mirror left and right at random.")
-    bend: float = Field(4.0, ge=0, description="Largest elastic displacement in pixels.")
-    contrast: float = Field(0.35, ge=0, description="Strength of gamma, gain and bias changes.")
-    noise: float = Field(0.15, ge=0, description="Largest noise in standard deviations.")
-    blur: float = Field(0.7, ge=0, description="Largest blur in pixels.")
+    bend: float = Field(2.0, ge=0, description="Largest elastic displacement in pixels.")
+    contrast: float = Field(0.2, ge=0, description="Strength of gamma, gain and bias changes.")
+    noise: float = Field(0.1, ge=0, description="Largest noise in standard deviations.")
+    blur: float = Field(0.3, ge=0, description="Largest blur in pixels.")
 
     @classmethod
     def off(cls) -> AugmentSettings:
@@ -71,7 +71,7 @@ class TrainingSettings(Settings):
     """One training: optimiser, schedule, length, seeds. The loop reads nothing else."""
 
     optimizer: Literal["adamw", "adam", "rmsprop"] = Field("adamw", description="Optimiser.")
-    lr: float = Field(2e-3, gt=0, description="(Peak) learning rate.")
+    lr: float = Field(6e-3, gt=0, description="(Peak) learning rate.")
     momentum: float = Field(
         0.9, ge=0, lt=1, description="RMSprop's momentum; for Adam and AdamW it is beta1."
     )
@@ -80,9 +80,10 @@ class TrainingSettings(Settings):
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps with a rising rate.")
     clip: float | None = Field(1.0, gt=0, description="Largest gradient norm; none for no limit.")
     batch: int = Field(8, ge=1, description="Images in a step.")
-    loss: Literal["dice_ce", "ce"] = Field(
-        "dice_ce",
-        description="Dice plus cross-entropy, or the published cross-entropy averaged per class.",
+    loss: Literal["balanced", "dice_ce", "ce"] = Field(
+        "balanced",
+        description="'dice_ce' is Dice plus cross-entropy; 'ce' the published cross-entropy "
+        "averaged per class; 'balanced' Dice plus both.",
     )
     epochs: int | None = Field(None, ge=1, description="Length in epochs.")
     steps: int | None = Field(None, ge=1, description="Length in steps.")

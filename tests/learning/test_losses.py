@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from napari_ssl_muscle.learning import losses
 from napari_ssl_muscle.learning.losses import UNLABELLED, cross_entropy_per_class, dice_ce
 
 LOSSES = [cross_entropy_per_class, dice_ce]
@@ -117,3 +118,11 @@ def test_half_precision_is_summed_in_single(loss, dtype):
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
     far = torch.tensor([60000.0, -60000.0]).half().view(1, 2, 1, 1)
     assert torch.isfinite(loss(far, torch.ones(1, 1, 1)))
+
+
+def test_balanced_is_the_sum_of_both() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 8, 8, generator=generator)
+    target = torch.randint(0, 3, (2, 8, 8), generator=generator)
+    wanted = losses.dice_ce(logits, target) + 0.5 * losses.cross_entropy_per_class(logits, target)
+    assert torch.allclose(losses.balanced(logits, target), wanted)
