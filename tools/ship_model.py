@@ -1,0 +1,52 @@
+"""Turn a run's model into one that ships: its name, its sources, half the size.
+
+    python tools/ship_model.py RUN NAME --title TITLE --sources SOURCES.json [--note TEXT ...]
+
+SOURCES.json is a list of training-data entries as on a model card (name, source, licence,
+subjects, slices, labels). The weights are stored in half precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from napari_ssl_muscle.learning.cards import TrainingData
+from napari_ssl_muscle.learning.weights import load_model, save_model
+
+
+def main() -> None:
+    """Read the arguments and write resources/models/NAME.safetensors."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="a run's folder or a model file")
+    parser.add_argument("name", help="the shipped model's name")
+    parser.add_argument("--title", required=True)
+    parser.add_argument("--contrast", default="")
+    parser.add_argument("--sources", type=Path, required=True)
+    parser.add_argument("--note", action="append", default=[])
+    parser.add_argument("--no-dice", action="store_true", help="drop figures that are not held out")
+    parser.add_argument("--dice-note", default="")
+    given = parser.parse_args()
+    model = load_model(given.run)
+    sources = json.loads(given.sources.read_text(encoding="utf-8"))
+    update = {
+        "name": given.name,
+        "title": given.title,
+        "training_data": [TrainingData.model_validate(entry) for entry in sources],
+        "notes": given.note,
+    }
+    if given.contrast:
+        update["contrast"] = given.contrast
+    if given.dice_note:
+        update["dice_note"] = given.dice_note
+    if given.no_dice:
+        update["dice"] = {}
+    card = type(model.card).model_validate({**model.card.model_dump(), **update})
+    path = Path("resources/models") / f"{given.name}.safetensors"
+    save_model(path, model.net.state_dict(), card, half=True)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
