@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--note", action="append", default=[])
     parser.add_argument("--no-dice", action="store_true", help="drop figures that are not held out")
     parser.add_argument("--dice-note", default="")
+    parser.add_argument("--cohort", required=True, help="goes before the training subjects' names")
     given = parser.parse_args()
     model = load_model(given.run)
     sources = json.loads(given.sources.read_text(encoding="utf-8"))
@@ -35,6 +36,9 @@ def main() -> None:
         "title": given.title,
         "training_data": [TrainingData.model_validate(entry) for entry in sources],
         "notes": given.note,
+        # Names such as sub-01 are everybody's: without the cohort's name before them the program
+        # would take a user's subject for one that trained.
+        "training_subjects": [f"{given.cohort} {name}" for name in model.card.training_subjects],
     }
     if given.contrast:
         update["contrast"] = given.contrast
