@@ -14,11 +14,11 @@ from napari_ssl_muscle.jobs.cases import (
 )
 from napari_ssl_muscle.jobs.folders import SPLIT
 from napari_ssl_muscle.jobs.run import Outcome, Work
-from napari_ssl_muscle.jobs.settings import FinetuneJob, LearningJob, recipe_of
-from napari_ssl_muscle.learning.cards import ModelCard, find_model, read_card
+from napari_ssl_muscle.jobs.settings import FinetuneJob
+from napari_ssl_muscle.jobs.starting import recipe_from
+from napari_ssl_muscle.learning.cards import find_model, read_card
 from napari_ssl_muscle.learning.cases import LabelledCase
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
-from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, preset
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.split import (
@@ -87,44 +87,6 @@ def prepare(job: FinetuneJob) -> Work:
         return Outcome(_result(job, result.model, result.metrics), result.stopped)
 
     return work
-
-
-def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[str]]:
-    """Return the recipe of a training that may start from a model, and what to say of it.
-
-    A model's weights fit its own network only, and know muscles at its own pixel size: what the
-    user does not ask for by name is taken from the model instead of the preset.
-
-    Raises
-    ------
-    BadInput
-        If the user asks for another network than the model's.
-    """
-    if card is None:
-        return recipe_of(job), []
-    asked = {name: getattr(job, name) for name in NetworkSettings.model_fields}
-    different = [
-        f"{name} {getattr(card.network, name)} instead of {value}"
-        for name, value in asked.items()
-        if value is not None and value != getattr(card.network, name)
-    ]
-    if different:
-        raise BadInput(
-            f"The model {card.name} to start from has {' and '.join(different)}; "
-            "ask for the same, or start from another model."
-        )
-    base = preset(job.preset)
-    recipe = recipe_of(
-        job, base.model_copy(update={"network": card.network, "slices": card.slices})
-    )
-    notes = []
-    if recipe.network != base.network or recipe.slices != base.slices:
-        pixels = f"{card.slices.spacing:g} mm" if card.slices.spacing else "the scan's own"
-        notes.append(
-            f"Network and slices are those of the model {card.name}, where nothing else was asked "
-            f"for: width {card.network.width}, depth {card.network.depth}, pixels of {pixels}."
-        )
-    return recipe, notes
 
 
 def choose_split(

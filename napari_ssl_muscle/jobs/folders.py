@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 import shutil
 from collections.abc import Iterable
@@ -10,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob, absolute, read_job, write_job
-from napari_ssl_muscle.learning.events import Event, Progress, to_line
+from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
 from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.files import write_text
 
 JOB = "job.json"
 EVENTS = "events.jsonl"
+METRICS = "metrics.csv"
 MODEL = "model.safetensors"
 SPLIT = "split.json"
 CACHE = "cache"
@@ -84,7 +88,9 @@ def check_run_folder(job: LearningJob) -> None:
 
 
 class RunFolder:
-    """A run's folder while the run is at work: `job.json` and every event in `events.jsonl`.
+    """A run's folder while the run is at work.
+
+    It holds `job.json`, every event in `events.jsonl`, and the epochs' figures in `metrics.csv`.
 
     Parameters
     ----------
@@ -100,13 +106,20 @@ class RunFolder:
     def __init__(self, job: AnyJob) -> None:
         self.path = job.out
         self._made = missing_folders(job.out)
+        self._epochs: dict[int, EpochEnd] = {}
         if not (isinstance(job, LearningJob) and job.resume):
             write_job(self.path / JOB, job)
+        else:
+            self._epochs = read_epochs(self.path)
 
     def log(self, event: Event) -> None:
         """Append an event to the run's log; progress is of the moment and left out."""
         if not isinstance(event, Progress):
             append_event(self.path, event)
+        if isinstance(event, EpochEnd):
+            # What a killed run had done after its last checkpoint is done again.
+            self._epochs[event.step] = event
+            write_text(self.path / METRICS, metrics_table(self._epochs.values()))
 
     def withdraw(self) -> bool:
         """Remove the run if it has learned nothing yet; return whether it was removed."""
@@ -136,7 +149,7 @@ def withdraw(run: Path, made: Iterable[Path]) -> bool:
         Whether the run was removed.
     """
     shutil.rmtree(run / CACHE, ignore_errors=True)
-    ours = {JOB, EVENTS, SPLIT}
+    ours = {JOB, EVENTS, METRICS, SPLIT}
     if not run.is_dir() or any(entry.name not in ours for entry in run.iterdir()):
         return False
     for name in ours:
@@ -145,6 +158,31 @@ def withdraw(run: Path, made: Iterable[Path]) -> bool:
         with contextlib.suppress(OSError):  # somebody else put something there
             folder.rmdir()
     return True
+
+
+def read_epochs(run: Path) -> dict[int, EpochEnd]:
+    """Return step → epoch from a run's log; lines that were cut short are passed over."""
+    epochs: dict[int, EpochEnd] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in (run / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                event = from_line(line)
+                if isinstance(event, EpochEnd):
+                    epochs[event.step] = event
+    return epochs
+
+
+def metrics_table(epochs: Iterable[EpochEnd]) -> str:
+    """Return the figures of epochs as CSV: step, epoch, best (0 or 1), then every metric."""
+    rows = sorted(epochs, key=lambda event: event.step)
+    names = list(dict.fromkeys(name for event in rows for name in event.metrics))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["step", "epoch", "best", *names])
+    for event in rows:
+        figures = [event.metrics.get(name, "") for name in names]
+        table.writerow([event.step, event.epoch, int(event.best), *figures])
+    return text.getvalue()
 
 
 def append_event(run: Path, event: Event) -> None:

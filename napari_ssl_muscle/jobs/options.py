@@ -98,7 +98,9 @@ def _bare(annotation: Any) -> tuple[Any, bool]:
     if origin is Annotated:
         return _bare(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
-        return _bare(next(part for part in get_args(annotation) if part is not type(None)))
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        # A number or a word: taken as text, which the job itself reads.
+        return _bare(parts[0]) if len(parts) == 1 else (str, False)
     if origin is list:
         return _bare(get_args(annotation)[0])[0], True
     return annotation, False

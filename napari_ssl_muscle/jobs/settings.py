@@ -29,6 +29,7 @@ from napari_ssl_muscle.learning.settings import (
     FreezeMode,
     NetworkSettings,
     Preset,
+    PretextSettings,
     Recipe,
     Settings,
     SliceSettings,
@@ -67,6 +68,9 @@ def _of(section: type[Settings], name: str, more: str = "") -> Any:
     return Field(None, description=f"{text}{more}")
 
 
+DARKEST = "darkest"
+"""What the user writes for the smallest value of each image, which in MRI is air."""
+
 _DEVICE = TrainingSettings.model_fields["device"].description
 _NONE = " 0 for none."
 
@@ -93,7 +97,6 @@ class LearningJob(Job):
     warmup: float | None = _of(TrainingSettings, "warmup")
     clip: float | None = _of(TrainingSettings, "clip", _NONE)
     batch: int | None = _of(TrainingSettings, "batch")
-    loss: Literal["balanced", "dice_ce", "ce"] | None = _of(TrainingSettings, "loss")
     validate_every: int | None = _of(TrainingSettings, "validate_every")
     patience: int | None = _of(TrainingSettings, "patience", _NONE)
     average: float | None = _of(TrainingSettings, "average")
@@ -120,7 +123,7 @@ class LearningJob(Job):
         if section is not None and value is not None:
             try:
                 _SECTIONS[section].model_validate(
-                    {info.field_name: _none_for_zero(info.field_name or "", value)}
+                    {info.field_name: _for_recipe(info.field_name or "", value)}
                 )
             except ValidationError as error:
                 raise ValueError(error.errors()[0]["msg"]) from None
@@ -133,6 +136,55 @@ class LearningJob(Job):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} both say how long to train; give one of them")
         return self
+
+
+class PretrainJob(LearningJob):
+    """Learn from scans without labels, by restoring what was masked.
+
+    Labels are not looked at, and a scan that cannot be used is left out with a warning. What was
+    learned is a run's folder with the model in it, from which a fine-tuning can start.
+    """
+
+    action: Literal["pretrain"] = "pretrain"
+    cohorts: Annotated[list[Path], Argument("COHORT")] = Field(
+        min_length=1, description="Folders with scans (BIDS, nnU-Net raw or flat)."
+    )
+    init: Annotated[str | None, ModelReference()] = Field(
+        None, description="Start from this model (a file, a run's folder, a shipped model's name)."
+    )
+    channels: list[Name] | None = Field(
+        None,
+        min_length=1,
+        description="Image channels that are learned together, as inputs of one network. "
+        "Default: every image of a subject counts by itself.",
+    )
+    volume: int | None = Field(
+        None, ge=0, description="Which volume of a 4D scan to use, counted from 0."
+    )
+    leave_out: list[Name] | None = Field(
+        None, min_length=1, description="Subjects whose scans take no part: those of a later test."
+    )
+    split_file: Path | None = Field(
+        None, description="Leave out the test set of this split.json of a fine-tuning."
+    )
+    transductive: bool = Field(
+        False,
+        description="Images of test subjects take part, and the model's card says so; "
+        "the test set of --split-file then stays in.",
+    )
+    corruption: Literal["squares", "noise"] | None = _of(PretextSettings, "corruption")
+    mask_percent: float | None = _of(PretextSettings, "mask_percent")
+    kernel_size: int | None = _of(PretextSettings, "kernel_size")
+    exact: bool | None = _of(PretextSettings, "exact")
+    inside_body: bool | None = _of(PretextSettings, "inside_body")
+    mask_channel: bool | None = _of(PretextSettings, "mask_channel")
+    scored: Literal["masked", "image"] | None = _of(PretextSettings, "scored")
+    fill: float | Literal["darkest"] | None = Field(
+        None,
+        description="Value of masked pixels in standard deviations from the image's mean, or "
+        "'darkest' for the smallest value of each image.",
+    )
+    noise: float | None = _of(PretextSettings, "noise")
 
 
 class FinetuneJob(LearningJob):
@@ -179,6 +231,7 @@ class FinetuneJob(LearningJob):
         description="Slices without a label that count as background, as CASE:SLICE; other "
         "slices without a label count as unlabelled.",
     )
+    loss: Literal["balanced", "dice_ce", "ce"] | None = _of(TrainingSettings, "loss")
 
 
 class SegmentJob(Job):
@@ -252,7 +305,8 @@ class MeasureJob(Job):
 
 
 AnyJob = Annotated[
-    FinetuneJob | SegmentJob | EvaluateJob | MeasureJob, Field(discriminator="action")
+    PretrainJob | FinetuneJob | SegmentJob | EvaluateJob | MeasureJob,
+    Field(discriminator="action"),
 ]
 """Any of the jobs: the one place where an action is registered."""
 
@@ -265,6 +319,7 @@ _SECTIONS: dict[str, type[Settings]] = {
     "network": NetworkSettings,
     "slices": SliceSettings,
     "training": TrainingSettings,
+    "pretext": PretextSettings,
 }
 _LENGTHS = ("epochs", "steps", "minutes")
 _ZERO_IS_NONE = ("spacing", "size", "clip", "patience")
@@ -286,12 +341,16 @@ def main_fields(kind: type[Job]) -> list[str]:
 
 
 def overrides(kind: type[Job]) -> list[str]:
-    """Return the names of the settings that override the preset's (None: leave it)."""
-    return [
+    """Return the names of the settings that override the preset's (None: leave it).
+
+    An action's own ones come before those that all trainings share.
+    """
+    names = [
         name
         for name in kind.model_fields
         if issubclass(kind, LearningJob) and (_section_of(name) is not None or name == "augment")
     ]
+    return sorted(names, key=lambda name: name in LearningJob.model_fields)
 
 
 def _section_of(name: str) -> str | None:
@@ -299,9 +358,9 @@ def _section_of(name: str) -> str | None:
     return next((key for key, kind in _SECTIONS.items() if name in kind.model_fields), None)
 
 
-def _none_for_zero(name: str, value: Any) -> Any:
-    """Return None for an override of 0 where the recipe's value may be none."""
-    return None if name in _ZERO_IS_NONE and value == 0 else value
+def _for_recipe(name: str, value: Any) -> Any:
+    """Return an override as the recipe has it: none where 0 or a word stands for it."""
+    return None if value == DARKEST or (name in _ZERO_IS_NONE and value == 0) else value
 
 
 def recipe_of(job: LearningJob, base: Recipe | None = None) -> Recipe:
@@ -323,7 +382,7 @@ def recipe_of(job: LearningJob, base: Recipe | None = None) -> Recipe:
         for name in kind.model_fields:
             value = getattr(job, name, None)
             if value is not None:
-                values[name] = _none_for_zero(name, value)
+                values[name] = _for_recipe(name, value)
         changed[section] = kind.model_validate(values)
     if job.augment is not None:
         # A preset without augmentation has no strengths of its own to switch on.

@@ -250,3 +250,12 @@ def find_model(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
             f"The folder {path} holds no {RUN_FILE}; give a finished run or a model file."
         )
     raise BadInput(f"There is no model {wanted}: give a model file or a run's folder ({there}).")
+
+
+def origin(name_or_path: str) -> str:
+    """Return what a card calls the model that a training started from; no path of the user's."""
+    path = Path(name_or_path)
+    if not path.exists():
+        return name_or_path
+    path = path.resolve()
+    return path.parent.name if path.name == RUN_FILE else path.name

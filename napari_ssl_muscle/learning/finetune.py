@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from napari_ssl_muscle.learning import holdout
-from napari_ssl_muscle.learning.cards import RUN_FILE, ModelCard, TrainingData
+from napari_ssl_muscle.learning.cards import RUN_FILE, ModelCard, TrainingData, origin
 from napari_ssl_muscle.learning.cases import LabelledCase
 from napari_ssl_muscle.learning.checkpoint import Place
 from napari_ssl_muscle.learning.contrast import profiles
@@ -134,9 +134,20 @@ def finetune(
         note(chosen.text, warning=split is not None and split.leaking)
         torch.manual_seed(recipe.training.seed)
         net = UNet.from_settings(recipe.network, len(channels), len(table.muscles) + 1)
+        transductive = False
         if init is not None:
-            for sentence in _hand_over(net, load_model(init), table):
+            source = load_model(init)
+            for sentence in _hand_over(net, source, table):
                 note(sentence)
+            tested = set(split.test) if split is not None and split.unit == "subject" else set()
+            known = sorted(tested.intersection(source.card.training_subjects))
+            transductive = source.card.transductive or bool(known)
+            if known:
+                note(
+                    f"TRANSDUCTIVE: '{source.card.name}' learned from scans of subjects of the "
+                    f"test set (by name: {', '.join(known)}), so a test on them says less.",
+                    warning=True,
+                )
         freeze(net, freeze_mode)
         note(frozen_sentence(net))
         task = SegmentationTask(
@@ -178,10 +189,11 @@ def finetune(
             dice_note=chosen.text,
             split_hash=split.hash if split is not None else None,
             leaking=split is not None and split.leaking,
+            transductive=transductive,
             recipe=recipe,
             versions=current_versions(),
             created=datetime.date.today().isoformat(),
-            notes=[] if init is None else [f"Started from {_origin(init)}; frozen: {freeze_mode}."],
+            notes=[] if init is None else [f"Started from {origin(init)}; frozen: {freeze_mode}."],
         )
         path = out / RUN_FILE
         metrics: dict[str, float] = {}
@@ -207,7 +219,9 @@ def finetune(
         shutil.rmtree(out / "cache", ignore_errors=True)
     if result.place.step == 0:
         raise StoppedByUser
-    return FinetuneResult(path, dict(metrics), notes, result.stopped)
+    # Of the kept weights, even if they are older than the part of the run that ended here.
+    metrics = _on_card(result.place.best_metrics)
+    return FinetuneResult(path, metrics, notes, result.stopped)
 
 
 def _fill(store: ImageStore, cases: Sequence[LabelledCase], emit: Emit, stop: ShouldStop) -> None:
@@ -230,17 +244,14 @@ def _hand_over(net: UNet, source: Model, table: MuscleTable) -> list[str]:
     """Copy the weights to start from; the head, too, if it knows the same muscles."""
     card = source.card
     same = card.task == "segmentation" and card.table.same_muscles(table)
-    report = list(hand_over(net, source, head=same).report)
+    # A pretext's mask channel is dropped: its weights are of no use to an image.
+    inputs = len(card.channels) if card.mask_channel else None
+    report = list(hand_over(net, source, head=same, inputs=inputs).report)
     if not same and card.task == "segmentation":
         report.append(
             f"The muscles differ from those of '{card.name}' ({', '.join(card.table.names)})."
         )
     return report
-
-
-def _origin(init: str) -> str:
-    path = Path(init)
-    return path.resolve().name if path.exists() else init
 
 
 def _on_card(figures: dict[str, Any]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_ssl_muscle.learning.cards import RUN_FILE, ModelCard, TrainingData
+from napari_ssl_muscle.learning.cards import RUN_FILE, ModelCard, TrainingData, origin
 from napari_ssl_muscle.learning.cases import LabelledCase
 from napari_ssl_muscle.learning.checkpoint import Place
 from napari_ssl_muscle.learning.contrast import profiles
@@ -23,8 +23,9 @@ from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.learning.store import ImageStore, Item
 from napari_ssl_muscle.learning.training import train
+from napari_ssl_muscle.learning.transfer import hand_over
 from napari_ssl_muscle.learning.unet import UNet
-from napari_ssl_muscle.learning.weights import current_versions, save_model
+from napari_ssl_muscle.learning.weights import Model, current_versions, load_model, save_model
 from napari_ssl_muscle.scans.errors import BadInput
 
 SHARE = 1 / 8
@@ -58,7 +59,10 @@ def pretrain(
     recipe: Recipe,
     *,
     out: Path,
+    init: str | None = None,
+    channels: Sequence[str] | None = None,
     transductive: bool = False,
+    about: Sequence[str] = (),
     name: str | None = None,
     sources: Sequence[TrainingData] = (),
     emit: Emit,
@@ -72,12 +76,21 @@ def pretrain(
     cases
         Scans, labelled or not; labels are not read. All have the same number of channels.
         Leave out the subjects of the test set unless `transductive` says that they are in.
+        Slices that are `held_out` take no part. A scan that cannot be read is left out with a
+        warning.
     recipe
         Network, slices, augmentation, pretext, training.
     out
         Folder of the run; it exists.
+    init
+        Model to start from (file, run, or name); its network must be the recipe's. Its head is
+        taken, too, where it restores as many channels.
+    channels
+        Names of the channels for the card, in the order of each case's scans.
     transductive
         The images of test subjects take part; the card says so.
+    about
+        Sentences for the card on which scans take part.
     name
         The model's name; None takes the folder's.
     sources
@@ -90,7 +103,8 @@ def pretrain(
     Raises
     ------
     BadInput
-        If there is no scan, a file cannot be used, or the mask does not fit the images.
+        If there is no scan that can be used, `init` does not fit, or the squares are larger than
+        the images.
     StoppedByUser
         If the user ended it before the first step.
     """
@@ -99,22 +113,37 @@ def pretrain(
     inputs = len(cases[0].scans)
     notes: list[str] = []
 
-    def note(text: str) -> None:
+    def note(text: str, warning: bool = False) -> None:
         notes.append(text)
-        emit(Note(text=text))
+        emit(Note(text=text, warning=warning))
 
     pretext = recipe.pretext
     store = ImageStore(out / "cache", recipe.slices, with_bodies=pretext.inside_body)
     try:
+        read: list[LabelledCase] = []
+        unseen: set[Item] = set()
+        problems: list[BadInput] = []
         for done, case in enumerate(cases):
             if stop():
                 raise StoppedByUser
             emit(Progress(done=done, total=len(cases), text=f"Reading {case.name}"))
-            store.add(case)
-        training, validation, text = _hold_out(store)
+            try:
+                added = store.add(case)
+            except BadInput as error:
+                problems.append(error)
+                note(f"{error} It is left out.", warning=True)
+                continue
+            read.append(case)
+            unseen.update(Item(series, z) for series in added for z in case.held_out)
+        if not read:
+            raise problems[0]
+        training, validation, text = hold_out(store, unseen)
         note(text)
         torch.manual_seed(recipe.training.seed)
         net = UNet.from_settings(recipe.network, inputs + int(pretext.mask_channel), inputs)
+        if init is not None:
+            for sentence in _hand_over(net, load_model(init), inputs, pretext.mask_channel):
+                note(sentence)
         task = InpaintingTask(
             store,
             training,
@@ -134,8 +163,8 @@ def pretrain(
             network=recipe.network,
             slices=recipe.slices,
             in_channels=inputs + int(pretext.mask_channel),
-            channels=[f"image {i + 1}" for i in range(inputs)] if inputs > 1 else ["image"],
-            contrast_profiles=profiles(cases),
+            channels=list(channels or _nameless(inputs)),
+            contrast_profiles=profiles(read),
             spacing=tuple(
                 round(float(v), 4) for v in np.median([s.spacing for s in store.series], axis=0)
             ),
@@ -143,18 +172,18 @@ def pretrain(
             or [
                 TrainingData(
                     name="the user's scans",
-                    subjects=len({case.subject for case in cases}),
+                    subjects=len({case.subject for case in read}),
                     slices=len({(store.series[i.series].case, i.z) for i in training}),
                     labels="none",
                 )
             ],
-            training_subjects=sorted({case.subject for case in cases}),
+            training_subjects=sorted({case.subject for case in read}),
             dice_note="A pretext model: it knows no muscles.",
             transductive=transductive,
             recipe=recipe,
             versions=current_versions(),
             created=datetime.date.today().isoformat(),
-            notes=[text, coverage],
+            notes=[*about, *([f"Started from {origin(init)}."] if init else []), text, coverage],
         )
         path = out / RUN_FILE
         metrics: dict[str, float] = {}
@@ -183,13 +212,44 @@ def pretrain(
         shutil.rmtree(out / "cache", ignore_errors=True)
     if result.place.step == 0:
         raise StoppedByUser
-    return PretrainResult(path, dict(metrics), notes, result.stopped)
+    # Of the kept weights, even if they are older than the part of the run that ended here.
+    return PretrainResult(path, dict(result.place.best_metrics), notes, result.stopped)
 
 
-def _hold_out(store: ImageStore) -> tuple[list[Item], list[Item], str]:
-    """Set an eighth of the subjects apart (at least one of three); under three, every 8th slice."""
+def _nameless(inputs: int) -> list[str]:
+    return [f"image {i + 1}" for i in range(inputs)] if inputs > 1 else ["image"]
+
+
+def _hand_over(net: UNet, source: Model, inputs: int, mask_channel: bool) -> list[str]:
+    """Copy the weights to start from; the head, too, if it restores as many channels."""
+    card = source.card
+    head = card.task == "inpainting" and card.outputs == net.classes
+    alike = len(card.channels) == inputs and card.mask_channel == mask_channel
+    # The mask channel's weights serve a mask channel only, never another image.
+    taken = None if alike else len(card.channels)
+    return list(hand_over(net, source, head=head, inputs=taken).report)
+
+
+def hold_out(store: ImageStore, unseen: Container[Item] = ()) -> tuple[list[Item], list[Item], str]:
+    """Set an eighth of the subjects apart (at least one of three); under three, every 8th slice.
+
+    Parameters
+    ----------
+    store
+        The prepared images.
+    unseen
+        Images that neither train nor validate.
+
+    Returns
+    -------
+    training, validation
+        The images.
+    text
+        How they were chosen, in a sentence.
+    """
     subjects = sorted({series.subject for series in store.series})
-    items = store.items(range(len(store.series)), labelled=False)
+    everything = store.items(range(len(store.series)), labelled=False)
+    items = [item for item in everything if item not in unseen]
     if len(subjects) >= 3:
         count = max(1, round(SHARE * len(subjects)))
         # Spread through the sorted names, so that no site or group is taken as a whole.

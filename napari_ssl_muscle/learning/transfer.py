@@ -58,7 +58,13 @@ def differences(given: NetworkSettings, wanted: NetworkSettings) -> list[str]:
     ]
 
 
-def hand_over(net: UNet, source: Model | UNet | Mapping[str, Tensor], *, head: bool) -> HandOver:
+def hand_over(
+    net: UNet,
+    source: Model | UNet | Mapping[str, Tensor],
+    *,
+    head: bool,
+    inputs: int | None = None,
+) -> HandOver:
     """Copy another network's weights into `net`: all, or all but the head.
 
     The source may have been trained for inpainting or for segmentation. Where it had more inputs
@@ -74,6 +80,8 @@ def hand_over(net: UNet, source: Model | UNet | Mapping[str, Tensor], *, head: b
         A loaded model, a network, or the state dict of one.
     head
         Copy the head, too: only right when both have the same muscles in the same order.
+    inputs
+        How many of the source's inputs mean something here, counted from the first; None for all.
 
     Returns
     -------
@@ -106,13 +114,16 @@ def hand_over(net: UNet, source: Model | UNet | Mapping[str, Tensor], *, head: b
         )
 
     report = []
-    inputs = state[_FIRST].shape[1]
-    if inputs != net.in_channels:
+    there = state[_FIRST].shape[1]
+    shared = min(there if inputs is None else inputs, there, net.in_channels)
+    if shared < max(there, net.in_channels):
         first = torch.zeros_like(wanted[_FIRST])
-        shared = min(inputs, net.in_channels)
         first[:, :shared] = state[_FIRST][:, :shared]
         state[_FIRST] = first
-        report.append(_inputs_sentence(inputs, net.in_channels))
+        if shared < there:
+            report.append(_dropped_sentence(there, shared))
+        if shared < net.in_channels:
+            report.append(_new_sentence(shared, net.in_channels))
     copied = [name for name in wanted if head or not name.startswith("head.")]
     for name in copied:
         if name not in state or state[name].shape != wanted[name].shape:
@@ -131,15 +142,17 @@ def hand_over(net: UNet, source: Model | UNet | Mapping[str, Tensor], *, head: b
     return HandOver(tuple(copied), fresh, tuple(report))
 
 
-def _inputs_sentence(given: int, wanted: int) -> str:
-    if given > wanted:
-        which = "last input" if given - wanted == 1 else f"last {given - wanted} inputs"
-        return (
-            f"The first convolution's weights for the {which} of {given} are dropped, "
-            f"since {wanted} {'is' if wanted == 1 else 'are'} given here."
-        )
-    which = "last input begins" if wanted - given == 1 else f"last {wanted - given} inputs begin"
-    return f"The {which} with zero weights, since the given network had only {given}."
+def _dropped_sentence(given: int, taken: int) -> str:
+    which = "last input" if given - taken == 1 else f"last {given - taken} inputs"
+    return (
+        f"The first convolution's weights for the {which} of {given} are dropped, "
+        f"since {taken} {'is' if taken == 1 else 'are'} of use here."
+    )
+
+
+def _new_sentence(taken: int, wanted: int) -> str:
+    which = "last input begins" if wanted - taken == 1 else f"last {wanted - taken} inputs begin"
+    return f"The {which} with zero weights, since the given network had only {taken} of use here."
 
 
 def network_of(state: Mapping[str, Tensor], norm: str = "instance") -> NetworkSettings:
