@@ -86,7 +86,8 @@ def run_job(job: AnyJob, emit: Emit = nobody, stop: ShouldStop = never) -> dict[
         emit(event)
 
     try:
-        action = cast(Action, importlib.import_module(f"{__package__}.{job.action}"))
+        module = job.action.replace("-", "_")
+        action = cast(Action, importlib.import_module(f"{__package__}.{module}"))
         if isinstance(job, LearningJob):
             check_run_folder(job)
         work = action.prepare(job)

@@ -61,6 +61,20 @@ class Job(BaseModel):
     # pydantic writes infinity as null, so that job.json would say something else than the job.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @field_validator("*")
+    @classmethod
+    def _as_the_recipe_allows(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse at once what the recipe would refuse, in the recipe's words."""
+        section = _section_of(info.field_name or "")
+        if section is not None and value is not None:
+            try:
+                _SECTIONS[section].model_validate(
+                    {info.field_name: _for_recipe(info.field_name or "", value)}
+                )
+            except ValidationError as error:
+                raise ValueError(error.errors()[0]["msg"]) from None
+        return value
+
 
 def _of(section: type[Settings], name: str, more: str = "") -> Any:
     """Return a field that overrides a preset's value: no default, the recipe's own words."""
@@ -73,6 +87,7 @@ DARKEST = "darkest"
 
 _DEVICE = TrainingSettings.model_fields["device"].description
 _NONE = " 0 for none."
+_AS_A = " Default: as RUN_A was trained."
 
 
 class LearningJob(Job):
@@ -114,20 +129,6 @@ class LearningJob(Job):
     threads: int | None = _of(TrainingSettings, "threads")
     device: Literal["auto", "cpu", "cuda", "mps"] | None = _of(TrainingSettings, "device")
     mixed_precision: bool | None = _of(TrainingSettings, "mixed_precision")
-
-    @field_validator("*")
-    @classmethod
-    def _as_the_recipe_allows(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse at once what the recipe would refuse, in the recipe's words."""
-        section = _section_of(info.field_name or "")
-        if section is not None and value is not None:
-            try:
-                _SECTIONS[section].model_validate(
-                    {info.field_name: _for_recipe(info.field_name or "", value)}
-                )
-            except ValidationError as error:
-                raise ValueError(error.errors()[0]["msg"]) from None
-        return value
 
     @model_validator(mode="after")
     def _one_length(self) -> LearningJob:
@@ -258,6 +259,45 @@ class SegmentJob(Job):
     overwrite: bool = Field(False, description="Replace label maps that are there already.")
 
 
+class CompareReconstructionsJob(Job):
+    """Compare what two pretrainings make of the same slices under the same masks.
+
+    Strips of original, masked image, both reconstructions and both errors, and the errors inside
+    the masks as numbers.
+    """
+
+    action: Literal["compare-reconstructions"] = "compare-reconstructions"
+    first: Annotated[str, ModelReference(), Argument("RUN_A")] = Field(
+        description="A pretraining (a run's folder or a model file)."
+    )
+    second: Annotated[str, ModelReference(), Argument("RUN_B")] = Field(
+        description="Another pretraining with the same slice settings."
+    )
+    cohort: Path = Field(description="Folder with scans (BIDS, nnU-Net raw or flat).")
+    out: Path = Field(description="Folder for the strips (PNG) and the figures (JSON).")
+    slices: int = Field(
+        6, ge=1, le=100, description="Number of slices, spread evenly over the scans."
+    )
+    channels: list[Name] | None = Field(
+        None,
+        min_length=1,
+        description="Image channels to restore together. Default: those of RUN_A, or every image "
+        "by itself.",
+    )
+    volume: int | None = Field(
+        None, ge=0, description="Which volume of a 4D scan to use, counted from 0."
+    )
+    mask_percent: float | None = _of(PretextSettings, "mask_percent", _AS_A)
+    kernel_size: int | None = _of(PretextSettings, "kernel_size", _AS_A)
+    exact: bool | None = _of(PretextSettings, "exact", _AS_A)
+    inside_body: bool | None = _of(PretextSettings, "inside_body", _AS_A)
+    seed: int = Field(0, ge=0, description="Another seed draws other masks.")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads; other numbers may change the last bits."
+    )
+    overwrite: bool = Field(False, description="Replace results that are there already.")
+
+
 class EvaluateJob(Job):
     """Compare label maps with references (Dice).
 
@@ -305,7 +345,7 @@ class MeasureJob(Job):
 
 
 AnyJob = Annotated[
-    PretrainJob | FinetuneJob | SegmentJob | EvaluateJob | MeasureJob,
+    PretrainJob | CompareReconstructionsJob | FinetuneJob | SegmentJob | EvaluateJob | MeasureJob,
     Field(discriminator="action"),
 ]
 """Any of the jobs: the one place where an action is registered."""
@@ -389,6 +429,13 @@ def recipe_of(job: LearningJob, base: Recipe | None = None) -> Recipe:
         usual = recipe.augment if recipe.augment != AugmentSettings.off() else AugmentSettings()
         changed["augment"] = usual if job.augment else AugmentSettings.off()
     return recipe.model_copy(update=changed)
+
+
+def pretext_with(job: Job, base: PretextSettings) -> PretextSettings:
+    """Return pretext settings with those that a job overrides."""
+    given = {name: getattr(job, name, None) for name in PretextSettings.model_fields}
+    changed = {name: _for_recipe(name, v) for name, v in given.items() if v is not None}
+    return PretextSettings.model_validate({**base.model_dump(), **changed})
 
 
 def absolute(job: AnyJob) -> AnyJob:
