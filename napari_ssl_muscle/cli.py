@@ -218,6 +218,76 @@ def import_reference(checkpoint: Path, out: Path, table: Path | None, title: str
     return DONE
 
 
+@main.command()
+@click.argument("cohort", type=A_PATH, metavar="COHORT")
+@click.option("--out", type=A_PATH, required=True, help="Folder of results and runs.")
+@click.option(
+    "--scans",
+    type=A_PATH,
+    multiple=True,
+    help="Folders whose scans pretraining learns from. Default: COHORT.",
+)
+@click.option(
+    "--labelled", type=click.IntRange(1), multiple=True, help="Labelled subjects to train on."
+)
+@click.option(
+    "--test", multiple=True, help="Subjects that test. Default: all that do not train, in turn."
+)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--preset", default="recommended", show_default=True)
+@click.option("--channel", help="Image channel to fine-tune on, where there are several.")
+@click.option("--steps", type=click.IntRange(1), default=500, show_default=True)
+@click.option("--pretrain-steps", type=click.IntRange(1), default=2000, show_default=True)
+@click.option("--freeze", type=click.Choice(["none", "encoder", "decoder", "both"]), default="none")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.")
+def gain(
+    cohort: Path,
+    out: Path,
+    scans: tuple[Path, ...],
+    labelled: tuple[int, ...],
+    test: tuple[str, ...],
+    seeds: int,
+    preset: str,
+    channel: str | None,
+    steps: int,
+    pretrain_steps: int,
+    freeze: str,
+    threads: int | None,
+) -> int:
+    """Measure what pretraining gains: the same fine-tunings from scratch and pretrained.
+
+    Test subjects' scans never take part in a pretraining. Results are saved as they come in
+    OUT/gain.csv; the same command goes on where it was stopped.
+    """
+    from napari_ssl_muscle.experiments.gain import GainPlan, read_rows, run_gain, summary
+
+    usual = {"preset": preset, "threads": threads}
+    plan = GainPlan(
+        cohort=cohort,
+        scans=scans or (cohort,),
+        out=out,
+        labelled=labelled or (1,),
+        test=test,
+        seeds=seeds,
+        finetune={
+            **usual,
+            "steps": steps,
+            "split": "none",
+            "channels": None if channel is None else [channel],
+            "freeze": freeze,
+        },
+        pretrain={**usual, "steps": pretrain_steps},
+    )
+    display = TextDisplay(sys.stderr)
+    with _interrupts() as asked:
+        path = run_gain(plan, display.show, asked.is_set)
+        if asked.is_set():
+            return STOPPED
+    click.echo(summary(read_rows(path)))
+    click.echo(path)
+    return DONE
+
+
 def _run(job: AnyJob, *, events: bool, stop_file: Path | None = None) -> int:
     """Run a job to its end, showing it; return the exit code."""
     display: Display = JsonLines(sys.stdout) if events else TextDisplay(sys.stderr)

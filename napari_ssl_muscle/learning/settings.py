@@ -38,7 +38,7 @@ class SliceSettings(Settings):
         "leg", description="Cut to each leg, to the whole body, or not at all."
     )
     spacing: float | None = Field(
-        1.5, gt=0, description="In-plane pixel size in mm to resample to; none keeps the scan's."
+        2.0, gt=0, description="In-plane pixel size in mm to resample to; none keeps the scan's."
     )
     size: Annotated[int, Field(ge=32)] | None = Field(
         None, description="Training images are cut or padded to this many pixels square."
@@ -190,6 +190,6 @@ PRESETS["quick"] = Recipe(
 # The best that is known here; provisional until the experiments have spoken.
 PRESETS["recommended"] = Recipe(
     network=NetworkSettings(width=16, depth=4),
-    slices=SliceSettings(crop="leg", spacing=1.5, size=144),
-    training=TrainingSettings(steps=2000, batch=8),
+    slices=SliceSettings(crop="leg", spacing=2.0, size=112),
+    training=TrainingSettings(steps=1500, batch=8),
 )
