@@ -47,16 +47,32 @@ class Probes:
         self.corrupted, self.changed = task.corrupt(images, mask, generator)
 
     def describe(self) -> str:
-        """Say how much is masked, how far from anything visible, and whether that is too easy."""
+        """Say how much is masked, how far from anything visible, and whether that is too easy.
+
+        The overshoot is what the last square covers beyond the share that was asked for.
+        """
+        pretext = self.task.pretext
+        if pretext.corruption != "squares":
+            return "Every pixel is changed, and every pixel is to be restored."
         holes = self.changed[:, 0].numpy()
         share = 100 * holes.mean()
+        counted, area = holes, np.full(len(holes), holes[0].size)
         inside = ""
         if self.mask is not None:
             tissue = self.mask.numpy()
-            inside = f" ({100 * (holes & tissue).sum() / max(1, tissue.sum()):.1f} % of the body)"
+            counted, area = holes & tissue, tissue.sum(axis=(1, 2))
+            inside = f" ({100 * counted.sum() / max(1, area.sum()):.1f} % of the body)"
+        target = np.ceil(area * pretext.mask_percent / 100 - 1e-9)
+        more = float((counted.sum(axis=(1, 2)) - target).mean())
+        overshoot = ""
+        if more > 0:
+            overshoot = (
+                f", on average {more:.0f} pixels more than the {pretext.mask_percent:g} % asked "
+                f"for (always under {pretext.kernel_size}² = {pretext.kernel_size**2})"
+            )
         distance = float(np.mean([mean_distance_to_visible(hole) for hole in holes]))
         text = (
-            f"Masked: {share:.1f} % of the image{inside}; a masked pixel is on average "
+            f"Masked: {share:.1f} % of the image{inside}{overshoot}; a masked pixel is on average "
             f"{distance:.1f} pixels from a visible one."
         )
         if distance < COPYING:
