@@ -46,11 +46,15 @@ class Segmentation:
         muscle (1 where nothing was).
     notes
         Sentences that the user should read.
+    uncertainty
+        Per voxel ``(z, y, x)`` uint8: 255 × (1 − probability of the chosen class), 0 outside of
+        what the model looked at; None where it was not asked for.
     """
 
     labels: NDArray[np.integer[Any]]
     confidence: NDArray[np.float32]
     notes: list[str]
+    uncertainty: NDArray[np.uint8] | None = None
 
 
 def segment_volume(
@@ -62,6 +66,7 @@ def segment_volume(
     thread_count: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: ShouldStop = never,
+    uncertainty: bool = False,
 ) -> Segmentation:
     """Segment a scan.
 
@@ -79,6 +84,8 @@ def segment_volume(
         Told ``(images done, images in all)``.
     stop
         Asked between batches.
+    uncertainty
+        Also tell for each voxel how unsure the model is.
 
     Raises
     ------
@@ -107,6 +114,7 @@ def segment_volume(
     depth = channels.shape[1]
     total = depth * sum(len(each) for each in readings)
     classes = np.zeros(channels.shape[1:], dtype=np.uint8)
+    doubt = np.zeros(channels.shape[1:], dtype=np.uint8) if uncertainty else None
     sure = np.zeros(depth)
     count = np.zeros(depth)
     with threads(thread_count), torch.inference_mode():
@@ -124,27 +132,36 @@ def segment_volume(
 
         for candidates in readings:
             best = max(
-                (_read(net, card, channels, frame, where, advance) for frame in candidates),
+                (
+                    _read(net, card, channels, frame, where, advance, with_doubt=uncertainty)
+                    for frame in candidates
+                ),
                 key=lambda reading: reading.sureness,
             )
             frame = best.frame
             own = slice(frame.own_x.start - frame.x.start, frame.own_x.stop - frame.x.start)
             classes[:, frame.y, frame.own_x] = best.classes[:, :, own]
+            if doubt is not None and best.doubt is not None:
+                doubt[:, frame.y, frame.own_x] = best.doubt[:, :, own]
             sure += best.sure
             count += best.count
     confidence = np.where(count > 0, sure / np.maximum(count, 1), 1.0).astype(np.float32)
     notes = far_from_training(card, channels, spacing)
-    return Segmentation(card.table.decode(classes), confidence, notes)
+    return Segmentation(card.table.decode(classes), confidence, notes, doubt)
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """One frame, segmented: classes in its window; per slice, summed sureness and muscle pixels."""
+    """One frame, segmented: classes in its window; per slice, summed sureness and muscle pixels.
+
+    `doubt`, where it is asked for, is 255 × (1 − sureness) in its window.
+    """
 
     frame: Frame
     classes: NDArray[np.uint8]
     sure: NDArray[np.float64]
     count: NDArray[np.float64]
+    doubt: NDArray[np.uint8] | None
 
     @property
     def sureness(self) -> float:
@@ -158,11 +175,14 @@ def _read(
     frame: Frame,
     where: torch.device,
     advance: Callable[[int], None],
+    *,
+    with_doubt: bool,
 ) -> _Reading:
     images = to_images(channels, frame)
     size = common_size([frame.shape], 2**card.network.depth)
     mirror = card.recipe is not None and card.recipe.augment.flip
     classes = np.empty((len(images), *frame.window), dtype=np.uint8)
+    doubt = np.empty_like(classes) if with_doubt else None
     sure, count = np.zeros(len(images)), np.zeros(len(images))
     for start in range(0, len(images), BATCH):
         advance(0)
@@ -170,10 +190,12 @@ def _read(
         batch = fit(images[part], size).to(where, memory_format=torch.channels_last)
         found, sureness = _labels(_scores(net, batch, mirror=mirror).cpu(), frame)
         classes[part] = found
+        if doubt is not None:
+            doubt[part] = np.rint(255 * (1 - sureness))
         sure[part] = (sureness * (found > 0)).sum(axis=(1, 2))
         count[part] = (found > 0).sum(axis=(1, 2))
         advance(len(batch))
-    return _Reading(frame, classes, sure, count)
+    return _Reading(frame, classes, sure, count, doubt)
 
 
 def _scores(net: torch.nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
