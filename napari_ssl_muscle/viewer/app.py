@@ -76,6 +76,8 @@ def open_app(
 
 def dock_forms(viewer: napari.viewer.Viewer) -> SegmentForm:
     """Dock the plugin's forms as tabs and return the first one."""
+    from napari_ssl_muscle.viewer.parts import later
+
     forms: list[Any] = []
     docks: list[Any] = []
     for name in FORMS:
@@ -83,7 +85,7 @@ def dock_forms(viewer: napari.viewer.Viewer) -> SegmentForm:
         dock.setWindowTitle(name)
         forms.append(form)
         docks.append(dock)
-    docks[0].raise_()
+    later(docks[0], docks[0].raise_)  # after napari has raised the last one
     first: SegmentForm = forms[0]
     return first
 
@@ -131,6 +133,7 @@ def _photograph(
         QApplication.exit(0)
 
     def shoot() -> None:
+        _close_notices()
         try:
             write_whole(path, lambda part: viewer.window.screenshot(str(part), flash=False))
         except BaseException as error:
@@ -170,3 +173,12 @@ def _photograph(
     viewer.close()
     if problems:
         raise problems[0]
+
+
+def _close_notices() -> None:
+    """Close napari's own notices, which would lie over the picture."""
+    from qtpy.QtWidgets import QApplication
+
+    for widget in QApplication.allWidgets():
+        if type(widget).__name__ == "NapariQtNotification":
+            widget.close()

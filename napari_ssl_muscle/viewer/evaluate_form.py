@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, PushButton, Table
 from napari.layers import Labels
+from qtpy.QtWidgets import QStyledItemDelegate
 
 from napari_ssl_muscle.jobs.command import shell_command
 from napari_ssl_muscle.jobs.settings import EvaluateJob
@@ -15,12 +16,13 @@ from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Starte
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ThreadWork
-from napari_ssl_muscle.viewer.layers import LayerInfo, info_of, unwrap
+from napari_ssl_muscle.viewer.layers import LayerInfo, info_of, layers_of, unwrap
 from napari_ssl_muscle.viewer.parts import (
     CommandLine,
     Form,
     choice,
     column,
+    listen,
     main_button,
     paragraph,
     refresh,
@@ -34,10 +36,10 @@ if TYPE_CHECKING:
     from napari_ssl_muscle.evaluation.reports import EvaluationReport
 
 NO_LABELS = "Open a scan that has ground truth, and segment it first."
-COLUMNS = ("Dice", "HD95 (mm)", "Mean distance (mm)", "Volume (mL)", "True volume (mL)")
+COLUMNS = ("Dice", "HD95 mm", "Mean mm", "mL", "True mL")
 TOOLTIP = (
-    "Dice: overlap, 1 is perfect. HD95: 95 % of the outline is nearer than this. "
-    "Mean distance: between the outlines, on average."
+    "Dice: overlap, 1 is perfect. HD95 and mean: distance between the outlines in mm, for the "
+    "worst 5 % and on average. mL: volume of the labels and of the ground truth."
 )
 
 
@@ -55,6 +57,7 @@ class EvaluateForm(Form):
         watch(self.viewer)
         self.report: EvaluationReport | None = None
         self._work: ThreadWork | None = None
+        self._by_hand: list[Any] = []
         super().__init__("Evaluate (Dice)")
         self.prediction = choice(
             partial(self._choices, "prediction"), label="Labels", tooltip="The labels to judge."
@@ -66,7 +69,7 @@ class EvaluateForm(Form):
         )
         self.by_side = CheckBox(text="Each leg by itself", tooltip=_help("by_side"), value=False)
         self.all_slices = CheckBox(
-            text="Count slices without ground truth as empty",
+            text="Slices without ground truth are empty",
             tooltip=_help("all_slices"),
             value=False,
         )
@@ -78,7 +81,8 @@ class EvaluateForm(Form):
         self.panel = RunPanel("scan")
         self.table = Table(value={"data": [], "columns": list(COLUMNS)}, tooltip=TOOLTIP)
         self.table.read_only = True
-        self.table.min_height = 240
+        self.table.native.setItemDelegate(QStyledItemDelegate())  # cells are shown as they are
+        self.table.native.setMinimumHeight(240)
         self.notes = paragraph()
         self.save_button = PushButton(
             text="Save tables…",
@@ -104,16 +108,43 @@ class EvaluateForm(Form):
         self.panel.ended.connect(self._on_ended)
         for box in (self.prediction, self.reference, self.by_side, self.all_slices):
             box.changed.connect(self._update)
+        for box in (self.prediction, self.reference):
+            box.native.activated.connect(partial(self._mark, box))
+        layers = self.viewer.layers
         for name in ("inserted", "removed", "reordered", "renamed"):
-            getattr(self.viewer.layers.events, name).connect(self.reset_choices)
-        self.native.destroyed.connect(partial(RunPanel.abandon, self.panel))
+            listen(self.native, getattr(layers.events, name), self.reset_choices)
+        listen(self.native, layers.selection.events.active, self._follow)
         self._update()
 
     def reset_choices(self, *_: object) -> None:
         """Read the open layers again; chosen ones stay chosen, under whatever name."""
-        for box in (self.prediction, self.reference):
-            refresh(box)
+        usual = self._usual()
+        for box, layer in zip((self.prediction, self.reference), usual, strict=True):
+            refresh(box, None if box in self._by_hand else layer)
         self._update()
+
+    def _usual(self) -> tuple[Any, Any]:
+        """Return the prediction and ground truth that are meant until the user chooses.
+
+        Those of the subject in front, if it has ground truth, or else of the newest one that has.
+        """
+        active = unwrap(self.viewer.layers.selection.active)
+        infos = [info_of(active)] if active is not None else []
+        infos += [info_of(layer) for layer in reversed(self.viewer.layers)]
+        for info in infos:
+            truth = layers_of(self.viewer, info.subject, "truth") if info is not None else []
+            if info is not None and truth:
+                mine = layers_of(self.viewer, info.subject, "prediction")
+                return (mine[0] if mine else None), truth[0]
+        return None, None
+
+    def _follow(self, event: Any) -> None:
+        """Turn to the subject that was picked in the layer list."""
+        if not self.panel.running:
+            self.reset_choices()
+
+    def _mark(self, box: Any, _: int) -> None:
+        self._by_hand.append(box)
 
     def start(self) -> None:
         """Begin to compare (the button); a problem is told in a dialog."""
@@ -207,6 +238,8 @@ class EvaluateForm(Form):
             )
         self.notes.value = "\n".join(work.result.sentences())
         self._show_results(True)
+        self.fit_width()
+        self.reveal(self.table)
 
     def _show_results(self, there: bool) -> None:
         for part in (self.table, self.notes, self.save_button):
@@ -268,6 +301,7 @@ def _evaluate(
     """Compare two arrays; runs in a thread."""
     from napari_ssl_muscle.evaluation.evaluate import evaluate_labels
     from napari_ssl_muscle.evaluation.matching import Pair
+    from napari_ssl_muscle.evaluation.provenance import Provenance
     from napari_ssl_muscle.evaluation.reports import EvaluationReport
     from napari_ssl_muscle.viewer.layers import plain_geometry
 
@@ -290,7 +324,8 @@ def _evaluate(
         geometry=geometry,
         **options,
     )
-    return EvaluationReport((case,))
+    made_by = infos[0].provenance if infos[0] is not None else None
+    return EvaluationReport((case,), made_by or Provenance())
 
 
 def _difference(

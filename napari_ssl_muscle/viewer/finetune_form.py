@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ComboBox, FloatSpinBox, LineEdit, PushButton
+from magicgui.widgets import FloatSpinBox
 from pydantic import ValidationError
 
 from napari_ssl_muscle.jobs.cases import choose_muscles
 from napari_ssl_muscle.jobs.command import shell_command
-from napari_ssl_muscle.jobs.folders import check_run_folder
+from napari_ssl_muscle.jobs.folders import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, what_is_wrong
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
@@ -25,10 +25,14 @@ from napari_ssl_muscle.viewer.muscle_boxes import MuscleBoxes
 from napari_ssl_muscle.viewer.parts import (
     CommandLine,
     Form,
+    choice,
     column,
+    heading,
+    line,
     main_button,
     paragraph,
     row,
+    small_button,
 )
 from napari_ssl_muscle.viewer.run_panel import RunPanel
 from napari_ssl_muscle.viewer.watching import watch
@@ -37,25 +41,25 @@ if TYPE_CHECKING:
     import napari.viewer
 
 NO_COHORT = "Choose the folder with your labelled scans first."
-SCRATCH = "Nothing (learn from scratch)"
+SCRATCH = "Nothing"
 ALL_CHANNELS = "all of them together"
 FREEZE = (
-    ("Nothing: the whole network learns", "none"),
-    ("The encoder (its first half)", "encoder"),
-    ("The decoder (its second half)", "decoder"),
-    ("Both: only the last layer learns", "both"),
+    ("Nothing", "none"),
+    ("Encoder (first half)", "encoder"),
+    ("Decoder (second half)", "decoder"),
+    ("All but the last layer", "both"),
 )
 PRESETS = (
     ("Recommended", "recommended"),
-    ("Quick: small and coarse, for a first try", "quick"),
-    ("As in the published study (wants a GPU)", "poster"),
+    ("Quick, for a first try", "quick"),
+    ("As published (needs a GPU)", "poster"),
 )
 SPLITS = (
-    ("Chosen for me", "auto"),
+    ("Chosen automatically", "auto"),
     ("Whole subjects", "subject"),
-    ("A block of each scan's slices", "block"),
-    ("Nothing: train on everything", "none"),
-    ("Single slices, as published (misleading)", "slice"),
+    ("A block of slices", "block"),
+    ("Nothing: train on all", "none"),
+    ("Single slices (leaks)", "slice"),
 )
 
 
@@ -119,45 +123,41 @@ class FinetuneForm(Form):
         self._view: CohortView | None = None
         self._look: ThreadWork | None = None
         super().__init__("Fine-tune")
-        self.cohort = LineEdit(tooltip=_help("cohort"))
-        self.cohort.native.setPlaceholderText("folder with scans and their labels")
-        self.cohort_button = PushButton(text="Choose…", tooltip="Choose the folder.")
+        self.cohort = line(tooltip=_help("cohort"), hint="folder with scans and labels")
+        self.cohort_button = small_button("Choose…", "Choose the folder.")
         self.summary = paragraph()
-        self.channel = ComboBox(choices=[], tooltip=_help("channels"), label="Image")
+        self.channel = choice([], tooltip=_help("channels"), label="Image")
         self.muscles = MuscleBoxes()
-        self.muscles.label = "Muscles"
         self.model = ModelPicker(
-            "Start from", ("segmentation", "inpainting"), nothing=SCRATCH, tooltip=_help("init")
+            "Start from",
+            ("segmentation", "inpainting"),
+            nothing=SCRATCH,
+            tooltip=_help("init"),
+            unfolded=False,
         )
-        self.freeze = ComboBox(
-            choices=FREEZE, value="none", tooltip=_help("freeze"), label="Keep fixed"
-        )
-        self.preset = ComboBox(
-            choices=PRESETS, value="recommended", tooltip=_help("preset"), label="Settings"
-        )
+        self.freeze = choice(FREEZE, tooltip=_help("freeze"), label="Keep fixed")
+        self.preset = choice(PRESETS, tooltip=_help("preset"), label="Settings")
         self.minutes = FloatSpinBox(
             value=0, min=0, max=10_000, step=5, tooltip=_help("minutes"), label="Time"
         )
         self.minutes.native.setSpecialValueText("as the settings say")
         self.minutes.native.setSuffix(" min")
         self.minutes.native.setDecimals(1)
-        self.split = ComboBox(
-            choices=SPLITS, value="auto", tooltip=_help("split"), label="Check on"
-        )
-        self.out = LineEdit(value=str(_new_run()), tooltip=_help("out"))
-        self.out_button = PushButton(text="…", tooltip="Choose another folder for the new model.")
-        self.out_button.native.setMaximumWidth(36)
+        self.split = choice(SPLITS, tooltip=_help("split"), label="Check on")
+        self.out = line(str(_new_run()), tooltip=_help("out"))
+        self.out_button = small_button("…", "Choose another folder for the new model.")
         self.data = column(
-            row(self.cohort, self.cohort_button, label="Labelled scans"),
+            row(self.cohort, self.cohort_button, label="Scans"),
             labels=True,
         )
-        self.choices = column(self.channel, self.muscles, labels=True)
+        self.channel_row = column(self.channel, labels=True)
+        self.choices = column(self.channel_row, heading("Muscles to learn"), self.muscles)
         self.settings = column(
             self.freeze,
             self.preset,
             self.minutes,
             self.split,
-            row(self.out, self.out_button, label="New model in"),
+            row(self.out, self.out_button, label="Save in"),
             labels=True,
         )
         self.finetune_button = main_button(
@@ -176,7 +176,7 @@ class FinetuneForm(Form):
             self.command,
         ):
             self.append(part)
-        self.line_up(self.data, self.choices, self.model, self.settings)
+        self.line_up(self.data, self.channel_row, self.model, self.settings)
         self.finish()
         self.choices.hide()
         self.cohort.changed.connect(self._look_at_cohort)
@@ -186,7 +186,6 @@ class FinetuneForm(Form):
         self.panel.ended.connect(self._on_ended)
         self.changed.connect(self._update)
         self.model.picked.connect(self._update)
-        self.native.destroyed.connect(partial(RunPanel.abandon, self.panel))
         self._update()
 
     def job(self) -> FinetuneJob:
@@ -229,23 +228,27 @@ class FinetuneForm(Form):
             return
         self._enable(False)
         self.panel.run(ChildWork(job))
+        self.reveal(self.panel)
 
     def _on_ended(self, event: object) -> None:
         self._enable(True)
         if not isinstance(event, Finished | Stopped):
             return
-        path = event.result.get("model")
-        if path is None:
+        out = Path(event.result.get("out", ""))
+        path = Path(event.result.get("model") or out / MODEL)
+        if not path.is_file():
+            self.panel.say("Stopped before there was anything to keep.")
             return
-        MODELS.add(Path(path))
+        MODELS.add(path)
         dice = event.result.get("metrics", {}).get("mean")
         self.panel.say(
             ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
-            + f"the model '{Path(path).parent.name}'"
+            + f"the model '{path.parent.name}'"
             + (f" reaches a validation Dice of {dice:.2f}" if dice is not None else "")
             + ". It is in the list of models now."
         )
         self.out.value = str(_new_run())
+        self.reveal(self.panel)
 
     def _choose_cohort(self) -> None:
         folder = questions.ask_folder("Folder with labelled scans", self.native.window())
@@ -293,10 +296,11 @@ class FinetuneForm(Form):
         self.summary.value = "\n".join([view.text, *problems])
         several = [(ALL_CHANNELS, ALL_CHANNELS)] if len(view.channels) > 1 else []
         self.channel.choices = [(name, name) for name in view.channels] + several
-        self.channel.enabled = len(view.channels) > 1
+        self.channel_row.visible = len(view.channels) > 1
         self.muscles.offer(view.muscles, view.usual)
         self.choices.show()
-        self.line_up(self.data, self.choices, self.model, self.settings)
+        self.line_up(self.data, self.channel_row, self.model, self.settings)
+        self.fit_width()
         self._update()
 
     def _enable(self, free: bool) -> None:

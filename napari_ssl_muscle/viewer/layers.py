@@ -20,6 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
+    from napari_ssl_muscle.evaluation.provenance import Provenance
     from napari_ssl_muscle.scans.geometry import Geometry
     from napari_ssl_muscle.scans.muscles import MuscleTable
     from napari_ssl_muscle.scans.volume import Scan
@@ -92,6 +93,8 @@ class LayerInfo:
         The file that was read, or the one that the labels were last saved to.
     channel
         The channel's name, for images of a cohort with several.
+    provenance
+        The model that made the labels, if one did.
     """
 
     role: Role
@@ -99,6 +102,7 @@ class LayerInfo:
     table: MuscleTable | None = None
     path: Path | None = None
     channel: str | None = None
+    provenance: Provenance | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LayerInfo:
         # A duplicate is a layer of its own: its muscle table can change by itself.

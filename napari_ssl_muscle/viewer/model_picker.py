@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFrame
 from napari_ssl_muscle.learning.cards import ListedModel, ModelCard, list_models, read_card
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
-from napari_ssl_muscle.viewer.parts import choice, column, paragraph, row
+from napari_ssl_muscle.viewer.parts import choice, column, listen, paragraph, row, small_button
 
 
 def runs_folder() -> Path:
@@ -61,18 +61,16 @@ def card_in_words(card: ModelCard) -> list[tuple[str, str]]:
     if card.task == "inpainting":
         rows.append(("Knows", "no muscles yet: pretrained on unlabelled scans, to fine-tune from"))
     else:
-        rows.append(("Muscles", ", ".join(_with_dice(name, card) for name in card.table.names)))
+        caption = "Muscles and their Dice" if card.dice else "Muscles"
+        rows.append((caption, ", ".join(_with_dice(name, card) for name in card.table.names)))
     if "mean" in card.dice:
-        leaking = " (split by slice: too good to be true)" if card.leaking else ""
-        rows.append(("Dice", f"{card.dice['mean']:.2f} on average{leaking}"))
-    if card.dice_note:
-        rows.append(("Measured on", card.dice_note))
-    contrast = card.contrast or ", ".join(card.channels)
-    if contrast:
-        rows.append(("Contrast", contrast))
+        leaking = " (LEAKING: split by slice, too good to be true)" if card.leaking else ""
+        rows.append(("Dice", f"{card.dice['mean']:.2f} on average{leaking}. {card.dice_note}"))
+    made_for = [card.contrast or ", ".join(card.channels)]
     if card.spacing is not None:
         z, y, x = card.spacing
-        rows.append(("Voxels", f"{x:.3g} × {y:.3g} × {z:.3g} mm in training"))
+        made_for.append(f"voxels of {x:.3g} × {y:.3g} × {z:.3g} mm")
+    rows.append(("Made for", "; ".join(part for part in made_for if part)))
     if card.training_data:
         sources = (_source(card, i) for i in range(len(card.training_data)))
         rows.append(("Learned from", "; ".join(sources)))
@@ -117,6 +115,8 @@ class ModelPicker(Container[Widget]):
         If given, a first choice of this text means "no model".
     tooltip
         Of the list.
+    unfolded
+        Whether the card is shown from the start.
     """
 
     picked = Signal(description="Another model was chosen.")
@@ -128,14 +128,19 @@ class ModelPicker(Container[Widget]):
         *,
         nothing: str | None = None,
         tooltip: str = "",
+        unfolded: bool = True,
     ) -> None:
         self._tasks = tuple(tasks)
         self._nothing = nothing
         self.picked_by_hand = False
         self.list = choice(self._choices, tooltip=tooltip)
-        self.browse_button = PushButton(
-            text="Browse…", tooltip="Use a model file (.safetensors) from somewhere else."
+        self.browse_button = small_button(
+            "Browse…", "Use a model file (.safetensors) from somewhere else."
         )
+        self._unfolded = unfolded
+        self.about_button = PushButton(tooltip="Show or hide what is known of this model.")
+        self.about_button.native.setFlat(True)
+        self.about_button.native.setStyleSheet("text-align: left; background: transparent;")
         self.card = paragraph()
         self.card.native.setTextFormat(Qt.TextFormat.RichText)
         self.card.native.setFrameShape(QFrame.Shape.StyledPanel)
@@ -143,15 +148,18 @@ class ModelPicker(Container[Widget]):
         super().__init__(
             widgets=[
                 column(row(self.list, self.browse_button, label=caption), labels=True),
+                self.about_button,
                 self.card,
             ],
             labels=False,
         )
         self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(2)
         self.browse_button.changed.connect(self._browse)
+        self.about_button.changed.connect(self._fold)
         self.list.changed.connect(self._on_picked)
         self.list.native.activated.connect(self._by_hand)
-        MODELS.changed.connect(self.reset_choices)
+        listen(self.native, MODELS.changed, self.reset_choices)
         self._show_card()
 
     @property
@@ -233,9 +241,15 @@ class ModelPicker(Container[Widget]):
         self._show_card()
         self.picked.emit()
 
+    def _fold(self) -> None:
+        self._unfolded = not self._unfolded
+        self._show_card()
+
     def _show_card(self) -> None:
         model = self.model
-        self.card.visible = model is not None
+        self.about_button.visible = model is not None
+        self.about_button.text = f"{'▾' if self._unfolded else '▸'} About this model"
+        self.card.visible = model is not None and self._unfolded
         if model is None or model.card is None:
             return
         self.card.value = "".join(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -64,6 +65,7 @@ class Form(Container[Widget]):
     def _settle(self) -> None:
         """Do what needs the window: measure captions in its font, join the other forms."""
         line_up(*self._lined_up)
+        self.fit_width()
         join_tabs(self.native, self._title)
         self.native.setProperty(_IS_FORM, True)  # from now on others join this one
 
@@ -72,11 +74,54 @@ class Form(Container[Widget]):
         """The scroll area."""
         return self.root_native_widget
 
+    def fit_width(self) -> None:
+        """Be at least as wide as what is in the form, so that nothing is cut off."""
+        area = self.root_native_widget
+        needed = (
+            area.widget().minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width()
+        )
+        area.setMinimumWidth(max(WIDTH, needed))
+
+    def reveal(self, part: Widget) -> None:
+        """Scroll to a part, once the layout is up to date."""
+        area, native = self.root_native_widget, part.native
+        later(area, lambda: area.ensureWidgetVisible(native))
+
     def finish(self) -> None:
         """Push everything to the top; to be called after the last part was added."""
         layout = self.root_native_widget.widget().layout()
         layout.addStretch(1)
         layout.setSpacing(8)
+
+
+def later(owner: QObject, act: Callable[[], None]) -> None:
+    """Do something once the event loop gets to it, unless its owner is gone by then."""
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.timeout.connect(act)
+    timer.timeout.connect(timer.deleteLater)
+    timer.start(0)
+
+
+def listen(owner: QObject, signal: Any, act: Callable[..., None]) -> None:
+    """Connect to something that outlives a widget, until the widget is destroyed.
+
+    Parameters
+    ----------
+    owner
+        The Qt widget.
+    signal
+        Anything with `connect` and `disconnect`: of napari, psygnal or Qt.
+    act
+        What to call.
+    """
+    signal.connect(act)
+
+    def stop(*_: object) -> None:
+        with contextlib.suppress(ValueError, TypeError, RuntimeError):
+            signal.disconnect(act)
+
+    owner.destroyed.connect(stop)
 
 
 class _FirstShow(QObject):
@@ -93,7 +138,7 @@ class _FirstShow(QObject):
         """Wait for the show event, then listen no more."""
         if event is not None and event.type() == QEvent.Type.Show:
             self._widget.removeEventFilter(self)
-            QTimer.singleShot(0, self.shown.emit)
+            later(self, self.shown.emit)
         return False
 
 
@@ -185,13 +230,31 @@ def main_button(text: str, tooltip: str) -> PushButton:
 
 
 def choice(
-    choices: Callable[[Any], list[tuple[str, Any]]], *, tooltip: str = "", label: str = ""
+    choices: Callable[[Any], list[tuple[str, Any]]] | Sequence[tuple[str, Any]],
+    *,
+    tooltip: str = "",
+    label: str = "",
 ) -> ComboBox:
     """Return a list to choose from that may be narrower than its longest entry."""
     box = ComboBox(choices=choices, tooltip=tooltip, label=label)
     box.native.setSizePolicy(NARROW, QSizePolicy.Policy.Fixed)
-    box.native.setMinimumWidth(120)
+    box.native.setMinimumWidth(110)
     return box
+
+
+def line(value: str = "", *, tooltip: str = "", hint: str = "") -> LineEdit:
+    """Return a line of text that may be narrower than usual; `hint` shows while it is empty."""
+    edit = LineEdit(value=value, tooltip=tooltip)
+    edit.native.setPlaceholderText(hint)
+    edit.native.setMinimumWidth(80)
+    return edit
+
+
+def small_button(text: str, tooltip: str) -> PushButton:
+    """Return a button that is no wider than its word."""
+    button = PushButton(text=text, tooltip=tooltip)
+    button.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+    return button
 
 
 def refresh(box: ComboBox, wanted: Any = None) -> None:
@@ -214,9 +277,9 @@ class CommandLine(Container[Widget]):
     """The shell command that does the same as the form, to copy."""
 
     def __init__(self) -> None:
-        self.line = LineEdit()
+        self.line = line()
         self.line.native.setReadOnly(True)
-        self.copy_button = PushButton(text="Copy", tooltip="Copy the command.")
+        self.copy_button = small_button("Copy", "Copy the command.")
         self.copy_button.changed.connect(self._copy)
         super().__init__(
             widgets=[Label(value="The same in a shell"), row(self.line, self.copy_button)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import Container, Label, ProgressBar, PushButton, Widget
+from magicgui.widgets import Container, Label, ProgressBar, Widget
 from psygnal import Signal
 
 from napari_ssl_muscle.jobs.words import duration
@@ -18,7 +18,7 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ENDINGS, Work
-from napari_ssl_muscle.viewer.parts import expected_device, paragraph, row
+from napari_ssl_muscle.viewer.parts import expected_device, paragraph, row, small_button
 
 _ENDED = {Finished: "Done.", Stopped: "Stopped.", Failed: "Not done."}
 
@@ -42,8 +42,8 @@ class RunPanel(Container[Widget]):
         self._notes: list[str] = []
         self.bar = ProgressBar(value=0, max=1)
         self.bar.native.setTextVisible(False)
-        self.stop_button = PushButton(
-            text="Stop", tooltip="End the work; what was reached until then is kept."
+        self.stop_button = small_button(
+            "Stop", "End the work; what was reached until then is kept."
         )
         self.stop_button.changed.connect(self.stop)
         self.status = paragraph()
@@ -54,6 +54,7 @@ class RunPanel(Container[Widget]):
             labels=False,
         )
         self.margins = (0, 0, 0, 0)
+        self.native.destroyed.connect(self.abandon)
         self._show_idle()
 
     @property
@@ -80,7 +81,7 @@ class RunPanel(Container[Widget]):
             self.say("Stopping …")
             self._work.stop()
 
-    def abandon(self) -> None:
+    def abandon(self, *_: object) -> None:
         """End the work without showing it: the window is being closed."""
         work, self._work = self._work, None
         if work is not None:

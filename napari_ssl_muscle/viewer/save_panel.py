@@ -6,13 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, LineEdit, PushButton, Widget
+from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.layers import info_of, unwrap
-from napari_ssl_muscle.viewer.parts import choice, column, heading, paragraph, refresh, row
+from napari_ssl_muscle.viewer.parts import (
+    choice,
+    column,
+    heading,
+    line,
+    paragraph,
+    refresh,
+    row,
+    small_button,
+)
 from napari_ssl_muscle.viewer.saving import grid_of, proposed_path, save_labels, with_ending
 
 
@@ -30,9 +39,8 @@ class SavePanel(Container[Widget]):
         self.layer = choice(
             self._choices, label="Labels", tooltip="The labels to save; ground truth is not listed."
         )
-        self.path = LineEdit(tooltip="Where the labels will be saved. You can change it here.")
-        self.browse_button = PushButton(text="…", tooltip="Choose another file or folder.")
-        self.browse_button.native.setMaximumWidth(36)
+        self.path = line(tooltip="Where the labels will be saved. You can change it here.")
+        self.browse_button = small_button("…", "Choose another file or folder.")
         self.hint = paragraph()
         self.save_button = PushButton(
             text="Save labels",

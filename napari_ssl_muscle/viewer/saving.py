@@ -30,7 +30,8 @@ def proposed_path(info: LayerInfo | None, layer_name: str) -> Path:
     """Return where a labels layer would be saved: beside its scan, as NAME_dseg.nii.gz.
 
     Labels that were saved before go to the same place again. Never proposed is the file of the
-    ground truth: a prediction beside it is called NAME_prediction.nii.gz.
+    ground truth: a prediction beside it is called NAME_prediction.nii.gz. Scans of an nnU-Net
+    folder get theirs in a folder "predictions" beside it.
 
     Parameters
     ----------
@@ -48,6 +49,9 @@ def proposed_path(info: LayerInfo | None, layer_name: str) -> Path:
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in word).strip("-")
         return Path.home() / f"{stem or 'labels'}_dseg{ENDING}"
     folder = scan.path.parent
+    if folder.name in ("imagesTr", "imagesTs"):
+        # nnU-Net takes whatever lies there for an image.
+        folder = folder.parent / "predictions"
     from napari_ssl_muscle.scans.cohort import label_files_of
 
     taken = {path.resolve() for path in label_files_of(scan.path)}

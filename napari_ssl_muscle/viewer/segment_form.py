@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import ComboBox, PushButton
+from magicgui.widgets import ComboBox
 from napari.layers import Image
 from qtpy.QtWidgets import QMenu
 
@@ -35,10 +35,12 @@ from napari_ssl_muscle.viewer.parts import (
     Form,
     choice,
     column,
+    listen,
     main_button,
     paragraph,
     refresh,
     row,
+    small_button,
 )
 from napari_ssl_muscle.viewer.run_panel import RunPanel
 from napari_ssl_muscle.viewer.save_panel import SavePanel
@@ -70,7 +72,7 @@ class SegmentForm(Form):
         self._look: ThreadWork | None = None
         self._asked: tuple[Any, Any] | None = None
         super().__init__("Segment muscles")
-        self.open_button = PushButton(text="Open…", tooltip="Open a scan, a folder or the sample.")
+        self.open_button = small_button("Open…", "Open a scan, a folder or the sample.")
         self._menu = QMenu()
         self._menu.addAction("Scans (NIfTI)…", self._open_files)
         self._menu.addAction("Cohort folder…", self._open_folder)
@@ -105,10 +107,10 @@ class SegmentForm(Form):
         self.segment_button.changed.connect(self.start)
         self.panel.ended.connect(self._on_ended)
         self.saving.path.changed.connect(self._show_command)
+        layers = self.viewer.layers
         for name in ("inserted", "removed", "reordered", "renamed"):
-            getattr(self.viewer.layers.events, name).connect(self.reset_choices)
-        self.native.destroyed.connect(partial(RunPanel.abandon, self.panel))
-        self.viewer.layers.selection.events.active.connect(self._follow)
+            listen(self.native, getattr(layers.events, name), self.reset_choices)
+        listen(self.native, layers.selection.events.active, self._follow)
         self._update()
 
     def reset_choices(self, *_: object) -> None:
@@ -145,6 +147,7 @@ class SegmentForm(Form):
         self._work = ThreadWork(lambda emit, stop: self._segmenter.run(request, emit, stop))
         self._enable(False)
         self.panel.run(self._work)
+        self.reveal(self.panel)
 
     def choose_fitting_model(self) -> None:
         """Choose a model that suits the chosen scan, and wait for the answer."""
@@ -208,6 +211,9 @@ class SegmentForm(Form):
             layer = self.viewer.add_labels(data.astype(answer.labels.dtype), **meta)
             where = answer.labels.nonzero()
             layer.data_setitem(where, answer.labels[where])
+        info = info_of(layer)
+        if info is not None:
+            info.provenance = answer.provenance
         layer.visible = True
         self.viewer.layers.selection.active = layer
         self.saving.choose(layer)
@@ -265,14 +271,17 @@ class SegmentForm(Form):
     def _follow(self, event: Any) -> None:
         """Choose the scan that was picked in the layer list."""
         layer = unwrap(event.value)
-        if len(self.scans) == 1 and not self.panel.running and layer is not None:
-            info = info_of(layer)
-            if isinstance(layer, Image):
-                refresh(self.scans[0], layer)
-            elif info is not None:
-                images = layers_of(self.viewer, info.subject, "image")
-                if images and self.scans[0].value not in images:
-                    refresh(self.scans[0], images[0])
+        if layer is None or len(self.scans) != 1 or self.panel.running:
+            return
+        info = info_of(layer)
+        if isinstance(layer, Image):
+            refresh(self.scans[0], layer)
+        elif info is not None:
+            images = layers_of(self.viewer, info.subject, "image")
+            if images and self.scans[0].value not in images:
+                refresh(self.scans[0], images[0])
+        if info is not None and (target := self._target(info.subject)) is not None:
+            self.saving.choose(layer if info.role == "prediction" else target)
 
     def _update(self, *_: object) -> None:
         ready = bool(self._images()) and self.model.model is not None

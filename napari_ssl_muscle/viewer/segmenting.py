@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_ssl_muscle.evaluation.provenance import Provenance
+from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.viewer.layers import Changes, Subject, difference, small
@@ -52,6 +54,8 @@ class Answer:
         Against `Request.current`; None if there was none, or its type cannot hold the values.
     table
         The model's muscles.
+    provenance
+        Which model this is, for an evaluation of the labels.
     found
         The names of those that were found.
     notes
@@ -63,6 +67,7 @@ class Answer:
     labels: np.ndarray
     changes: Changes | None
     table: MuscleTable
+    provenance: Provenance
     found: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
@@ -74,6 +79,7 @@ class Segmenter:
     def __init__(self) -> None:
         self._key: tuple[Path, int, int] | None = None
         self._model: Any = None
+        self._provenance = Provenance()
 
     def run(self, request: Request, emit: Emit, stop: ShouldStop) -> Answer:
         """Segment; meant for a worker thread.
@@ -118,6 +124,7 @@ class Segmenter:
             labels=labels,
             changes=difference(current, labels) if fits and current is not None else None,
             table=table,
+            provenance=self._provenance,
             found=tuple(m.name for m in table.muscles if m.value in present),
             notes=(*_known_subject(model.card, request.subject), *found.notes),
             seconds=time.monotonic() - began,
@@ -130,6 +137,14 @@ class Segmenter:
         key = (path, stat.st_mtime_ns, stat.st_size) if stat is not None else None
         if key is None or key != self._key:
             self._model, self._key = load_model(path), key
+            card = self._model.card
+            self._provenance = Provenance(
+                model=card.name,
+                model_hash=model_hash(path),
+                split_hash=card.split_hash,
+                leaking=card.leaking,
+                training_subjects=frozenset(card.training_subjects),
+            )
         return self._model
 
 

@@ -45,6 +45,7 @@ def _receive(layer: Any) -> None:
     info = info_of(layer)
     if info is not None and info.role == "truth":
         layer.editable = False
+        layer.contour = 1  # an outline, so that a prediction can be seen inside it
         # napari makes a layer editable again when its data is set.
         layer.events.editable.connect(_keep_locked)
 
