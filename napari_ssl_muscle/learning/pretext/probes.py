@@ -12,6 +12,7 @@ from torch import nn
 
 from napari_ssl_muscle.learning.pretext.inpainting import VALIDATION_SEED, InpaintingTask
 from napari_ssl_muscle.learning.pretext.squares import mean_distance_to_visible
+from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.learning.store import Item
 from napari_ssl_muscle.scans.files import write_whole
 
@@ -51,33 +52,11 @@ class Probes:
 
         The overshoot is what the last square covers beyond the share that was asked for.
         """
-        pretext = self.task.pretext
-        if pretext.corruption != "squares":
-            return "Every pixel is changed, and every pixel is to be restored."
-        holes = self.changed[:, 0].numpy()
-        share = 100 * holes.mean()
-        counted, area = holes, np.full(len(holes), holes[0].size)
-        inside = ""
-        if self.mask is not None:
-            tissue = self.mask.numpy()
-            counted, area = holes & tissue, tissue.sum(axis=(1, 2))
-            inside = f" ({100 * counted.sum() / max(1, area.sum()):.1f} % of the body)"
-        target = np.ceil(area * pretext.mask_percent / 100 - 1e-9)
-        more = float((counted.sum(axis=(1, 2)) - target).mean())
-        overshoot = ""
-        if more > 0:
-            overshoot = (
-                f", on average {more:.0f} pixels more than the {pretext.mask_percent:g} % asked "
-                f"for (always under {pretext.kernel_size}² = {pretext.kernel_size**2})"
-            )
-        distance = float(np.mean([mean_distance_to_visible(hole) for hole in holes]))
-        text = (
-            f"Masked: {share:.1f} % of the image{inside}{overshoot}; a masked pixel is on average "
-            f"{distance:.1f} pixels from a visible one."
+        return describe_masks(
+            self.changed[:, 0].numpy(),
+            None if self.mask is None else self.mask.numpy(),
+            self.task.pretext,
         )
-        if distance < COPYING:
-            text += " That is near: the task is mostly copying from the neighbourhood."
-        return text
 
     @torch.no_grad()
     def arrays(self, net: nn.Module) -> dict[str, NDArray[np.float32]]:
@@ -102,6 +81,48 @@ class Probes:
         write_whole(path, lambda part: _save_npz(part, arrays))
         write_whole(folder / STRIPS, lambda part: _save_strips(part, arrays))
         return path
+
+
+def describe_masks(
+    holes: NDArray[np.bool_], bodies: NDArray[np.bool_] | None, pretext: PretextSettings
+) -> str:
+    """Say how much is masked, how far from anything visible, and whether that is too easy.
+
+    The overshoot is what the last square covers beyond the share that was asked for.
+
+    Parameters
+    ----------
+    holes
+        ``(n, rows, columns)``, true where masked.
+    bodies
+        Where there is tissue, if the share is that of the body.
+    pretext
+        What was asked for.
+    """
+    if pretext.corruption != "squares":
+        return "Every pixel is changed, and every pixel is to be restored."
+    share = 100 * holes.mean()
+    counted, area = holes, np.full(len(holes), holes[0].size)
+    inside = ""
+    if bodies is not None:
+        counted, area = holes & bodies, bodies.sum(axis=(1, 2))
+        inside = f" ({100 * counted.sum() / max(1, area.sum()):.1f} % of the body)"
+    target = np.ceil(area * pretext.mask_percent / 100 - 1e-9)
+    more = float((counted.sum(axis=(1, 2)) - target).mean())
+    overshoot = ""
+    if more > 0:
+        overshoot = (
+            f", on average {more:.0f} pixels more than the {pretext.mask_percent:g} % asked "
+            f"for (always under {pretext.kernel_size}² = {pretext.kernel_size**2})"
+        )
+    distance = float(np.mean([mean_distance_to_visible(hole) for hole in holes]))
+    text = (
+        f"Masked: {share:.1f} % of the image{inside}{overshoot}; a masked pixel is on average "
+        f"{distance:.1f} pixels from a visible one."
+    )
+    if distance < COPYING:
+        text += " That is near: the task is mostly copying from the neighbourhood."
+    return text
 
 
 def _save_npz(path: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
