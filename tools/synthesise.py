@@ -80,7 +80,7 @@ def draw_leg(labels: NDArray[np.uint8], pixel: float, rng: np.random.Generator) 
             depth = ndimage.distance_transform_edt(bone) * pixel
             sheet[bone] = rng.uniform(0.0, 0.12)
             sheet[depth > rng.uniform(3, 6)] = fat * rng.uniform(0.4, 1.1)
-        seams = ndimage.grey_dilation(section, 3) != ndimage.grey_erosion(section, 3)
+        seams = ndimage.maximum_filter(section, 3) != ndimage.minimum_filter(section, 3)
         if rng.random() < 0.7:
             sheet[seams & (section > 0)] *= rng.uniform(0.5, 1.0)
         for _ in range(rng.integers(1, 5)):  # vessels
@@ -135,7 +135,7 @@ def main() -> None:
     (given.out / "imagesTr").mkdir(parents=True, exist_ok=True)
     (given.out / "labelsTr").mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(sorted(given.labels.glob("*.nii.gz"))):
-        stored = nib.load(path)
+        stored = nib.Nifti1Image.from_filename(path)  # type: ignore[no-untyped-call]
         whole = np.asarray(stored.dataobj).astype(np.uint8)[::STEP, ::STEP]
         affine = stored.affine @ np.diag([STEP, STEP, 1, 1])
         pixel = float(np.linalg.norm(affine[:3, 0]))
@@ -147,11 +147,13 @@ def main() -> None:
                 image[:, :, side] = draw_leg(labels[:, :, side], pixel, rng)
             drawn = np.round(1000 * finish(image, pixel, rng)).astype(np.int16)
             name = f"synthetic_{number:02d}_{copy}"
-            nib.save(
-                nib.Nifti1Image(np.ascontiguousarray(drawn.transpose(2, 1, 0)), affine),
-                given.out / "imagesTr" / f"{name}_0001.nii.gz",
-            )
-            nib.save(nib.Nifti1Image(whole, affine), given.out / "labelsTr" / f"{name}.nii.gz")
+            image_file = given.out / "imagesTr" / f"{name}_0001.nii.gz"
+            for target, array in (
+                (image_file, drawn.transpose(2, 1, 0)),
+                (given.out / "labelsTr" / f"{name}.nii.gz", whole),
+            ):
+                volume = nib.Nifti1Image(np.ascontiguousarray(array), affine)  # type: ignore[no-untyped-call]
+                nib.save(volume, target)
             print(name, flush=True)
 
 

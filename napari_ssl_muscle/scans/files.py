@@ -35,7 +35,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         os.close(handle)
     except OSError as error:
         raise BadInput(
-            f"Cannot write {path}: {error.strerror or error}; choose a folder that you may write to."
+            f"Cannot write {path}: {error.strerror or error}; "
+            "choose a folder that you may write to."
         ) from error
     part = Path(name)
     try:
