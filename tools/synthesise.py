@@ -135,7 +135,7 @@ def main() -> None:
     (given.out / "imagesTr").mkdir(parents=True, exist_ok=True)
     (given.out / "labelsTr").mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(sorted(given.labels.glob("*.nii.gz"))):
-        stored = nib.Nifti1Image.from_filename(path)  # type: ignore[no-untyped-call]
+        stored = nib.Nifti1Image.from_filename(path)
         whole = np.asarray(stored.dataobj).astype(np.uint8)[::STEP, ::STEP]
         affine = stored.affine @ np.diag([STEP, STEP, 1, 1])
         pixel = float(np.linalg.norm(affine[:3, 0]))
