@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from napari_ssl_muscle.learning import cards
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer import model_picker, questions
 
@@ -21,8 +22,9 @@ SHAPE = (48, 40, 6)
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every test its own home folder and list of models."""
+    """Give every test its own home folder and list of models, without the shipped ones."""
     monkeypatch.setattr(model_picker.MODELS, "paths", [])
+    monkeypatch.setattr(cards, "shipped_folder", lambda: home / "shipped")
 
 
 @pytest.fixture(autouse=True)

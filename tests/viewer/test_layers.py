@@ -143,7 +143,9 @@ def test_an_image_of_another_reader_becomes_a_subject_in_its_own_place(
     viewer: Any, shape: tuple[int, ...]
 ) -> None:
     scale, corner = (4.0, 0.5, 0.25)[-len(shape) :], (10.0, -3.0, 8.0)[-len(shape) :]
-    layer = unwrap(viewer.add_image(np.random.rand(*shape), scale=scale, translate=corner))
+    layer = unwrap(
+        viewer.add_image(np.random.default_rng(0).random(shape), scale=scale, translate=corner)
+    )
     subject = adopt(layer).subject
     assert subject.geometry.canonical_shape == ((1,) * (3 - len(shape)) + shape)
     assert not subject.geometry.sided

@@ -17,6 +17,10 @@ from tests.viewer.conftest import SHAPE, Ears, oblique, write_labels, write_scan
 PLUGIN = "napari-ssl-muscle"
 
 
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
 def test_the_reader_takes_nifti_and_folders_only(tmp_path: Path) -> None:
     assert reader.get_reader("leg.nii.gz") is not None
     assert reader.get_reader(["a.nii", "B.NII.GZ", str(tmp_path)]) is not None
@@ -90,7 +94,7 @@ def test_a_4d_file_asks_which_volume(
 def test_changing_ones_mind_opens_nothing(
     viewer: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_scan(tmp_path / "echoes.nii.gz", np.random.rand(8, 9, 10, 3))
+    path = write_scan(tmp_path / "echoes.nii.gz", noise(8, 9, 10, 3))
     monkeypatch.setattr(questions, "can_ask", lambda: True)
     monkeypatch.setattr(questions, "ask_volume", lambda *_: None)
     assert opening.open_paths(viewer, [path]) == []
@@ -99,7 +103,7 @@ def test_changing_ones_mind_opens_nothing(
 
 
 def test_without_a_window_a_4d_file_is_refused(viewer: Any, tmp_path: Path) -> None:
-    path = write_scan(tmp_path / "echoes.nii.gz", np.random.rand(8, 9, 10, 3))
+    path = write_scan(tmp_path / "echoes.nii.gz", noise(8, 9, 10, 3))
     with pytest.raises(BadInput, match="holds 3 volumes"):
         viewer.open(str(path), plugin=PLUGIN)
 
@@ -159,7 +163,7 @@ def test_a_missing_affine_is_said(
 ) -> None:
     monkeypatch.setattr(questions, "can_ask", lambda: True)
     path = tmp_path / "leg.nii.gz"
-    nib.save(nib.Nifti1Image(np.random.rand(*SHAPE).astype(np.float32), None), path)
+    nib.save(nib.Nifti1Image(noise(*SHAPE), None), path)
     image, _ = opening.open_paths(viewer, [path])
     assert tuple(image.scale) == (1, 1, 1)
     (sentence,) = ears.told

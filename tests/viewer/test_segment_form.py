@@ -307,14 +307,13 @@ def test_the_card_tells_muscles_contrast_voxels_training_and_dice(
 ) -> None:
     from napari_ssl_muscle.learning.cards import TrainingData
 
+    data = TrainingData(name="some cohort", subjects=3, slices=40, labels="by hand")
     form.model.add(
         write_model(
             contrast="water image",
             spacing=(24.0, 0.75, 0.75),
             dice={"mean": 0.87, "gracilis": 0.79},
-            training_data=[
-                TrainingData(name="some cohort", subjects=3, slices=40, labels="by hand")
-            ],
+            training_data=[data],
         )
     )
     card = form.model.card.value
