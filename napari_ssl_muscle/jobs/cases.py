@@ -210,7 +210,9 @@ def labelled_slices(
         values = case.labels.read()
         table.require_known(values, str(case.labels.path))
         there = np.flatnonzero((chosen.encode(values) > 0).any(axis=(1, 2))).tolist()
-        found[case.name] = sorted({*there, *case.accepted_empty})
+        # A scan may come twice under one name: with a cohort's labels and with accepted slices.
+        before = found.get(case.name, ())
+        found[case.name] = sorted({*before, *({*there, *case.accepted_empty} - case.held_out)})
     if not any(found.values()):
         assert cases[0].labels is not None
         where = cases[0].labels.path if len(cases) == 1 else f"{len(cases)} label maps"

@@ -31,7 +31,8 @@ def arguments(job: AnyJob) -> list[str]:
         field = type(job).model_fields[name]
         value = getattr(job, name)
         if any(isinstance(mark, Argument) for mark in field.metadata):
-            places += [str(item) for item in (value if isinstance(value, list) else [value])]
+            given = value if isinstance(value, list) else [value]
+            places += [str(item) for item in given if item is not None]
         elif field.is_required() or value != field.default:
             options += _option(name, value)
     # Without the two dashes, a file name that begins with a dash would be taken for an option.

@@ -1,8 +1,9 @@
-"""Fine-tune: check the cohort, choose muscles and split, and hand all of it to learning."""
+"""Fine-tune: check cohort and study, choose muscles and split, and hand all of it to learning."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_ssl_muscle.jobs.cases import (
@@ -16,11 +17,22 @@ from napari_ssl_muscle.jobs.folders import SPLIT
 from napari_ssl_muscle.jobs.run import Outcome, Work
 from napari_ssl_muscle.jobs.settings import FinetuneJob
 from napari_ssl_muscle.jobs.starting import recipe_from
-from napari_ssl_muscle.learning.cards import find_model, read_card
+from napari_ssl_muscle.jobs.study_cases import (
+    AcceptedLabels,
+    about,
+    accepted_cases,
+    choose_study_muscles,
+    common_with_study,
+    join,
+    study_case,
+    unsaved,
+)
+from napari_ssl_muscle.learning.cards import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.cases import LabelledCase
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import (
     Split,
     check_no_leak,
@@ -29,36 +41,29 @@ from napari_ssl_muscle.scans.split import (
     split_by_subject,
     write_split,
 )
+from napari_ssl_muscle.scans.study import Study
+from napari_ssl_muscle.scans.volume import open_label_map
 
 FEWEST_SUBJECTS = 3
 """Labelled subjects from which whole subjects are set apart: to train, validate and test."""
 
 
 def prepare(job: FinetuneJob) -> Work:
-    """Check cohort, labels, muscles, channels, model and split; return the work.
+    """Check cohort, study, labels, muscles, channels, model and split; return the work.
 
     Raises
     ------
     BadInput
         If any of them cannot be used.
     """
-    cohort = open_cohort(job.cohort)
     card = None if job.init is None else read_card(find_model(job.init))
     recipe, notes = recipe_from(job, card)
-    table = cohort.table or table_of(cohort)
-    chosen = choose_muscles(table, job.muscles)
-    channels = choose_channels(cohort, job.channels, card.channels if card else ())
-    cases, left_out = labelled_cases(
-        cohort,
-        table,
-        channels,
-        volume=job.volume,
-        subjects=job.train_on,
-        empty=accepted_slices(job.accepted_empty, cohort),
-    )
-    slices = labelled_slices(cases, table, chosen)
-    split = choose_split(job, cases, slices)
-    warnings = [*cohort.problems, *left_out]
+    gathered = _gather(job, card)
+    slices = labelled_slices(gathered.cases, gathered.table, gathered.chosen)
+    split = choose_split(job, gathered.cases, slices, gathered.corrected)
+    notes += gathered.notes
+    warnings = [*gathered.warnings, *_set_apart(split, gathered.corrected)]
+    alone = job.cohort is None and job.split == "auto" and split is None
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         # Here, because it imports torch: a request that is refused does not wait for it.
@@ -70,16 +75,18 @@ def prepare(job: FinetuneJob) -> Work:
             emit(Note(text=text))
         if split is not None:
             write_split(job.out / SPLIT, split)
+            if job.study is not None and job.split_file is None and split.unit == "subject":
+                write_split(Study.read(job.study).split_path, split)
         result = finetune(
-            cases,
-            chosen,
+            gathered.cases,
+            gathered.chosen,
             recipe,
             out=job.out,
             init=job.init,
             freeze_mode=job.freeze,
             split=split,
-            validation="none" if job.split == "none" else "auto",
-            channels=channels,
+            validation="none" if job.split == "none" or alone else "auto",
+            channels=gathered.channels,
             emit=emit,
             stop=stop,
             resume=job.resume,
@@ -89,10 +96,111 @@ def prepare(job: FinetuneJob) -> Work:
     return work
 
 
+@dataclass(frozen=True)
+class _Gathered:
+    """Labelled cases, what their values mean, and what is learned from them.
+
+    `corrected` holds the subjects of the study, `notes` and `warnings` sentences.
+    """
+
+    cases: list[LabelledCase]
+    table: MuscleTable
+    chosen: MuscleTable
+    channels: list[str]
+    corrected: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def _gather(job: FinetuneJob, card: ModelCard | None) -> _Gathered:
+    """Open what a job learns from: a cohort, a study, or both."""
+    study = None if job.study is None else Study.read(job.study)
+    if job.cohort is None:
+        assert study is not None
+        return _from_study(job, study, card)
+    cohort = open_cohort(job.cohort)
+    table = cohort.table or table_of(cohort)
+    chosen = choose_muscles(table, job.muscles)
+    channels = choose_channels(cohort, job.channels, card.channels if card else ())
+    cases, left_out = labelled_cases(
+        cohort,
+        table,
+        channels,
+        volume=job.volume,
+        subjects=job.train_on,
+        empty=accepted_slices(job.accepted_empty, cohort),
+    )
+    warnings = [*cohort.problems, *left_out]
+    if study is None:
+        return _Gathered(cases, table, chosen, channels, warnings=tuple(warnings))
+    chosen, unknown = common_with_study(chosen, study, job.muscles)
+    together, more = join(cohort, cases, study, wanted=table, channels=channels, volume=job.volume)
+    corrected = frozenset(
+        case.subject for case in together if isinstance(case.labels, AcceptedLabels)
+    )
+    said = _about(study)
+    return _Gathered(
+        together,
+        table,
+        chosen,
+        channels,
+        corrected,
+        said.notes,
+        (*warnings, *unknown, *more, *said.warnings),
+    )
+
+
+def _from_study(job: FinetuneJob, study: Study, card: ModelCard | None) -> _Gathered:
+    found = accepted_cases(study)
+    chosen = choose_study_muscles(study.table, job.muscles, card)
+    channels = job.channels or (card.channels if card else [found[0].channel or "image"])
+    if len(channels) != 1:
+        raise BadInput(
+            f"The scans of the study {study.folder} have one image each, and the channels to "
+            f"learn from are {', '.join(channels)}; give the COHORT that has them as well, or "
+            "start from another model."
+        )
+    cases = [study_case(case, study.table) for case in found]
+    said = _about(study)
+    corrected = frozenset(case.subject for case in cases)
+    return _Gathered(
+        cases, study.table, chosen, list(channels), corrected, said.notes, said.warnings
+    )
+
+
+@dataclass(frozen=True)
+class _Said:
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def _about(study: Study) -> _Said:
+    found = accepted_cases(study)
+    bare = [text for case in found for text in unsaved(case, open_label_map(case.labels).read())]
+    return _Said((about(found, study.folder),), tuple(bare))
+
+
+def _set_apart(split: Split | None, corrected: frozenset[str]) -> list[str]:
+    """Say which corrections do not train, because their subject is set apart."""
+    if split is None or split.unit != "subject":
+        return []
+    apart = sorted(corrected & {*split.validation, *split.test})
+    return [
+        f"{subject} is set apart by the split, so its accepted slices do not train."
+        for subject in apart
+    ]
+
+
 def choose_split(
-    job: FinetuneJob, cases: Sequence[LabelledCase], slices: dict[str, list[int]]
+    job: FinetuneJob,
+    cases: Sequence[LabelledCase],
+    slices: dict[str, list[int]],
+    corrected: frozenset[str] = frozenset(),
 ) -> Split | None:
     """Return the split that a job asks for; None where learning sets a block of slices apart.
+
+    Subjects that were corrected in a study train. The split of a study's first training stays:
+    later ones only add subjects to those that train.
 
     Raises
     ------
@@ -109,20 +217,33 @@ def choose_split(
         if not there & set(split.train):
             raise BadInput(
                 f"None of what {job.split_file} trains on ({', '.join(split.train[:5])}) is "
-                f"labelled in {job.cohort}; give the split of this cohort."
+                f"labelled in {job.cohort or job.study}; give the split of this cohort."
             )
         return split
     if job.split == "slice":
         return split_by_slice(_slice_names(slices), seed=job.split_seed)
-    if job.split == "subject" and len(subjects) < FEWEST_SUBJECTS:
+    if job.split in ("auto", "subject") and job.study is not None and job.cohort is not None:
+        kept = Study.read(job.study).split_path
+        if kept.is_file():
+            return _with_training(read_split(kept), subjects)
+    others = [subject for subject in subjects if subject not in corrected]
+    if job.split == "subject" and len(others) < FEWEST_SUBJECTS:
+        corrected_too = " beside those of the study" if corrected else ""
         raise BadInput(
-            f"A split by subject needs {FEWEST_SUBJECTS} labelled subjects and {job.cohort} has "
-            f"{len(subjects)} ({', '.join(subjects)}); use --split block, "
-            "which sets slices apart instead."
+            f"A split by subject needs {FEWEST_SUBJECTS} labelled subjects{corrected_too} and "
+            f"{job.cohort or job.study} has {len(others)} ({', '.join(others) or 'none'}); use "
+            "--split block, which sets slices apart instead."
         )
-    if job.split == "subject" or (job.split == "auto" and len(subjects) >= FEWEST_SUBJECTS):
-        return split_by_subject(subjects, seed=job.split_seed)
+    if job.split in ("auto", "subject") and len(others) >= FEWEST_SUBJECTS:
+        return _with_training(split_by_subject(others, seed=job.split_seed), subjects)
     return None
+
+
+def _with_training(split: Split, subjects: Sequence[str]) -> Split:
+    """Return the split with subjects that it does not know yet among those that train."""
+    known = {*split.train, *split.validation, *split.test}
+    new = [subject for subject in subjects if subject not in known]
+    return replace(split, train=(*split.train, *new)) if new else split
 
 
 def _slice_names(slices: dict[str, list[int]]) -> list[str]:

@@ -65,7 +65,7 @@ def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter
             [name],
             type=_TYPES[what],
             nargs=count,
-            required=True,
+            required=field.is_required(),
             metavar=place.metavar + ("..." if many else ""),
         )
     if not default and field.default is not None and not field.is_required():

@@ -196,8 +196,15 @@ class FinetuneJob(LearningJob):
     """
 
     action: Literal["finetune"] = "finetune"
-    cohort: Annotated[Path, Argument("COHORT")] = Field(
-        description="Folder with scans and label maps (BIDS, nnU-Net raw or flat)."
+    cohort: Annotated[Path | None, Argument("[COHORT]")] = Field(
+        None,
+        description="Folder with scans and label maps (BIDS, nnU-Net raw or flat). May be left "
+        "out where there is a study.",
+    )
+    study: Path | None = Field(
+        None,
+        description="Folder of a study: its accepted slices train, too; those that it holds out "
+        "never do.",
     )
     init: Annotated[str | None, ModelReference()] = Field(
         None, description="Start from this model (a file, a run's folder, a shipped model's name)."
@@ -222,7 +229,8 @@ class FinetuneJob(LearningJob):
         "auto",
         description="How validation and test data are set apart: by subject; by slice as "
         "published (which leaks); a block of each scan's slices; not at all. Auto: by subject "
-        "where three or more are labelled, else a block.",
+        "where three or more are labelled, else a block; nothing from a study alone, whose "
+        "held-out slices compare models.",
     )
     split_file: Path | None = Field(None, description="Use this split.json of an earlier run.")
     split_seed: int = Field(0, ge=0, description="Seed of the split alone.")
@@ -233,6 +241,20 @@ class FinetuneJob(LearningJob):
         "slices without a label count as unlabelled.",
     )
     loss: Literal["balanced", "dice_ce", "ce"] | None = _of(TrainingSettings, "loss")
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> FinetuneJob:
+        """Refuse a job without labels, and choices among scans that are not there."""
+        if self.cohort is None and self.study is None:
+            raise ValueError("there is nothing to learn from; give a COHORT, a --study, or both")
+        if self.cohort is None:
+            for name in ("volume", "train_on", "accepted_empty"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"--{name.replace('_', '-')} chooses among the scans of a COHORT; "
+                        "give one, or leave it out"
+                    )
+        return self
 
 
 class SegmentJob(Job):
@@ -298,6 +320,28 @@ class CompareReconstructionsJob(Job):
     overwrite: bool = Field(False, description="Replace results that are there already.")
 
 
+class CompareJob(Job):
+    """Compare two models on the held-out slices of a study.
+
+    Dice per muscle of both, on exactly the same slices.
+    """
+
+    action: Literal["compare"] = "compare"
+    old: Annotated[str, ModelReference(), Argument("MODEL_OLD")] = Field(
+        description="A model (a file, a run's folder, a shipped model's name)."
+    )
+    new: Annotated[str, ModelReference(), Argument("MODEL_NEW")] = Field(
+        description="Another model."
+    )
+    study: Path = Field(description="Folder of the study.")
+    out: Path = Field(description="Folder for the tables (CSV and JSON).")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description=_DEVICE)
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads; other numbers may change the last bits."
+    )
+    overwrite: bool = Field(False, description="Replace tables that are there already.")
+
+
 class EvaluateJob(Job):
     """Compare label maps with references (Dice).
 
@@ -345,7 +389,13 @@ class MeasureJob(Job):
 
 
 AnyJob = Annotated[
-    PretrainJob | CompareReconstructionsJob | FinetuneJob | SegmentJob | EvaluateJob | MeasureJob,
+    PretrainJob
+    | CompareReconstructionsJob
+    | FinetuneJob
+    | SegmentJob
+    | CompareJob
+    | EvaluateJob
+    | MeasureJob,
     Field(discriminator="action"),
 ]
 """Any of the jobs: the one place where an action is registered."""

@@ -88,7 +88,7 @@ def by_block(store: ImageStore) -> Holdout:
 def nothing(store: ImageStore) -> Holdout:
     """Train on every labelled image; the last weights are kept."""
     items = store.items(range(len(store.series)), labelled=True)
-    return Holdout(items, [], "No validation, as asked: every labelled slice trained.")
+    return Holdout(items, [], "No validation: every labelled slice trained.")
 
 
 def _key(store: ImageStore, item: Item, split: Split) -> str:
