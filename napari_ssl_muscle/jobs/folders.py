@@ -20,6 +20,7 @@ JOB = "job.json"
 EVENTS = "events.jsonl"
 METRICS = "metrics.csv"
 MODEL = "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 SPLIT = "split.json"
 CACHE = "cache"
 
@@ -84,6 +85,11 @@ def check_run_folder(job: LearningJob) -> None:
         raise BadInput(
             f"The run in {job.out} was started with another {' and '.join(different)}; "
             "continue it with its own settings, or start a new run in another --out."
+        )
+    if not (job.out / CHECKPOINT).is_file():
+        raise BadInput(
+            f"The run in {job.out} ended before its first checkpoint, so there is nothing to "
+            "continue; delete the folder, or start a new run in another --out."
         )
 
 

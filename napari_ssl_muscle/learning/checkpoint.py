@@ -29,6 +29,7 @@ class Place:
     best: float | None = None
     since_best: int = 0
     seconds: float = 0.0
+    images: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
 
 

@@ -160,7 +160,13 @@ class _Loop:
         self.emit(Started(action=action, device=devices.describe(self.device)))
         if resume:
             self.place = place = load_checkpoint(self.run, self.net, self.optimizer, self.average)
+            if place.images != len(self.task):
+                raise BadInput(
+                    f"The run in {self.run} learned from {place.images} images and now there are "
+                    f"{len(self.task)}; put its scans back, or start a new run."
+                )
         else:
+            place.images = len(self.task)
             place.total = self._planned_steps()
         interval = max(settings.validate_every, self.per_epoch)
         losses: list[Tensor] = []

@@ -14,10 +14,13 @@ from napari_ssl_muscle.cli import main
 from napari_ssl_muscle.jobs.command import arguments, shell_command, split_names
 from napari_ssl_muscle.jobs.options import job_from
 from napari_ssl_muscle.jobs.settings import (
+    JOBS,
     AnyJob,
+    CompareReconstructionsJob,
     EvaluateJob,
     FinetuneJob,
     MeasureJob,
+    PretrainJob,
     SegmentJob,
 )
 
@@ -60,6 +63,45 @@ finetune_jobs = st.builds(
     augment=maybe(st.booleans()),
     mixed_precision=maybe(st.booleans()),
 )
+pretrain_jobs = st.builds(
+    PretrainJob,
+    cohorts=st.lists(paths, min_size=1, max_size=3),
+    out=paths,
+    init=maybe(text),
+    channels=several,
+    volume=maybe(st.integers(0, 9)),
+    leave_out=several,
+    split_file=maybe(paths),
+    transductive=st.booleans(),
+    corruption=maybe(st.sampled_from(["squares", "noise"])),
+    mask_percent=maybe(st.floats(0.1, 100)),
+    kernel_size=maybe(st.integers(1, 64)),
+    exact=maybe(st.booleans()),
+    inside_body=maybe(st.booleans()),
+    mask_channel=maybe(st.booleans()),
+    scored=maybe(st.sampled_from(["masked", "image"])),
+    fill=maybe(st.just("darkest") | st.floats(-3, 3)),
+    noise=maybe(numbers),
+    steps=maybe(st.integers(1, 9)),
+    width=maybe(st.integers(4, 64)),
+)
+compare_jobs = st.builds(
+    CompareReconstructionsJob,
+    first=text,
+    second=text,
+    cohort=paths,
+    out=paths,
+    slices=st.integers(1, 9),
+    channels=several,
+    volume=maybe(st.integers(0, 9)),
+    mask_percent=maybe(st.floats(0.1, 100)),
+    kernel_size=maybe(st.integers(1, 64)),
+    exact=maybe(st.booleans()),
+    inside_body=maybe(st.booleans()),
+    seed=st.integers(0, 9),
+    threads=maybe(st.integers(1, 4)),
+    overwrite=st.booleans(),
+)
 segment_jobs = st.builds(
     SegmentJob,
     scans=st.lists(paths, min_size=1, max_size=3),
@@ -96,16 +138,13 @@ def parsed(words: list[str]) -> AnyJob:
     command = main.commands[words[0]]
     given_options = command.make_context(words[0], words[1:]).params
     del given_options["events"]
-    kind = {
-        k.model_fields["action"].default: k
-        for k in (FinetuneJob, SegmentJob, EvaluateJob, MeasureJob)
-    }
+    kind = {k.model_fields["action"].default: k for k in JOBS}
     job: AnyJob = job_from(kind[words[0]], given_options)
     return job
 
 
-@settings(max_examples=150, deadline=None)
-@given(finetune_jobs | segment_jobs | evaluate_jobs | measure_jobs)
+@settings(max_examples=200, deadline=None)
+@given(pretrain_jobs | compare_jobs | finetune_jobs | segment_jobs | evaluate_jobs | measure_jobs)
 def test_the_line_gives_the_job(job: AnyJob) -> None:
     assert parsed(arguments(job)) == job
     if os.name != "nt":

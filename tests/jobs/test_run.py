@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_ssl_muscle.jobs.folders import EVENTS, JOB, check_writable
+from napari_ssl_muscle.jobs.folders import CHECKPOINT, EVENTS, JOB, check_writable
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, Work, in_a_sentence, run_job
 from napari_ssl_muscle.jobs.settings import FinetuneJob, MeasureJob, read_job
 from napari_ssl_muscle.learning.events import (
@@ -87,6 +87,7 @@ def test_a_run_continues_with_its_own_settings_only(
     run_job(training)
     with pytest.raises(BadInput, match=r"another lr and width"):
         run_job(again.model_copy(update={"lr": 0.5, "width": 32}))
+    (training.out / CHECKPOINT).touch()
     run_job(again)
     assert logged(training.out) == ["stopped", "stopped"]
     assert read_job(training.out / JOB) == training

@@ -72,11 +72,11 @@ def draw_squares(
     target = int(np.ceil(area * percent / 100 - 1e-9))
     if target == 0:
         return masked
-    centres = None
+    allowed, centres = None, None
     if counted is not None:
         half = kernel // 2
-        inner = counted[half : rows - kernel + half + 1, half : columns - kernel + half + 1]
-        centres = np.argwhere(inner)
+        allowed = counted[half : rows - kernel + half + 1, half : columns - kernel + half + 1]
+        centres = np.argwhere(allowed)
         if len(centres) == 0:
             return masked
     covered = 0
@@ -104,9 +104,26 @@ def draw_squares(
             covered += gained
             if covered >= target:
                 break
-        if misses > 100 * _DRAWS:  # thin parts of the body that no allowed square reaches
-            break
+        if misses > 4 * _DRAWS:
+            # Squares that cover nothing new change nothing, so leaving them out of the draw
+            # changes no probability; but a last corner may be reached from one place only.
+            fresh = ~masked if counted is None else counted & ~masked
+            useful = _covers_any(fresh, kernel)
+            centres = np.argwhere(useful if allowed is None else useful & allowed)
+            misses = 0
+            if len(centres) == 0:  # thin parts of the body that no allowed square reaches
+                break
     return masked
+
+
+def _covers_any(pixels: NDArray[np.bool_], kernel: int) -> NDArray[np.bool_]:
+    """Return for every place of a square (its top left corner) whether it covers a pixel."""
+    sums = np.pad(pixels.astype(np.int64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    inside = (sums[kernel:, kernel:] - sums[:-kernel, kernel:] - sums[kernel:, :-kernel]) + sums[
+        :-kernel, :-kernel
+    ]
+    found: NDArray[np.bool_] = inside > 0
+    return found
 
 
 def mean_distance_to_visible(masked: NDArray[np.bool_]) -> float:

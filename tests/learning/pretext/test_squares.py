@@ -30,6 +30,20 @@ def test_share_is_first_reached(
     assert target - 1e-6 <= mask.sum() < target + kernel**2
 
 
+def test_a_last_corner_that_one_square_reaches_is_reached() -> None:
+    for seed in range(20):
+        assert draw_squares((64, 64), 2, 100, np.random.default_rng(seed)).all()
+
+
+def test_what_no_allowed_square_reaches_stays_visible() -> None:
+    body = np.zeros((32, 32), dtype=bool)
+    body[10:20, 10:20] = True
+    body[0, 0] = True  # no square of 8 pixels inside the image has its centre here
+    mask = draw_squares((32, 32), 8, 100, np.random.default_rng(0), body=body)
+    assert mask[10:20, 10:20].all()
+    assert not mask[0, 0]
+
+
 @settings(max_examples=40, deadline=None)
 @given(kernel=st.integers(1, 20), percent=st.floats(0.5, 100), seed=st.integers(0, 2**32))
 def test_exact_meets_the_share_to_the_pixel(kernel: int, percent: float, seed: int) -> None:
