@@ -4,6 +4,7 @@
 study.json          scans by reference, muscle table
 states.json         state of each slice
 heldout.json        order of first acceptance, and the slices that never train
+confidence.json     how sure the latest model was of each slice
 labels/             CASE_dseg.nii.gz: accepted slices only, everything else 0
 working/            CASE_dseg.nii.gz: all labels as they were last saved, accepted or not
 journal/            corrections since then
@@ -38,6 +39,7 @@ from napari_ssl_muscle.scans.study_lock import NAME, StudyLock
 from napari_ssl_muscle.scans.volume import Scan, open_label_map, open_scan, save_label_map
 
 STUDY, STATES, HELD_OUT, SPLIT = "study.json", "states.json", "heldout.json", "split.json"
+CONFIDENCE = "confidence.json"
 
 _FORMAT = 1
 _T = TypeVar("_T")
@@ -116,6 +118,7 @@ class Study:
         self._unsaved = False
         self._scans: dict[str, StudyScan] = {}
         self._states = SliceStates()
+        self._confidence: dict[str, list[float]] = {}
 
     @classmethod
     def create(cls, folder: Path, table: MuscleTable) -> Study:
@@ -198,6 +201,14 @@ class Study:
         study._scans = {scan.case: scan for scan in scans}
         study._states = _read(folder / HELD_OUT, SliceStates.decided)
         _read(folder / STATES, study._states.restore)
+        if (folder / CONFIDENCE).exists():
+            study._confidence = _read(
+                folder / CONFIDENCE,
+                lambda content: {
+                    str(case): [float(value) for value in values]
+                    for case, values in content.items()
+                },
+            )
         return study
 
     def close(self) -> None:
@@ -350,6 +361,43 @@ class Study:
         """Return the slices that never train, whatever their state is now."""
         with self._guard:
             return self._states.held_out(case)
+
+    def done(self, case: str) -> frozenset[int]:
+        """Return the slices that need not be suggested: accepted ones, and those held out."""
+        return self.accepted(case) | self.held_out(case)
+
+    def confidence(self, case: str) -> list[float] | None:
+        """Return how sure the latest model was of each slice, or None if there was none."""
+        with self._guard:
+            kept = self._confidence.get(case)
+            return None if kept is None else list(kept)
+
+    def set_prediction(self, case: str, confidence: npt.ArrayLike) -> None:
+        """Take note of a new prediction: its confidence, and the slices that nobody has seen yet.
+
+        Slices that were touched or accepted keep their state.
+
+        Parameters
+        ----------
+        case
+            The scan's case.
+        confidence
+            Per slice, from 0 to 1, as a segmentation gives it.
+
+        Raises
+        ------
+        BadInput
+            If there is no such case, it has another number of slices, or the study cannot be
+            written.
+        """
+        values = [round(float(value), 4) for value in np.asarray(confidence).ravel()]
+        if len(values) != (depth := self._depth(case)):
+            raise BadInput(f"The prediction has {len(values)} slices and {case} has {depth}.")
+        with self._guard:
+            self._confidence[case] = values
+            write_json(self.folder / CONFIDENCE, self._confidence)
+            known = self._states.of(case)
+            self.set_states(case, {z: "predicted" for z in range(depth) if z not in known})
 
     # --- labels
 

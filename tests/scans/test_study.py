@@ -99,6 +99,31 @@ def test_states_are_there_tomorrow(study: Study, scan: Path) -> None:
     assert again.table == TABLE
 
 
+def test_a_prediction_leaves_what_a_person_said(study: Study, scan: Path) -> None:
+    case = study.add_scan(scan)
+    study.set_states(case, {1: "touched", 2: "accepted", 3: "accepted as empty"})
+    assert study.confidence(case) is None
+    confidence = np.linspace(0.2, 0.9, SLICES, dtype=np.float32)
+    study.set_prediction(case, confidence)
+    study.close()
+    again = Study.open(study.folder)
+    np.testing.assert_allclose(again.confidence(case), confidence, atol=1e-4)
+    assert again.states(case) == {
+        **dict.fromkeys(range(SLICES), "predicted"),
+        **{1: "touched", 2: "accepted", 3: "accepted as empty"},
+    }
+    assert again.done(case) == {2, 3}
+    with pytest.raises(BadInput, match="has 3 slices"):
+        again.set_prediction(case, [0.1, 0.2, 0.3])
+
+
+def test_what_is_held_out_is_done_even_after_it_was_touched(study: Study, scan: Path) -> None:
+    case = study.add_scan(scan)
+    accept(study, case, 0, 1, 2, 3)
+    study.set_states(case, {0: "touched", 3: "touched"})
+    assert study.done(case) == {1, 2, 3}
+
+
 def test_an_acceptance_is_never_on_disk_without_its_decision(
     study: Study, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
