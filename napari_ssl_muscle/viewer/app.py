@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_ssl_muscle.viewer.segment_form import SegmentForm
 
 PLUGIN = "napari-ssl-muscle"
-FORMS = ("Segment muscles", "Fine-tune", "Evaluate (Dice)")
+FORMS = ("Segment muscles", "Pretrain", "Fine-tune", "Evaluate (Dice)")
 """What is docked, in the order of the tabs; the first one is in front."""
 
 SIZE = (1360, 860)

@@ -1,0 +1,86 @@
+"""Layers side by side in napari's grid, with the user's own layers out of the way meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+GAP = 4.0
+"""Pixels between neighbours in the grid."""
+
+
+_MARK = "ssl_muscle_picture"
+
+
+def picture() -> dict[str, Any]:
+    """Return the metadata of a layer that shows a result and is no scan to work on."""
+    return {_MARK: True}
+
+
+def is_picture(layer: Any) -> bool:
+    """Whether a layer was made with `picture`."""
+    return bool(layer.metadata.get(_MARK))
+
+
+class GridView:
+    """Shows some layers side by side, and goes back to what was shown before.
+
+    All layers share the viewer's sliders and camera, so that they stay on the same slice.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._shown: list[Any] = []
+        self._hidden: list[Any] = []
+        self._before: tuple[bool, tuple[int, int], int, float] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the layers are side by side now."""
+        return self._before is not None and bool(self._viewer.grid.enabled)
+
+    def enter(self, layers: Sequence[Any], shape: tuple[int, int]) -> None:
+        """Show these layers in rows and columns, and hide all others.
+
+        Parameters
+        ----------
+        layers
+            The first one comes to the top left, then row by row. They are the last ones of the
+            viewer's list.
+        shape
+            Rows and columns.
+        """
+        grid = self._viewer.grid
+        if self._before is None:
+            self._before = (grid.enabled, grid.shape, grid.stride, grid.spacing)
+        self._shown = list(layers)
+        for layer in self._viewer.layers:
+            if not any(layer is one for one in layers) and layer.visible:
+                layer.visible = False
+                self._hidden.append(layer)
+        for layer in layers:
+            layer.visible = True
+        grid.stride, grid.shape, grid.spacing = 1, shape, GAP
+        grid.enabled = True
+        self._viewer.reset_view(layers=layers)
+
+    def leave(self) -> None:
+        """Hide these layers and show again what was hidden for them and is still there."""
+        if self._before is None:
+            return
+        grid = self._viewer.grid
+        grid.enabled, grid.shape, grid.stride, grid.spacing = self._before
+        self._before = None
+        for layers, visible in ((self._shown, False), (self._hidden, True)):
+            for layer in layers:
+                if layer in self._viewer.layers:
+                    layer.visible = visible
+        self._shown, self._hidden = [], []
+        there = [layer for layer in self._viewer.layers if layer.visible]
+        if there:
+            self._viewer.reset_view(layers=there)

@@ -1,0 +1,327 @@
+"""The form "Pretrain": scans without labels in, a model to fine-tune from out."""
+
+from __future__ import annotations
+
+import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from pydantic import ValidationError
+
+from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.folders import MODEL, check_run_folder
+from napari_ssl_muscle.jobs.settings import PretrainJob, recipe_of, what_is_wrong
+from napari_ssl_muscle.jobs.starting import recipe_from
+from napari_ssl_muscle.learning.events import EpochEnd, Failed, Finished, Preview, Stopped
+from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.viewer import questions
+from napari_ssl_muscle.viewer.bridge import ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.grid_view import is_picture
+from napari_ssl_muscle.viewer.layers import adopt, unwrap
+from napari_ssl_muscle.viewer.model_picker import MODELS, ModelPicker, runs_folder
+from napari_ssl_muscle.viewer.parts import (
+    CommandLine,
+    Form,
+    choice,
+    column,
+    line,
+    listen,
+    main_button,
+    paragraph,
+    refresh,
+    row,
+    small_button,
+)
+from napari_ssl_muscle.viewer.pretrain_settings import PretrainSettings, help_of
+from napari_ssl_muscle.viewer.previewing import MaskLayer, PreviewRequest, draw
+from napari_ssl_muscle.viewer.probe_layers import ProbeLayers
+from napari_ssl_muscle.viewer.run_panel import RunPanel
+from napari_ssl_muscle.viewer.scans_picker import ScansPicker
+from napari_ssl_muscle.viewer.watching import watch
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+NO_SCANS = "Choose a folder with scans first; they need no labels."
+NO_OPEN_SCAN = "Open a scan first, to see the masks on it."
+SCRATCH = "Nothing"
+COMPARE = "Compare reconstructions"
+
+
+class PretrainForm(Form):
+    """Learns from scans without labels by restoring what was masked, in a child process.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        self.viewer = unwrap(napari_viewer)
+        watch(self.viewer)
+        self._pixel = 1.0
+        self._drawing: ThreadWork | None = None
+        self._mask = MaskLayer(self.viewer)
+        self.probes = ProbeLayers(self.viewer)
+        super().__init__("Pretrain")
+        self.scans = ScansPicker()
+        self.model = ModelPicker(
+            "Start from",
+            ("inpainting", "segmentation"),
+            nothing=SCRATCH,
+            tooltip=help_of("init"),
+            unfolded=False,
+        )
+        self.settings = PretrainSettings()
+        self.out = line(str(_new_run()), tooltip=help_of("out"))
+        self.out_button = small_button("…", "Choose another folder for the run.")
+        self.place = column(row(self.out, self.out_button, label="Save in"), labels=True)
+        self.scan = choice(
+            lambda _: image_choices(self.viewer), tooltip="The open scan to draw the masks on."
+        )
+        self.preview_button = small_button(
+            "Preview masks", "Draw the masks on this scan, as the network would get them."
+        )
+        self.preview_row = column(
+            row(self.scan, self.preview_button, label="Masks on"), labels=True
+        )
+        self.coverage = paragraph()
+        self.coverage.hide()
+        self.pretrain_button = main_button(
+            "Pretrain", "Learn from these scans. You can go on working meanwhile."
+        )
+        self.panel = RunPanel("step")
+        self.back_button = small_button(
+            "Show my layers again", "Leave the grid: hide the probe slices, show what was open."
+        )
+        self.compare_button = small_button(
+            f"{COMPARE}…", "Two pretrainings on the same slices and masks, side by side."
+        )
+        self.after = row(self.back_button, self.compare_button)
+        self.command = CommandLine()
+        for part in (
+            self.scans,
+            self.model,
+            self.settings,
+            self.place,
+            self.preview_row,
+            self.coverage,
+            self.pretrain_button,
+            self.panel,
+            self.after,
+            self.command,
+        ):
+            self.append(part)
+        self.line_up(
+            self.scans.rows,
+            self.scans.channel_row,
+            self.model,
+            self.settings.main,
+            self.settings.more,
+            self.place,
+            self.preview_row,
+        )
+        self.finish()
+        self.back_button.hide()
+        self.out_button.changed.connect(self._choose_out)
+        self.preview_button.changed.connect(self.preview)
+        self.pretrain_button.changed.connect(self.start)
+        self.back_button.changed.connect(self._leave_grid)
+        self.compare_button.changed.connect(self._open_compare)
+        self.panel.event.connect(self._on_event)
+        self.panel.ended.connect(self._on_ended)
+        self.changed.connect(self._update)
+        self.scans.looked.connect(self._on_looked)
+        self.model.picked.connect(self._update)
+        layers = self.viewer.layers
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            listen(self.native, getattr(layers.events, name), self.reset_choices)
+        listen(self.native, layers.selection.events.active, self._follow)
+        self._update()
+
+    def reset_choices(self, *_: object) -> None:
+        """Read the open layers again; the chosen scan stays chosen."""
+        refresh(self.scan)
+        self._update()
+
+    def job(self) -> PretrainJob:
+        """Return the job that the form asks for.
+
+        Raises
+        ------
+        BadInput
+            If something is missing or refused.
+        """
+        if self.scans.view is None:
+            raise BadInput(NO_SCANS)
+        return self._job(list(self.scans.view.folders))
+
+    def _job(self, folders: list[Path]) -> PretrainJob:
+        try:
+            return PretrainJob(
+                cohorts=folders,
+                out=Path(self.out.value.strip()).expanduser(),
+                init=self.model.reference,
+                channels=self.scans.channels,
+                **self.settings.values(),
+            )
+        except ValidationError as error:
+            raise BadInput(f"{what_is_wrong(error)}.") from None
+
+    def _recipe(self) -> Recipe:
+        """Return what the settings come to, with or without folders of scans."""
+        job = self._job([Path()])
+        model = self.model.model
+        return recipe_of(job) if model is None else recipe_from(job, model.card)[0]
+
+    def start(self) -> None:
+        """Begin to pretrain (the button); a problem is told in a dialog."""
+        try:
+            job = self.job()
+            self._pixel = self._recipe().slices.spacing or 1.0
+            check_run_folder(job)
+        except BadInput as problem:
+            questions.tell(str(problem), parent=self.native.window())
+            return
+        self._enable(False)
+        self.probes.begin()
+        self.panel.run(ChildWork(job))
+        self.reveal(self.panel)
+
+    def preview(self) -> None:
+        """Draw the masks on the chosen scan (the button); a problem is told in a dialog."""
+        layer = self.scan.value
+        if layer is None or layer not in self.viewer.layers:
+            questions.tell(NO_OPEN_SCAN, parent=self.native.window())
+            return
+        try:
+            recipe = self._recipe()
+        except BadInput as problem:
+            questions.tell(str(problem), parent=self.native.window())
+            return
+        if recipe.pretext.corruption != "squares":
+            return
+        subject = adopt(layer).subject
+        request = PreviewRequest(layer.data, subject, recipe, self.settings.seed.value)
+        self._tell_coverage("Drawing the masks …")
+        self.preview_button.enabled = False
+        self._drawing = ThreadWork(partial(draw, request))
+        self._drawing.bridge.arrived.connect(partial(self._show_masks, self._drawing, subject))
+        self._drawing.start()
+
+    def _show_masks(self, work: ThreadWork, subject: Any, event: object) -> None:
+        self.preview_button.enabled = True
+        if isinstance(event, Failed):
+            self._tell_coverage("")
+            questions.tell(event.sentence, event.details, self.native.window())
+        elif isinstance(event, Finished):
+            self._leave_grid()
+            self._mask.show(work.result.masks, subject)
+            text, copying, why = work.result.text.partition(" That is near")
+            self._tell_coverage(f"{text}\n⚠{copying}{why}" if copying else text)
+
+    def _tell_coverage(self, text: str) -> None:
+        self.coverage.value = text
+        self.coverage.visible = bool(text)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, Preview):
+            self.probes.show(Path(event.path), self._pixel)
+            self.back_button.visible = self.probes.grid.active
+        elif isinstance(event, EpochEnd) and self.panel.stop_button.enabled:
+            self.panel.say(_epoch_in_words(event))
+
+    def _on_ended(self, event: object) -> None:
+        self._enable(True)
+        if not isinstance(event, Finished | Stopped):
+            return
+        out = Path(event.result.get("out", ""))
+        path = Path(event.result.get("model") or out / MODEL)
+        if not path.is_file():
+            self.panel.say("Stopped before there was anything to keep.")
+            return
+        MODELS.add(path)
+        metrics = event.result.get("metrics", {})
+        self.panel.say(
+            ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
+            + f"'{path.parent.name}'"
+            + (f" reaches an {_error_in_words(metrics)}" if "masked_error" in metrics else "")
+            + ". It is under 'Start from' in the form Fine-tune now."
+        )
+        self.out.value = str(_new_run())
+        self.reveal(self.after)
+
+    def _leave_grid(self) -> None:
+        self.probes.grid.leave()
+        self.back_button.hide()
+
+    def _open_compare(self) -> None:
+        self.viewer.window.add_plugin_dock_widget("napari-ssl-muscle", COMPARE, tabify=True)
+
+    def _choose_out(self) -> None:
+        folder = questions.ask_folder(
+            "Where to put the run's folder", self.native.window(), runs_folder()
+        )
+        if folder is not None:
+            self.out.value = str(folder / _new_run().name)
+
+    def _follow(self, event: Any) -> None:
+        """Preview on the scan that was picked in the layer list."""
+        layer = unwrap(event.value)
+        if any(layer is value for value in self.scan.choices):
+            refresh(self.scan, layer)
+
+    def _on_looked(self) -> None:
+        self._update()
+        self.fit_width()
+
+    def _enable(self, free: bool) -> None:
+        for part in (self.scans, self.model, self.settings, self.place, self.pretrain_button):
+            part.enabled = free
+        if free:
+            self._update()
+
+    def _update(self, *_: object) -> None:
+        self.pretrain_button.enabled = self.scans.view is not None and not self.panel.running
+        self.preview_button.enabled = self.scan.value is not None
+        self.preview_row.visible = self.scan.value is not None
+        try:
+            self.command.show_command(shell_command(self.job()))
+        except BadInput as problem:
+            self.command.show_command(None, str(problem))
+
+
+def image_choices(viewer: Any) -> list[tuple[str, Any]]:
+    """Return the open scans, topmost first: images of a kind that can be worked on."""
+    return [
+        (layer.name, layer)
+        for layer in reversed(viewer.layers)
+        if isinstance(layer, Image)
+        and not layer.rgb
+        and not layer.multiscale
+        and layer.ndim in (2, 3)
+        and not is_picture(layer)
+    ]
+
+
+def _epoch_in_words(event: EpochEnd) -> str:
+    parts = [f"Epoch {event.epoch}"]
+    if "train_loss" in event.metrics:
+        parts.append(f"loss {event.metrics['train_loss']:.3f}")
+    if "masked_error" in event.metrics:
+        parts.append(_error_in_words(event.metrics) + (" · best so far" if event.best else ""))
+    return " · ".join(parts)
+
+
+def _error_in_words(metrics: dict[str, float]) -> str:
+    text = f"error inside the masks of {metrics['masked_error']:.3f}"
+    constant = metrics.get("constant_error")
+    return text if constant is None else f"{text} (a constant: {constant:.3f})"
+
+
+def _new_run() -> Path:
+    return runs_folder() / f"pretrain-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
