@@ -37,7 +37,7 @@ from napari_ssl_muscle.viewer.parts import (
     row,
     small_button,
 )
-from napari_ssl_muscle.viewer.pretrain_form import image_choices
+from napari_ssl_muscle.viewer.pretrain_form import MASKED_ONLY, image_choices
 from napari_ssl_muscle.viewer.run_panel import RunPanel
 from napari_ssl_muscle.viewer.watching import watch
 
@@ -206,6 +206,7 @@ class CompareForm(Form):
         self.panel.say(
             f"✓ A is nearer to the original in {better} of {len(found.slices)} slices. "
             "The slider moves all six pictures; between the compared slices the nearest is shown."
+            + (f" {MASKED_ONLY}" if found.masked_only else "")
         )
         self.reveal(self.back_button)
 

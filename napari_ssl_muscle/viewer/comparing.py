@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from napari_ssl_muscle.learning.pretext.on_scan import Place
 
 LETTERS = "AB"
-_GREY = ("Original", *(f"Reconstruction {letter}" for letter in LETTERS))
-_BELOW = ("Masked input", *(f"Absolute error {letter}" for letter in LETTERS))
+_ORIGINAL = "Original"
+_MASKED = "Masked input"
+_RESTORED = tuple(f"Reconstruction {letter}" for letter in LETTERS)
+_ERRORS = tuple(f"Absolute error {letter}" for letter in LETTERS)
+_WIDE = 1.3
+"""Pictures this many times as wide as high go into two columns, others into three."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,8 @@ class Compared:
         The pictures' errors.
     slices
         The compared slices, canonical z.
+    masked_only
+        Outside the masks the original is shown, because a run was not scored there.
     """
 
     pictures: dict[str, np.ndarray]
@@ -62,6 +68,7 @@ class Compared:
     nearest: np.ndarray
     figures: Figures
     slices: np.ndarray
+    masked_only: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,25 +139,27 @@ def compare(request: CompareRequest, emit: Emit, stop: ShouldStop) -> Compared:
     frames = find_frames(image[None], geometry.spacing, cards[0].slices, left=left)
     nearest = np.abs(np.arange(len(image))[:, None] - chosen).argmin(axis=1)
     pictures = {}
-    for name, stack in _stacks(found).items():
-        fill = 0.0 if name.startswith("Absolute error") else float(stack.min())
+    masked_only = any(pretext_of(card).scored == "masked" for card in cards)
+    for name, stack in _stacks(found, masked_only).items():
+        fill = 0.0 if name in _ERRORS else float(stack.min())
         legs = np.concatenate([one.legs for one in found])
         canvas, place = side_by_side(stack, legs, frames, geometry.spacing, fill)
         pictures[name] = canvas[nearest]
-    return Compared(pictures, place, nearest, _figures(found), chosen)
+    return Compared(pictures, place, nearest, _figures(found), chosen, masked_only)
 
 
-def _stacks(found: Sequence[Comparison]) -> dict[str, np.ndarray]:
-    """Return layer name → pictures ``(n, rows, columns)``, in the order of the grid."""
-    parts = {
-        _GREY[0]: [one.original for one in found],
-        _GREY[1]: [one.runs[0].images for one in found],
-        _GREY[2]: [one.runs[1].images for one in found],
-        _BELOW[0]: [one.masked for one in found],
-        _BELOW[1]: [one.runs[0].errors for one in found],
-        _BELOW[2]: [one.runs[1].errors for one in found],
-    }
-    return {name: np.concatenate(part) for name, part in parts.items()}
+def _stacks(found: Sequence[Comparison], masked_only: bool) -> dict[str, np.ndarray]:
+    """Return layer name → pictures ``(n, rows, columns)``."""
+    original = np.concatenate([one.original for one in found])
+    holes = np.concatenate([one.holes for one in found])
+    stacks = {_ORIGINAL: original, _MASKED: np.concatenate([one.masked for one in found])}
+    for index, (restored, error) in enumerate(zip(_RESTORED, _ERRORS, strict=True)):
+        stacks[restored] = np.concatenate([one.runs[index].images for one in found])
+        stacks[error] = np.concatenate([one.runs[index].errors for one in found])
+        if masked_only:
+            stacks[restored] = np.where(holes, stacks[restored], original)
+            stacks[error] = stacks[error] * holes
+    return stacks
 
 
 def _figures(found: Sequence[Comparison]) -> Figures:
@@ -187,7 +196,7 @@ class ComparisonLayers:
         for layer in self._layers:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
-        original = found.pictures[_GREY[0]]
+        original = found.pictures[_ORIGINAL]
         low, high = (float(v) for v in np.percentile(original, (0.5, 99.5)))
         high = max(high, low + 1e-3)
         spacing, corner = subject.geometry.spacing, subject.placement["translate"]
@@ -197,27 +206,33 @@ class ComparisonLayers:
             "scale": (spacing[0], *found.place.pixel),
             "translate": (z, y + found.place.corner[0], x + found.place.corner[1]),
         }
-        self._layers = []
-        for name, array in found.pictures.items():
-            error = name.startswith("Absolute error")
-            self._layers.append(
-                self._viewer.add_image(
-                    array,
-                    name=name,
-                    contrast_limits=(0, (high - low) / 2) if error else (low, high),
-                    colormap="magma" if error else "gray",
-                    metadata=picture(),
-                    **place,
-                )
+        wide = original.shape[2] * found.place.pixel[1] > (
+            _WIDE * original.shape[1] * found.place.pixel[0]
+        )
+        names = (
+            (_ORIGINAL, _MASKED, _RESTORED[0], _ERRORS[0], _RESTORED[1], _ERRORS[1])
+            if wide
+            else (_ORIGINAL, *_RESTORED, _MASKED, *_ERRORS)
+        )
+        self._layers = [
+            self._viewer.add_image(
+                found.pictures[name],
+                name=name,
+                contrast_limits=(0, (high - low) / 2) if name in _ERRORS else (low, high),
+                colormap="magma" if name in _ERRORS else "gray",
+                metadata=picture(),
+                **place,
             )
+            for name in names
+        ]
         for kind in (False, True):
             alike = [
                 layer
-                for layer, name in zip(self._layers, found.pictures, strict=True)
-                if name.startswith("Absolute error") is kind
+                for layer, name in zip(self._layers, names, strict=True)
+                if (name in _ERRORS) is kind
             ]
             self._viewer.layers.link_layers(alike, ("contrast_limits",))
-        self.grid.enter(self._layers, (2, 3))
+        self.grid.enter(self._layers, (3, 2) if wide else (2, 3))
 
     def shown_slice(self, subject: Subject, count: int) -> int:
         """Return the scan's slice that the viewer shows, between 0 and `count` - 1."""

@@ -16,6 +16,7 @@ from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Starte
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ThreadWork
+from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.layers import LayerInfo, info_of, layers_of, unwrap
 from napari_ssl_muscle.viewer.parts import (
     CommandLine,
@@ -280,7 +281,11 @@ class EvaluateForm(Form):
 
     def _choices(self, first: str, _: object) -> list[tuple[str, Any]]:
         """List labels layers, those of the usual role first."""
-        labels = [layer for layer in reversed(self.viewer.layers) if isinstance(layer, Labels)]
+        labels = [
+            layer
+            for layer in reversed(self.viewer.layers)
+            if isinstance(layer, Labels) and not is_picture(layer)
+        ]
 
         def usual(layer: Any) -> bool:
             info = info_of(layer)

@@ -38,6 +38,7 @@ class GridView:
         self._shown: list[Any] = []
         self._hidden: list[Any] = []
         self._before: tuple[bool, tuple[int, int], int, float] | None = None
+        self._active: Any = None
 
     @property
     def active(self) -> bool:
@@ -58,6 +59,7 @@ class GridView:
         grid = self._viewer.grid
         if self._before is None:
             self._before = (grid.enabled, grid.shape, grid.stride, grid.spacing)
+            self._active = self._selected_of_others(layers)
         self._shown = list(layers)
         for layer in self._viewer.layers:
             if not any(layer is one for one in layers) and layer.visible:
@@ -81,6 +83,17 @@ class GridView:
                 if layer in self._viewer.layers:
                     layer.visible = visible
         self._shown, self._hidden = [], []
+        if self._active is not None and self._active in self._viewer.layers:
+            self._viewer.layers.selection.active = self._active
         there = [layer for layer in self._viewer.layers if layer.visible]
         if there:
             self._viewer.reset_view(layers=there)
+
+    def _selected_of_others(self, layers: Sequence[Any]) -> Any:
+        """Return the layer to select again afterwards: the topmost shown one of the user's."""
+        others = [
+            layer
+            for layer in self._viewer.layers
+            if layer.visible and not any(layer is one for one in layers)
+        ]
+        return others[-1] if others else None

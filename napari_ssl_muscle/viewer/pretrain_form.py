@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 NO_SCANS = "Choose a folder with scans first; they need no labels."
 NO_OPEN_SCAN = "Open a scan first, to see the masks on it."
 SCRATCH = "Nothing"
+MASKED_ONLY = "Outside the masks, the pictures show the original: only masked pixels are scored."
 COMPARE = "Compare reconstructions"
 
 
@@ -63,7 +64,7 @@ class PretrainForm(Form):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
-        self._pixel = 1.0
+        self._running: Recipe | None = None
         self._drawing: ThreadWork | None = None
         self._mask = MaskLayer(self.viewer)
         self.probes = ProbeLayers(self.viewer)
@@ -182,7 +183,7 @@ class PretrainForm(Form):
         """Begin to pretrain (the button); a problem is told in a dialog."""
         try:
             job = self.job()
-            self._pixel = self._recipe().slices.spacing or 1.0
+            self._running = self._recipe()
             check_run_folder(job)
         except BadInput as problem:
             questions.tell(str(problem), parent=self.native.window())
@@ -229,11 +230,18 @@ class PretrainForm(Form):
         self.coverage.visible = bool(text)
 
     def _on_event(self, event: object) -> None:
-        if isinstance(event, Preview):
-            self.probes.show(Path(event.path), self._pixel)
-            self.back_button.visible = self.probes.grid.active
+        if isinstance(event, Preview) and self._running is not None:
+            self._show_probes(Path(event.path), self._running)
         elif isinstance(event, EpochEnd) and self.panel.stop_button.enabled:
             self.panel.say(_epoch_in_words(event))
+
+    def _show_probes(self, path: Path, recipe: Recipe) -> None:
+        masked_only = recipe.pretext.scored == "masked"
+        first = not self.probes.begun
+        self.probes.show(path, recipe.slices.spacing or 1.0, masked_only=masked_only)
+        if first and self.probes.begun and masked_only:
+            self.panel.note(MASKED_ONLY, warning=False)
+        self.back_button.visible = self.probes.grid.active
 
     def _on_ended(self, event: object) -> None:
         self._enable(True)

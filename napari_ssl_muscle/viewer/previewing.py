@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ssl_muscle.learning.events import Emit, ShouldStop
 from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.viewer.grid_view import picture
 from napari_ssl_muscle.viewer.layers import Subject, unwrap
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class MaskLayer:
                 masks,
                 name=NAME,
                 opacity=0.6,
+                metadata=picture(),
                 colormap=DirectLabelColormap(color_dict={None: COLOUR, 0: (0.0,) * 4, 1: COLOUR}),
                 **subject.placement,
             )

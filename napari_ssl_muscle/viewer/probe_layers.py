@@ -22,7 +22,8 @@ PICTURES = {
 class ProbeLayers:
     """The four layers of one pretraining after another.
 
-    A layer that the user removes stays away until the next pretraining.
+    A layer that the user removes stays away until the next pretraining. `begun` says whether the
+    current one has shown pictures.
 
     Parameters
     ----------
@@ -34,18 +35,18 @@ class ProbeLayers:
         self._viewer = viewer
         self.grid = GridView(viewer)
         self._layers: dict[str, Any] = {}
-        self._begun = False
+        self.begun = False
 
     def begin(self) -> None:
         """Prepare for another pretraining: its first pictures bring missing layers back."""
-        self._begun = False
+        self.begun = False
 
     @property
     def there(self) -> list[Any]:
         """The layers that are in the viewer."""
         return [layer for layer in self._layers.values() if layer in self._viewer.layers]
 
-    def show(self, path: Path, pixel: float) -> bool:
+    def show(self, path: Path, pixel: float, *, masked_only: bool = False) -> bool:
         """Show or refresh the pictures in a probes' file.
 
         Parameters
@@ -54,6 +55,9 @@ class ProbeLayers:
             Holds "original", "masked", "reconstruction" and "error", ``(n, rows, columns)``.
         pixel
             Size of a pixel in mm.
+        masked_only
+            Show reconstruction and error inside the masks only, and the original elsewhere: a
+            network that is not scored on visible pixels gives anything there.
 
         Returns
         -------
@@ -65,12 +69,16 @@ class ProbeLayers:
                 arrays = {name: file[name] for name in PICTURES}
         except (OSError, ValueError, KeyError, EOFError):
             return False
-        if self._begun:
+        if masked_only:
+            holes = arrays["masked"] != arrays["original"]
+            arrays["reconstruction"] = np.where(holes, arrays["reconstruction"], arrays["original"])
+            arrays["error"] = arrays["error"] * holes
+        if self.begun:
             for name, layer in self._layers.items():
                 if layer in self._viewer.layers:
                     layer.data = arrays[name]
             return True
-        self._begun = True
+        self.begun = True
         self._start_anew(arrays, pixel)
         return True
 

@@ -11,6 +11,7 @@ from napari.layers import Labels
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
+from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.layers import info_of, unwrap
 from napari_ssl_muscle.viewer.parts import (
     choice,
@@ -181,6 +182,7 @@ class SavePanel(Container[Widget]):
             (layer.name, layer)
             for layer in reversed(self._viewer.layers)
             if isinstance(layer, Labels)
+            and not is_picture(layer)
             and ((info := info_of(layer)) is None or info.role != "truth")
         ]
 
