@@ -145,6 +145,18 @@ def test_only_slices_that_are_accepted_now_train(
     assert "2 accepted slices train, 0 are held out" in notes(events)
 
 
+def test_a_slice_that_was_accepted_as_empty_is_held_out_like_any_other(
+    study: Study, cohort: Path, tmp_path: Path, trained: list[Slices]
+) -> None:
+    case = study.add_scan(scan_of(cohort, 1))
+    study.set_states(case, {0: "accepted", 1: "accepted", 2: "accepted"})
+    study.set_state(case, 3, "accepted as empty")
+    study.save_labels(case, truth(cohort, 1))
+    assert study.held_out(case) == {3}
+    finetune(study, tmp_path / "run")
+    assert trained == [{(case, 0), (case, 1), (case, 2)}]
+
+
 def test_an_accepted_slice_without_a_label_is_pointed_out(
     study: Study, cohort: Path, tmp_path: Path, trained: list[Slices]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -71,12 +72,12 @@ def test_what_is_held_out_never_changes_again(study: Study, scan: Path) -> None:
     case = study.add_scan(scan)
     accept(study, case, 0, 1, 2, 3)
     for state in ("touched", "accepted", "predicted", "accepted as empty", "unseen", "accepted"):
-        for z in range(4):
+        for z in (3, 1, 0, 2):
             study.set_state(case, z, state)  # type: ignore[arg-type]
             assert study.held_out(case) == {3}
     study.close()
     again = Study.open(study.folder)
-    accept(again, case, 0, 1, 2, 3)
+    accept(again, case, 3, 2, 1, 0)
     assert again.held_out(case) == {3}
     accept(again, case, 8, 9, 10)
     assert again.held_out(case) == {3}
@@ -306,6 +307,8 @@ def test_a_window_in_another_process_is_noticed_and_a_killed_one_does_not_lock(
     taken = Study.open(study.folder)
     assert taken.note is not None
     assert f"not closed properly by process {child.pid}" in taken.note
+    with pytest.raises(BadInput, match=rf"\(process {os.getpid()} on "):
+        Study.open(study.folder)
     taken.close()
     assert Study.open(study.folder).note is None
 
