@@ -98,7 +98,7 @@ def _fill(
     demo: bool,
     ask: bool,
 ) -> None:
-    from napari_ssl_muscle.viewer import opening
+    from napari_ssl_muscle.viewer import opening, questions
 
     if demo:
         opening.open_sample(viewer)
@@ -106,8 +106,9 @@ def _fill(
     if ask:
         opening.open_paths(viewer, paths)
         return
-    for path in paths:
-        viewer.open([str(path)], plugin=PLUGIN)
+    with questions.silence():
+        for path in paths:
+            viewer.open([str(path)], plugin=PLUGIN)
 
 
 def _photograph(

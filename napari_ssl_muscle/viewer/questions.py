@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,24 @@ TITLE = "Leg muscles"
 SCAN_FILES = "NIfTI scans (*.nii *.nii.gz);;All files (*)"
 
 
+_silent = False
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Ask and tell nothing meanwhile: nobody looks at the window."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
+
+
 def can_ask() -> bool:
     """Whether a window is on screen that a question can be asked from."""
+    if _silent:
+        return False
     return QApplication.instance() is not None and any(
         window.isVisible() for window in QApplication.topLevelWidgets() if window.isWindow()
     )

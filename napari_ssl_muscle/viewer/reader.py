@@ -34,8 +34,9 @@ def read(path: str | Sequence[str]) -> list[Any]:
     Raises
     ------
     BadInput
-        If a path cannot be opened.
+        If a path cannot be opened and no window is on screen to tell it in a dialog.
     """
+    from napari_ssl_muscle.scans.errors import BadInput
     from napari_ssl_muscle.viewer.loading import Cancelled, load
     from napari_ssl_muscle.viewer.watching import watch_current
 
@@ -46,6 +47,11 @@ def read(path: str | Sequence[str]) -> list[Any]:
             layers += load(Path(name), ask)
         except Cancelled:
             continue
+        except BadInput as problem:
+            if ask is None:
+                raise
+            # Dropped on the window, say: napari would show a traceback.
+            ask.tell(str(problem))
     watch_current()
     return layers or [(None,)]
 

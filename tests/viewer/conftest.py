@@ -10,6 +10,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.learning import cards
@@ -33,20 +34,31 @@ def no_leaked_widgets(request: pytest.FixtureRequest) -> Iterator[None]:
 
     Tests with a napari viewer are checked by its own fixture.
     """
-    if "qtbot" not in request.fixturenames or "viewer" in request.fixturenames:
+    if QApplication.instance() is None or "make_napari_viewer" in request.fixturenames:
         yield
         return
     before = set(QApplication.topLevelWidgets())
     yield
-    QApplication.sendPostedEvents(None, 52)  # deferred deletions
+    deletions = QEvent.Type.DeferredDelete  # a plain number with PyQt5
+    QApplication.sendPostedEvents(None, getattr(deletions, "value", deletions))
     QApplication.processEvents()
-    left = [w for w in set(QApplication.topLevelWidgets()) - before if w.isVisible()]
+    left = set(QApplication.topLevelWidgets()) - before
     assert not left, f"left behind: {left}"
 
 
 @pytest.fixture
 def viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
     return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def layers_only(qapp: QApplication) -> Any:
+    """A viewer without a window, for what needs layers only: it costs a tenth of a real one."""
+    from napari.components import ViewerModel
+    from npe2 import PluginManager
+
+    PluginManager.instance().discover()
+    return ViewerModel()
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ PLUGIN = "napari-ssl-muscle"
 
 
 @pytest.fixture
-def form(viewer: Any) -> EvaluateForm:
-    _, form = viewer.window.add_plugin_dock_widget(PLUGIN, "Evaluate (Dice)")
-    found: EvaluateForm = unwrap(form)
-    return found
+def viewer(layers_only: Any) -> Any:
+    return layers_only
+
+
+@pytest.fixture
+def form(viewer: Any) -> Iterator[EvaluateForm]:
+    form = EvaluateForm(viewer)
+    yield form
+    form.native.deleteLater()
 
 
 @pytest.fixture

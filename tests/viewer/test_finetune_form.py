@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,9 @@ from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.viewer import finetune_form, questions
 from napari_ssl_muscle.viewer.bridge import EventBridge
 from napari_ssl_muscle.viewer.finetune_form import ALL_CHANNELS, NO_COHORT, FinetuneForm
-from napari_ssl_muscle.viewer.layers import unwrap
 from tests.viewer.conftest import Ears, write_labels, write_scan
 from tests.viewer.helpers import end_of, press, until
 
-PLUGIN = "napari-ssl-muscle"
 WriteModel = Callable[..., Path]
 
 
@@ -73,10 +72,16 @@ def cohort(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def form(viewer: Any) -> FinetuneForm:
-    _, form = viewer.window.add_plugin_dock_widget(PLUGIN, "Fine-tune")
-    found: FinetuneForm = unwrap(form)
-    return found
+def viewer(layers_only: Any) -> Any:
+    return layers_only
+
+
+@pytest.fixture
+def form(viewer: Any) -> Iterator[FinetuneForm]:
+    form = FinetuneForm(viewer)
+    yield form
+    with contextlib.suppress(RuntimeError):  # a test may have closed it
+        form.native.deleteLater()
 
 
 def look_at(form: FinetuneForm, folder: Path) -> None:
@@ -272,6 +277,15 @@ def test_the_folder_comes_from_the_dialog(
     monkeypatch.setattr(questions, "ask_folder", lambda *_: cohort)
     press(form.cohort_button)
     until(lambda: "labelled" in form.summary.value)
+
+
+def test_closing_the_form_stops_its_work(
+    form: FinetuneForm, cohort: Path, works: list[FakeWork]
+) -> None:
+    look_at(form, cohort)
+    press(form.finetune_button)
+    form.native.deleteLater()
+    until(lambda: works[0].stopped)
 
 
 def test_a_real_child_process_trains_what_the_form_says(

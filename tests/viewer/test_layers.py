@@ -163,3 +163,20 @@ def test_display_limits_leave_out_the_brightest_voxels() -> None:
     assert 0 <= low < 5
     assert 90 < high <= 101
     assert our.contrast_limits(np.full((2, 3, 4), 5, np.float32)) == (5.0, 6.0)
+
+
+@pytest.mark.real
+def test_a_real_thigh_opens_with_its_eleven_muscles_by_name(viewer: Any) -> None:
+    folder = Path(__file__).parents[2].parent / "shared" / "data" / "thigh"
+    if not folder.is_dir():
+        pytest.skip("the real scans are not here")
+    image, truth, prediction = opened(viewer, folder / "imagesTr" / "Thigh_001_0001.nii.gz")
+    assert image.name == "Thigh_001_0001"
+    np.testing.assert_allclose(image.scale, (24.0, 0.742, 0.742), atol=1e-3)
+    info = info_of(truth)
+    assert info is not None
+    assert info.table is not None
+    assert len(info.table.names) == 11
+    place = tuple(np.argwhere(truth.data == info.table.by_name("VL").value)[0])
+    assert "vastus lateralis" in truth.get_status(place, world=False)["value"]
+    assert prediction.data.shape == image.data.shape == (16, 512, 512)

@@ -17,6 +17,11 @@ from tests.viewer.conftest import SHAPE, Ears, oblique, write_labels, write_scan
 PLUGIN = "napari-ssl-muscle"
 
 
+@pytest.fixture
+def viewer(layers_only: Any) -> Any:
+    return layers_only
+
+
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
