@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import ComboBox
+from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image
 from qtpy.QtWidgets import QMenu
 
@@ -18,10 +18,12 @@ from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import opening, questions
 from napari_ssl_muscle.viewer.bridge import ThreadWork
 from napari_ssl_muscle.viewer.fitting import Fit, Question, find_fit
+from napari_ssl_muscle.viewer.grid_view import is_picture
+from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.layers import (
+    Changes,
     Subject,
     adopt,
-    apply_changes,
     difference,
     info_of,
     label_data,
@@ -87,6 +89,12 @@ class SegmentForm(Form):
             "Segment muscles",
             "Label the muscles in the whole scan. One undo step (Ctrl+Z) takes the labels back.",
         )
+        self.keep_drawn = CheckBox(
+            value=True,
+            text="Keep what I drew",
+            tooltip="A new prediction leaves alone what was drawn or erased by hand since the last "
+            "one.",
+        )
         self.fit = paragraph()
         self.panel = RunPanel("slice")
         self.saving = SavePanel(self.viewer)
@@ -95,6 +103,7 @@ class SegmentForm(Form):
             self.scan_rows,
             self.model,
             self.fit,
+            self.keep_drawn,
             self.segment_button,
             self.panel,
             self.saving,
@@ -196,13 +205,16 @@ class SegmentForm(Form):
 
     def _show(self, request: Request, answer: Answer) -> None:
         layer = self._target(request.subject)
+        spared = 0
         if layer is not None and _takes(layer, answer):
             changes = answer.changes
             if changes is None or layer.data is not request.current:
                 # Another layer, or other data in it, than when the work began.
                 changes = difference(layer.data, answer.labels)
             show_table(layer, answer.table)
-            apply_changes(layer, changes)
+            spared = origin_of(layer).predict(
+                changes, keep_drawn=self.keep_drawn.value, confidence=answer.confidence
+            )
         else:
             # Other muscles than those of the old labels, or no layer to write into: a new one,
             # empty at first, so that here, too, one undo takes the prediction back.
@@ -210,7 +222,9 @@ class SegmentForm(Form):
             data, meta, _ = label_data(request.subject, "prediction", empty, table=answer.table)
             layer = self.viewer.add_labels(data.astype(answer.labels.dtype), **meta)
             where = answer.labels.nonzero()
-            layer.data_setitem(where, answer.labels[where])
+            origin_of(layer).predict(
+                Changes(where, answer.labels[where]), confidence=answer.confidence
+            )
         info = info_of(layer)
         if info is not None:
             info.provenance = answer.provenance
@@ -226,6 +240,7 @@ class SegmentForm(Form):
             f"✓ {count} muscle{'s' * (count != 1)} in {answer.seconds:.0f} s, in the layer "
             f"'{layer.name}'. Ctrl+Z takes them back."
             + (f" Not found: {', '.join(missing)}." if missing else "")
+            + (f" {spared:,} voxels stay as you drew them." if spared else "")
         )
 
     def _enable(self, free: bool) -> None:
@@ -263,6 +278,7 @@ class SegmentForm(Form):
             (layer.name, layer)
             for layer in reversed(self.viewer.layers)
             if isinstance(layer, Image)
+            and not is_picture(layer)
             and not layer.rgb
             and not layer.multiscale
             and layer.ndim in (2, 3)
@@ -274,7 +290,7 @@ class SegmentForm(Form):
         if layer is None or len(self.scans) != 1 or self.panel.running:
             return
         info = info_of(layer)
-        if isinstance(layer, Image):
+        if isinstance(layer, Image) and not is_picture(layer):
             refresh(self.scans[0], layer)
         elif info is not None:
             images = layers_of(self.viewer, info.subject, "image")

@@ -62,6 +62,8 @@ class Answer:
         Sentences that the user should read.
     seconds
         From reading the model to the labels.
+    confidence
+        How sure the model was of each slice, `(z,)` from 0 to 1.
     """
 
     labels: np.ndarray
@@ -71,6 +73,7 @@ class Answer:
     found: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
+    confidence: np.ndarray | None = None
 
 
 class Segmenter:
@@ -128,6 +131,7 @@ class Segmenter:
             found=tuple(m.name for m in table.muscles if m.value in present),
             notes=(*_known_subject(model.card, request.subject), *found.notes),
             seconds=time.monotonic() - began,
+            confidence=found.confidence,
         )
 
     def _load(self, path: Path) -> Any:
