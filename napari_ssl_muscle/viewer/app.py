@@ -108,6 +108,7 @@ def _fill(
         return
     with questions.silence():
         for path in paths:
+            opening.check_path(path)
             viewer.open([str(path)], plugin=PLUGIN)
 
 

@@ -40,14 +40,25 @@ def open_paths(viewer: Any, paths: Iterable[Path]) -> list[Any]:
     added: list[Any] = []
     for path in paths:
         try:
-            if not path.exists():
-                raise BadInput(f"{path} does not exist; check the path.")
-            if path.is_file() and not path.name.lower().endswith((".nii", ".nii.gz")):
-                raise BadInput(f"{path} is no NIfTI file; open a .nii or .nii.gz file or a folder.")
+            check_path(path)
             added += viewer.open([str(path)], plugin=PLUGIN)
         except BadInput as problem:
             questions.tell(str(problem), parent=window_of(viewer))
     return added
+
+
+def check_path(path: Path) -> None:
+    """Refuse what our reader would never be asked to read.
+
+    Raises
+    ------
+    BadInput
+        If there is nothing, or a file that is no NIfTI file by its name.
+    """
+    if not path.exists():
+        raise BadInput(f"{path} does not exist; check the path.")
+    if path.is_file() and not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise BadInput(f"{path} is no NIfTI file; open a .nii or .nii.gz file or a folder.")
 
 
 def open_sample(viewer: Any) -> list[Any]:
