@@ -136,6 +136,8 @@ class PretrainForm(Form):
         self.panel.event.connect(self._on_event)
         self.panel.ended.connect(self._on_ended)
         self.changed.connect(self._update)
+        self.settings.changed.connect(self._forget_coverage)
+        self.model.picked.connect(self._forget_coverage)
         self.scans.looked.connect(self._on_looked)
         self.model.picked.connect(self._update)
         layers = self.viewer.layers
@@ -224,6 +226,10 @@ class PretrainForm(Form):
             self._mask.show(work.result.masks, subject)
             text, copying, why = work.result.text.partition(" That is near")
             self._tell_coverage(f"{text}\n⚠{copying}{why}" if copying else text)
+
+    def _forget_coverage(self, *_: object) -> None:
+        """Take back figures that other settings had."""
+        self._tell_coverage("")
 
     def _tell_coverage(self, text: str) -> None:
         self.coverage.value = text
