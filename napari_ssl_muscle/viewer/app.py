@@ -1,4 +1,4 @@
-"""The program as a window: napari with the forms docked, for people and for a picture of it."""
+"""The program as a window: napari with the workbench docked, for people and for a picture of it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_ssl_muscle.viewer.segment_form import SegmentForm
+    from napari_ssl_muscle.viewer.workbench import Workbench
 
 PLUGIN = "napari-ssl-muscle"
-FORMS = ("Segment muscles", "Pretrain", "Fine-tune", "Evaluate (Dice)")
-"""What is docked, in the order of the tabs; the first one is in front."""
-
+WORKBENCH = "Muscle workbench"
 SIZE = (1360, 860)
 PATIENCE = 180_000
 """Milliseconds to wait for the demonstration's labels before giving up."""
@@ -34,7 +33,7 @@ class NotShown(RuntimeError):  # noqa: N818 - said as it is
 def open_app(
     paths: Sequence[Path] = (), *, demo: bool = False, screenshot: Path | None = None
 ) -> None:
-    """Open napari with the forms docked, and stay until the window is closed.
+    """Open napari with the workbench docked, and stay until the window is closed.
 
     Parameters
     ----------
@@ -75,19 +74,13 @@ def open_app(
 
 
 def dock_forms(viewer: napari.viewer.Viewer) -> SegmentForm:
-    """Dock the plugin's forms as tabs and return the first one."""
-    from napari_ssl_muscle.viewer.parts import later
+    """Dock the workbench, with "Segment" in front, and return that form."""
+    from napari_ssl_muscle.viewer.layers import unwrap
 
-    forms: list[Any] = []
-    docks: list[Any] = []
-    for name in FORMS:
-        dock, form = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=bool(docks))
-        dock.setWindowTitle(name)
-        forms.append(form)
-        docks.append(dock)
-    later(docks[0], docks[0].raise_)  # after napari has raised the last one
-    first: SegmentForm = forms[0]
-    return first
+    _, workbench = viewer.window.add_plugin_dock_widget(PLUGIN, WORKBENCH)
+    found: Workbench = unwrap(workbench)
+    found.show_step("Segment")
+    return found.segment
 
 
 def _fill(

@@ -21,6 +21,9 @@ from qtpy.QtWidgets import (
 
 NARROW = QSizePolicy.Policy.Ignored
 _IS_FORM = "ssl_muscle_form"
+INSIDE = "ssl_muscle_inside"
+"""Qt property of a form that is a part of another widget, whose dock is not the form's own."""
+
 WIDTH = 340
 """Least width of a form in pixels: nothing in it is cut off."""
 
@@ -66,7 +69,8 @@ class Form(Container[Widget]):
         """Do what needs the window: measure captions in its font, join the other forms."""
         line_up(*self._lined_up)
         self.fit_width()
-        join_tabs(self.native, self._title)
+        if not self.native.property(INSIDE):
+            join_tabs(self.native, self._title)
         self.native.setProperty(_IS_FORM, True)  # from now on others join this one
 
     @property

@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDockWidget
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import app
 from napari_ssl_muscle.viewer.layers import unwrap
+from napari_ssl_muscle.viewer.workbench import Workbench
 from tests.viewer.helpers import until
+
+DOCK_TITLE = "Muscle workbench (napari-ssl-muscle)"
 
 
 def test_the_demonstration_presses_the_button_and_saves_a_picture_with_muscles(
@@ -43,18 +48,25 @@ def test_without_a_qt_binding_it_says_which_command_helps(
         app.open_app()
 
 
-def test_the_forms_are_tabs_with_short_names_and_the_first_is_in_front(
+def test_the_workbench_is_docked_and_every_step_can_be_reached_by_its_button(
     make_napari_viewer: Any,
 ) -> None:
     viewer = make_napari_viewer(show=True)
     form = app.dock_forms(viewer)
     native = unwrap(form).native
-    docks = [
-        dock
-        for dock in native.window().findChildren(QDockWidget)
-        if dock.windowTitle() in app.FORMS
-    ]
-    assert sorted(dock.windowTitle() for dock in docks) == sorted(app.FORMS)
-    first = next(dock for dock in docks if dock.windowTitle() == app.FORMS[0])
-    until(lambda: len(native.window().tabifiedDockWidgets(first)) == len(app.FORMS) - 1)
     until(lambda: not native.visibleRegion().isEmpty())
+    workbench = native
+    while not isinstance(workbench, Workbench):
+        workbench = workbench.parent()
+    for index, (_, step) in enumerate(workbench.steps):
+        press_button(workbench.buttons.button(index))
+        until(lambda step=step: not step.native.visibleRegion().isEmpty())
+        assert workbench.buttons.checkedId() == index
+    docks = native.window().findChildren(QDockWidget)
+    # A form in the workbench neither renames its dock nor makes one of its own.
+    assert [d.windowTitle() for d in docks if d.isAncestorOf(native)] == [DOCK_TITLE]
+
+
+def press_button(button: Any) -> None:
+    click: Any = QTest.mouseClick
+    click(button, Qt.MouseButton.LeftButton)
