@@ -57,7 +57,9 @@ class CorrectForm(Form):
         self.offer_text = paragraph()
         self.restore_button = PushButton(text="Restore", tooltip="Put the changes back.")
         self.discard_button = PushButton(text="Discard", tooltip="Forget the changes for good.")
-        self.offer = column(self.offer_text, row(self.restore_button, self.discard_button))
+        answers = row(self.restore_button, self.discard_button)
+        answers.native.layout().setStretch(1, 1)
+        self.offer = column(self.offer_text, answers)
         self.muscles = paragraph()
         self.table = SliceTable()
         self.accept_button = PushButton(

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.files import write_json, write_whole
+from napari_ssl_muscle.scans.files import write_json, write_text, write_whole
 from napari_ssl_muscle.scans.journal import Journal, Pending
 from napari_ssl_muscle.scans.scan_reference import fingerprint
 from napari_ssl_muscle.scans.slice_states import STATES, SliceState
@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 
 STUDY_NAME = "muscle-study"
 _STATES = "states.json"
+_PLACE = "study.txt"  # in a draft's folder: where its study was made, if not beside the scan
 _CASE = "labels"
 
 _studies: dict[Path, tuple[Study, int]] = {}
-"""Studies that are open in this window, and by how many scans: only one may hold the lock."""
+"""Studies that are open in this program, and by how many scans: only one may hold the lock."""
+
+_kept: set[tuple[Path, str]] = set()
+"""Scans (study, case) that are being kept: two journals must not write one file."""
 
 
 def home_folder() -> Path:
@@ -78,7 +82,13 @@ class Keeper:
         place = self.proposed_place()
         try:
             if is_study(place) and (case := self._case_in(place)) is not None:
-                self._enter(_acquire(place), case)
+                study = _acquire(place)
+                try:
+                    self._claim(study, case)
+                except BaseException:
+                    _release(study.folder)
+                    raise
+                self._enter(study, case)
                 return
             self._journal = Journal(self._draft / "journal", on_problem=self._complain)
             if self._draft.is_dir():
@@ -91,6 +101,10 @@ class Keeper:
         """Return the study's folder, or the one that will be proposed for it."""
         if self.study is not None:
             return self.study.folder
+        with contextlib.suppress(OSError):
+            place = Path((self._draft / _PLACE).read_text(encoding="utf-8"))
+            if is_study(place):
+                return place
         scan = self.subject.scan
         if scan is not None:
             return scan.path.parent / STUDY_NAME
@@ -155,7 +169,11 @@ class Keeper:
         BadInput
             If it cannot be made or opened, or has other muscles.
         """
+        if not folder.is_absolute():
+            raise BadInput(f"{folder} is no whole path; choose the study's folder with '…'.")
+        usual = self.proposed_place()
         study = _acquire(folder, table)
+        claimed = False
         try:
             if not study.table.same_muscles(table):
                 raise BadInput(
@@ -166,8 +184,16 @@ class Keeper:
             name = _safe(self.subject.name)
             path = scan.path if scan is not None else self._write_scan(study.folder)
             case = study.add_scan(path, scan.volume if scan is not None else None, case=name)
+            self._claim(study, case)
+            claimed = True
             study.set_states(case, self._states)
+            if folder != usual:
+                self._hold_draft()
+                write_text(self._draft / _PLACE, str(folder))
         except BaseException:
+            if claimed:
+                _kept.discard((study.folder, self.case))
+                self.case = _CASE
             _release(study.folder)
             raise
         journal = self._journal
@@ -204,8 +230,18 @@ class Keeper:
                 self._lock.release()
                 self._lock = None
             if self.study is not None:
+                _kept.discard((self.study.folder, self.case))
                 _release(self.study.folder)
                 self.study = None
+
+    def _claim(self, study: Study, case: str) -> None:
+        if (study.folder, case) in _kept:
+            raise BadInput(
+                f"{self.subject.name} is open twice; corrections of the second one are not kept. "
+                "Close one of them."
+            )
+        _kept.add((study.folder, case))
+        self.case = case
 
     def _enter(self, study: Study, case: str) -> None:
         self.study, self.case = study, case

@@ -11,6 +11,7 @@ from napari.layers import Labels
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
+from napari_ssl_muscle.viewer.desk import saved_elsewhere
 from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.layers import info_of, unwrap
 from napari_ssl_muscle.viewer.parts import (
@@ -130,6 +131,7 @@ class SavePanel(Container[Widget]):
         files = save_labels(path, layer.data, geometry, info.table if info is not None else None)
         if info is not None:
             info.path = path
+        saved_elsewhere(layer)
         return files
 
     def _target(self) -> Path:

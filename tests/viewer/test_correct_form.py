@@ -16,6 +16,7 @@ from napari_ssl_muscle.viewer import opening
 from napari_ssl_muscle.viewer.correct_form import CorrectForm
 from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.layers import difference, show_table, unwrap
+from napari_ssl_muscle.viewer.save_panel import SavePanel
 from tests.viewer.helpers import press, until
 
 
@@ -208,3 +209,39 @@ def test_discarded_strokes_are_not_offered_again(open_window: Any, scan_file: Pa
     again.leave()
     again.viewer.close()
     assert open_window(scan_file).corrections.offer is None
+
+
+def test_labels_saved_to_a_file_are_not_offered_back(
+    open_window: Any, scan_file: Path, tmp_path: Path
+) -> None:
+    person = open_window(scan_file)
+    panel = SavePanel(person.viewer)
+    person.paint(3)
+    panel.choose(person.layer)
+    panel.path.value = str(tmp_path / "mine_dseg.nii.gz")
+    assert panel.save()
+    panel.native.deleteLater()
+    person.leave()
+    person.viewer.close()
+    assert open_window(scan_file).corrections.offer is None
+
+
+def test_a_study_elsewhere_is_found_again_and_a_scan_opened_twice_says_so(
+    open_window: Any, scan_file: Path, tmp_path: Path
+) -> None:
+    person = open_window(scan_file)
+    person.predict()
+    person.form.folder.value = "somewhere"
+    person.key("A")
+    assert "no whole path" in person.form.status.value
+    person.form.folder.value = str(tmp_path / "other" / "study")
+    person.key("A")
+    accepted = person.states()
+    assert "accepted" in accepted.values()
+    assert not (scan_file.parent / "muscle-study").exists()
+    second = open_window(scan_file)
+    assert "open twice" in second.form.status.value
+    second.leave()
+    person.leave()
+    again = open_window(scan_file)
+    assert again.states() == accepted

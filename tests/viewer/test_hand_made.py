@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.layers import Labels
 
+from napari_ssl_muscle.viewer import opening
 from napari_ssl_muscle.viewer.hand_made import origin_of
-from napari_ssl_muscle.viewer.layers import difference
+from napari_ssl_muscle.viewer.layers import difference, unwrap
+from tests.viewer.helpers import end_of, press
 
 
 @pytest.fixture
@@ -81,3 +85,29 @@ def test_a_long_history_does_not_forget_what_was_drawn(layer: Labels) -> None:
     predict(layer, 2, keep_drawn=True)
     assert (layer.data[1] == 5).all()
     assert (layer.data[[0, 2]] == 2).all()
+
+
+def test_the_switch_of_the_form_reaches_the_labels(
+    viewer: Any, scan_file: Path, write_model: Callable[..., Path]
+) -> None:
+    _, form = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Segment muscles")
+    opening.open_paths(viewer, [scan_file])
+    layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
+    form.model.add(write_model("three", muscle=3))
+    press(form.segment_button)
+    end_of(form.panel)
+    layer.paint((2, 20, 12), 6)
+    drawn = layer.data == 6
+    assert drawn.any()
+    form.model.add(write_model("four", muscle=4))
+    press(form.segment_button)
+    end_of(form.panel)
+    np.testing.assert_array_equal(layer.data == 6, drawn)
+    assert set(np.unique(layer.data)) == {0, 4, 6}
+    assert "stay as you drew them" in form.panel.status.value
+    layer.undo()
+    assert set(np.unique(layer.data)) == {0, 3, 6}
+    form.keep_drawn.value = False
+    press(form.segment_button)
+    end_of(form.panel)
+    assert set(np.unique(layer.data)) == {0, 4}
