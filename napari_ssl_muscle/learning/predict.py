@@ -29,6 +29,9 @@ from napari_ssl_muscle.scans.errors import BadInput
 
 __all__ = ["Segmentation", "StoppedByUser", "segment_volume"]
 
+ISLAND = 0.05
+"""Share of a muscle's largest piece under which another piece is taken for an error."""
+
 BATCH = 8
 """Images per forward pass: more gains nothing on a CPU and costs memory."""
 
@@ -195,7 +198,33 @@ def _read(
         sure[part] = (sureness * (found > 0)).sum(axis=(1, 2))
         count[part] = (found > 0).sum(axis=(1, 2))
         advance(len(batch))
+    drop_islands(classes)
     return _Reading(frame, classes, sure, count, doubt)
+
+
+def drop_islands(classes: NDArray[np.uint8]) -> None:
+    """Set to background, in place, what lies far apart from the rest of its muscle and is small.
+
+    A piece goes if it holds less than `ISLAND` of the voxels of the muscle's largest piece in
+    this leg. Pieces that touch by a corner, also between slices, are one.
+
+    Parameters
+    ----------
+    classes
+        Class indices ``(z, y, x)`` of one leg.
+    """
+    from scipy import ndimage
+
+    for value, window in enumerate(ndimage.find_objects(classes), 1):
+        if window is None:
+            continue
+        cut = classes[window]
+        pieces, count = ndimage.label(cut == value, structure=np.ones((3, 3, 3)))
+        if count > 1:
+            sizes = np.bincount(pieces.ravel())
+            small = sizes < ISLAND * sizes[1:].max()
+            small[0] = False
+            cut[small[pieces]] = 0
 
 
 def _scores(net: torch.nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
