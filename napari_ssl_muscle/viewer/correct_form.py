@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ class CorrectForm(Form):
         self._desk = desk_of(self.viewer)
         self._now: Corrections | None = None
         self._connections: list[Any] = []
+        self._finetune: Callable[[Path], None] | None = None
         super().__init__("Correct")
         self.title = paragraph(NOTHING)
         self.offer_text = paragraph()
@@ -80,12 +81,18 @@ class CorrectForm(Form):
         self.folder_button = small_button("…", "Choose another folder.")
         self.folder_row = row(self.folder, self.folder_button, label="Study")
         self.place = column(self.folder_row, labels=True)
+        self.finetune_button = PushButton(
+            text="Fine-tune on accepted slices…",
+            tooltip="Go on to 'Fine-tune', with this study and the model that labelled the slices.",
+        )
+        self.finetune_button.hide()
         self.help = paragraph(_help_text())
         buttons = row(self.accept_button, self.empty_button, self.next_button)
         for index in range(3):
             buttons.native.layout().setStretch(index, 1)
         for part in (self.title, self.offer, buttons, self.status, self.muscles, self.place):
             self.append(part)
+        self.append(self.finetune_button)
         self.append(Fold("Keys", self.help))
         layout = self.native.widget().layout()
         layout.insertWidget(2, self.table, 1)
@@ -97,6 +104,7 @@ class CorrectForm(Form):
         self.discard_button.changed.connect(self._discard)
         self.folder_button.changed.connect(self._browse)
         self.table.chosen.connect(self.go_to)
+        self.finetune_button.changed.connect(self._ask_to_finetune)
         self.keys = Keys(
             {
                 "A": self.accept,
@@ -188,6 +196,15 @@ class CorrectForm(Form):
         except BadInput as problem:
             self._say(f"⚠ {problem}")
 
+    def offer_finetuning(self, act: Callable[[Path], None]) -> None:
+        """Show a button that calls `act` with the study's folder."""
+        self._finetune = act
+        self._show()
+
+    def _ask_to_finetune(self) -> None:
+        if self._finetune is not None and self._now is not None and self._now.keeper.study:
+            self._finetune(self._now.keeper.study.folder)
+
     def _restore(self) -> None:
         if self._now is not None:
             try:
@@ -246,6 +263,8 @@ class CorrectForm(Form):
                 "were not saved."
             )
         study = now.keeper.study
+        self.finetune_button.visible = self._finetune is not None
+        self.finetune_button.enabled = study is not None and count > 0
         self.folder.native.setReadOnly(study is not None)
         self.folder_button.enabled = study is None
         if study is not None:

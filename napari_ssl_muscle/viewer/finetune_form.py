@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import FloatSpinBox
 from pydantic import ValidationError
 
-from napari_ssl_muscle.jobs.cases import choose_muscles
 from napari_ssl_muscle.jobs.command import shell_command
 from napari_ssl_muscle.jobs.folders import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, what_is_wrong
@@ -19,6 +17,7 @@ from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stoppe
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ENDINGS, ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.labelled_folder import CohortView, view_folder
 from napari_ssl_muscle.viewer.layers import unwrap
 from napari_ssl_muscle.viewer.model_picker import MODELS, ModelPicker, runs_folder
 from napari_ssl_muscle.viewer.muscle_boxes import MuscleBoxes
@@ -61,51 +60,6 @@ SPLITS = (
     ("Nothing: train on all", "none"),
     ("Single slices (leaks)", "slice"),
 )
-
-
-@dataclass(frozen=True)
-class CohortView:
-    """What the form needs to know of a cohort's folder."""
-
-    folder: Path
-    text: str
-    channels: tuple[str, ...]
-    muscles: tuple[str, ...]
-    usual: tuple[str, ...]
-    problems: tuple[str, ...]
-
-
-def view_cohort(folder: Path) -> CohortView:
-    """Look into a cohort's folder.
-
-    Raises
-    ------
-    BadInput
-        If there is no scan with labels in it, or the labels' values are not in its table.
-    """
-    from napari_ssl_muscle.scans.cohort import open_cohort, table_of
-
-    cohort = open_cohort(folder)
-    labelled = cohort.labelled
-    if not labelled:
-        raise BadInput(
-            f"{folder} holds {len(cohort.cases)} scans but no label map; fine-tuning learns from "
-            "labels, so save some beside the scans as NAME_dseg.nii.gz."
-        )
-    table = table_of(cohort)
-    subjects = len({case.subject for case in labelled})
-    text = (
-        f"{_count(len(labelled), 'labelled scan')} of {_count(subjects, 'subject')}"
-        f" ({_count(len(cohort.cases), 'scan')} in all), {_count(len(table.names), 'muscle')}."
-    )
-    return CohortView(
-        folder=folder,
-        text=text,
-        channels=tuple(cohort.channels),
-        muscles=tuple(table.names),
-        usual=tuple(choose_muscles(table, None).names),
-        problems=tuple(cohort.problems),
-    )
 
 
 class FinetuneForm(Form):
@@ -205,7 +159,8 @@ class FinetuneForm(Form):
         init = self.model.reference
         try:
             return FinetuneJob(
-                cohort=self._view.folder,
+                cohort=None if self._view.is_study else self._view.folder,
+                study=self._view.folder if self._view.is_study else None,
                 out=Path(self.out.value.strip()).expanduser(),
                 init=init,
                 freeze=self.freeze.value if init is not None else "none",
@@ -217,6 +172,23 @@ class FinetuneForm(Form):
             )
         except ValidationError as error:
             raise BadInput(f"{what_is_wrong(error)}.") from None
+
+    def choose_study(self, folder: Path, model: Path | None) -> None:
+        """Choose the accepted slices of a study, and the model to start from.
+
+        Parameters
+        ----------
+        folder
+            The study's folder.
+        model
+            The model that labelled the slices; None leaves the choice as it is.
+        """
+        if self.cohort.value.strip() == str(folder):
+            self._look_at_cohort()  # more is accepted by now
+        else:
+            self.cohort.value = str(folder)
+        if model is not None:
+            self.model.look_again(model)
 
     def start(self) -> None:
         """Begin to train (the button); a problem is told in a dialog."""
@@ -275,7 +247,7 @@ class FinetuneForm(Form):
         self.summary.value = "Looking into the folder …"
 
         def look(emit: Emit, stop: ShouldStop) -> CohortView:
-            return view_cohort(folder)
+            return view_folder(folder)
 
         self._look = ThreadWork(look)
         self._look.bridge.arrived.connect(partial(self._show_cohort, self._look))
@@ -332,7 +304,3 @@ def _help(field: str) -> str:
 def _new_run() -> Path:
     stamp = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
     return runs_folder() / f"finetune-{stamp}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' if number != 1 else ''}"

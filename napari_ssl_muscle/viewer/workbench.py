@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
@@ -76,6 +77,7 @@ class Workbench(QWidget):
         layout.addSpacing(6)  # napari takes the margins of a docked widget away
         layout.addLayout(grid)
         layout.addWidget(self.stack, 1)
+        self.correct.offer_finetuning(self._finetune)
         self.show_step("Open")
 
     def show_step(self, name: str) -> None:
@@ -83,6 +85,11 @@ class Workbench(QWidget):
         index = [step for step, _ in self.steps].index(name)
         self.stack.setCurrentIndex(index)
         self._on_step(index)
+
+    def _finetune(self, study: Path) -> None:
+        model = self.segment.model.model
+        self.finetune.choose_study(study, model.path if model is not None else None)
+        self.show_step("Fine-tune")
 
     def _on_step(self, index: int) -> None:
         button = self.buttons.button(index)
