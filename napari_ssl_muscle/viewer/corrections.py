@@ -23,7 +23,7 @@ from napari_ssl_muscle.scans.slice_states import ACCEPTED, SliceState
 from napari_ssl_muscle.viewer.bridge import ThreadWork
 from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.keeping import Keeper
-from napari_ssl_muscle.viewer.layers import apply_changes, difference, info_of
+from napari_ssl_muscle.viewer.layers import Changes, apply_changes, difference, info_of
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.journal import Pending
@@ -199,16 +199,8 @@ class Corrections:
             return
         inside = np.nonzero(changed[planes])
         where = (planes[inside[0]], *inside[1:])
-        if self._first:  # the journal must make sense without the file
-            there = np.nonzero(self._shadow)
-            self._record(there, np.zeros_like(self._shadow[there]), self._shadow[there])
-            self._first = False
-        self._record(where, self._shadow[where], data[where])
-        if data.dtype != self._shadow.dtype:
-            self._shadow = np.array(data, copy=True)
-        else:
-            self._shadow[where] = data[where]
-        self._mark(planes.tolist(), position)
+        self._take(where, data[where])
+        self._set(self._after(planes.tolist(), position))
 
     def restore(self) -> None:
         """Put the journal's changes back, as one undo step.
@@ -259,16 +251,40 @@ class Corrections:
         self._origin.reset(mask)
         self._position = self._origin.position()
 
-    def _on_prediction(self) -> None:
-        self.settle()
+    def _on_prediction(self, changes: Changes) -> None:
+        # What changed is known here; looking for it again would hold the window up.
+        self._timer.stop()
+        position = self._origin.position()
+        planes: list[int] = []
+        if self.layer.data.shape == self._shadow.shape:
+            self._take(changes.where, np.asarray(changes.values))
+            planes = np.flatnonzero(np.bincount(changes.where[0], minlength=1)).tolist()
+        wanted = self._after(planes, position)
         states = self.states()
-        self._set({z: "predicted" for z in range(self.slices) if z not in states})
+        for z in range(self.slices):
+            if z not in states:
+                wanted.setdefault(z, "touched" if self._origin.is_drawn(z) else "predicted")
+        self._set(wanted)
         study, sure = self.keeper.study, self._origin.confidence
         if study is not None and sure is not None and len(sure) == self.slices:
             try:
                 study.set_prediction(self.keeper.case, sure)
             except BadInput as problem:
                 self.keeper.problem = str(problem)
+
+    def _take(self, where: tuple[Any, ...], values: Any) -> None:
+        """Journal changed voxels, and put them into the copy."""
+        if not where[0].size:
+            return
+        if self._first:  # the journal must make sense without the file
+            there = np.nonzero(self._shadow)
+            self._record(there, np.zeros_like(self._shadow[there]), self._shadow[there])
+            self._first = False
+        self._record(where, self._shadow[where], values)
+        if self.layer.data.dtype != self._shadow.dtype:
+            self._shadow = np.array(self.layer.data, copy=True)
+        else:
+            self._shadow[where] = values
 
     def _notice(self, *_: object) -> None:
         if not self._timer.isActive():
@@ -280,8 +296,8 @@ class Corrections:
         except BadInput as problem:
             self.keeper.problem = str(problem)
 
-    def _mark(self, planes: Iterable[int], position: int) -> None:
-        """Give changed slices their state, by who changed them."""
+    def _after(self, planes: Iterable[int], position: int) -> dict[int, SliceState]:
+        """Return the new states of changed slices, by who changed them."""
         states = self.states()
         if position < self._position:  # a prediction was undone
             wanted = self._before.pop(position + 1, {})
@@ -295,7 +311,7 @@ class Corrections:
         else:
             wanted = {z: self._state_by_hand(z, states) for z in planes}
         self._position = position
-        self._set(wanted)
+        return wanted
 
     def _state_by_hand(self, z: int, states: dict[int, SliceState]) -> SliceState:
         if self._origin.is_drawn(z):

@@ -51,11 +51,11 @@ class Origin:
     coming
         Signal before a prediction is written.
     arrived
-        Signal after it.
+        Signal after it, with the `Changes` that were written.
     """
 
     coming = Signal()
-    arrived = Signal()
+    arrived = Signal(object)
 
     def __init__(self, layer: Any) -> None:
         self._reference = ref(layer)
@@ -137,7 +137,7 @@ class Origin:
         else:
             self._steps.append(_Step(after, mask, atom))
         self.confidence = confidence
-        self.arrived.emit()
+        self.arrived.emit(changes)
         return spared
 
     def _now(self) -> _Step:
