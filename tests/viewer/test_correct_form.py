@@ -245,3 +245,23 @@ def test_a_study_elsewhere_is_found_again_and_a_scan_opened_twice_says_so(
     person.leave()
     again = open_window(scan_file)
     assert again.states() == accepted
+
+
+def test_undoing_a_prediction_takes_its_states_back_and_accepted_slices_outlast_the_next(
+    open_window: Any, scan_file: Path
+) -> None:
+    person = open_window(scan_file)
+    person.predict()
+    person.layer.undo()
+    person.corrections.settle()
+    assert set(person.states().values()) <= {"unseen"}
+    person.layer.redo()
+    person.corrections.settle()
+    assert person.states() == dict.fromkeys(range(6), "predicted")
+    person.form.go_to(1)
+    person.key("A")
+    labels = person.layer.data[1].copy()
+    person.predict(5)
+    np.testing.assert_array_equal(person.layer.data[1], labels)
+    assert (person.layer.data[2] == 5).any()
+    assert person.states()[1] == "accepted"
