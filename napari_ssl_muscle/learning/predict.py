@@ -215,7 +215,8 @@ def drop_islands(classes: NDArray[np.uint8]) -> None:
     """
     from scipy import ndimage
 
-    for value, window in enumerate(ndimage.find_objects(classes), 1):
+    windows: list[Any] = ndimage.find_objects(classes)  # None for a value that is not there
+    for value, window in enumerate(windows, 1):
         if window is None:
             continue
         cut = classes[window]

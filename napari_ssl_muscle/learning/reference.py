@@ -21,6 +21,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from napari_ssl_muscle.learning.cards import ModelCard
@@ -118,7 +119,7 @@ def import_reference(
         _convert_in_child(checkpoint, plain, seconds)
         header = read_header(plain)
         # Not memory-mapped: on Windows the temporary file could then not be deleted.
-        state = safetensors.torch.load(plain.read_bytes())
+        state = load_tensors(plain.read_bytes())
     values = json.loads(header.metadata.get(_VALUES, "null"))
     card = _card(checkpoint, out, state, values, table, title)
     names = key_map(card.network.depth, card.network.up)

@@ -14,6 +14,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from napari_ssl_muscle.learning.cards import (
@@ -118,7 +119,7 @@ def load_model(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
         )
     try:
         # Not through a memory map: on Windows a mapped file can be neither replaced nor deleted.
-        state = safetensors.torch.load(path.read_bytes())
+        state = load_tensors(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise BadInput(f"Cannot read the model {path}: {error}; choose another file.") from error
     if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
