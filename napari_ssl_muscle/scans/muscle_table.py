@@ -72,8 +72,8 @@ class MuscleTable:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "muscles", tuple(self.muscles))
-        if len(self.muscles) > 255:
-            raise BadInput("A muscle table holds at most 255 muscles; take out some of them.")
+        if len(self.muscles) > 254:
+            raise BadInput("A muscle table holds at most 254 muscles; take out some of them.")
         values: set[int] = set()
         names: set[str] = set()
         for muscle in self.muscles:

@@ -361,3 +361,11 @@ def test_the_real_table():
     assert tuple(muscle.abbreviation for muscle in muscles.muscles) == ELEVEN
     assert muscles.names[7] == "biceps femoris long head"
     assert muscles.names[10] == "biceps femoris short head"
+
+
+def test_class_255_is_kept_for_unlabelled_pixels() -> None:
+    """Class indices are stored in one byte, and learning reads 255 as "nobody has looked here"."""
+    rows = tuple(Muscle(value, f"muscle {value}") for value in range(1, 256))
+    assert len(MuscleTable(rows[:254]).names) == 254
+    with pytest.raises(BadInput, match="at most 254 muscles"):
+        MuscleTable(rows)
