@@ -1,16 +1,18 @@
 #!/bin/sh
 # How resources/models/thigh-starter.safetensors was made, step by step.
 #
-#     tools/make_starter.sh THIGH ANATOMY WORK
+#     tools/make_starter.sh THIGH ANATOMY WORK [PATIENTS [SEED]]
 #
 # THIGH: the nnU-Net folder with Thigh_001 and Thigh_002 (channel 0001 is the water image) and
 # muscles.label; ANATOMY: the folder of label maps; WORK: a new folder. See NOTICE for the sources.
-# The sister models come from the same steps with one patient instead of both.
+# The sister models come from the same steps with one patient instead of both; SEED is that of the
+# last step.
 set -eu
 thigh=$(cd "$1" && pwd)
 anatomy=$2
 work=$3
 patients=${4:-"Thigh_001 Thigh_002"}
+seed=${5:-0}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 muscle="python -m napari_ssl_muscle"
@@ -44,4 +46,4 @@ done
 steps=500
 [ "$(echo "$patients" | wc -w)" -gt 1 ] || steps=400
 $muscle finetune "$joint" --out "$work/starter" --preset recommended \
-    --init "$work/more-shapes" --steps $steps --lr 0.002 --split none --threads 1
+    --init "$work/more-shapes" --steps $steps --lr 0.002 --seed "$seed" --split none --threads 1
