@@ -17,7 +17,16 @@ from napari_ssl_muscle.scans.muscles import MuscleTable
 FEW = 3
 """Subjects under which a comparison says little about other people."""
 
+FEWEST_SLICES = 4
+"""Held-out slices from which the figures may name the better model."""
+
 NOT_ENOUGH = "not enough held-out slices to compare"
+
+
+def not_enough(count: int) -> str:
+    """Say how many held-out slices there are, and how many it takes to compare models."""
+    there = {0: "there is none", 1: "there is 1"}.get(count, f"there are {count}")
+    return f"{NOT_ENOUGH}: {there}, and {FEWEST_SLICES} are needed."
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +93,20 @@ class ModelComparison:
         return (statistics.fmean(old), statistics.fmean(new)) if old else (None, None)
 
     @property
+    def count(self) -> int:
+        """How many slices were compared."""
+        return sum(map(len, self.slices.values()))
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many slices were compared that one model may be called better."""
+        return self.count >= FEWEST_SLICES
+
+    @property
     def better(self) -> str | None:
-        """Which model has the larger mean: "old", "new", or None if neither has."""
+        """Which model has the larger mean: "old", "new"; None if neither, or too few slices."""
         old, new = self.means
-        if old is None or new is None or old == new:
+        if not self.enough or old is None or new is None or old == new:
             return None
         return "new" if new > old else "old"
 
@@ -153,6 +172,8 @@ def compare_models(scans: Sequence[HeldOutScan]) -> ModelComparison | None:
     text += f"{'subject' if people == 1 else 'subjects'}, on which this study never trains"
     few = "; so few subjects say little about others" if people < FEW else ""
     notes.insert(0, f"{text}{few}.")
+    if count < FEWEST_SLICES:
+        notes.insert(0, f"There are {not_enough(count)} So the figures say little.")
     muscles = {name: (_mean(found[0].get(name)), _mean(found[1].get(name))) for name in names}
     return ModelComparison(muscles, slices, tuple(notes))
 

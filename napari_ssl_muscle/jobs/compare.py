@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from napari_ssl_muscle.evaluation.model_comparison import (
-    NOT_ENOUGH,
+    FEWEST_SLICES,
     HeldOutScan,
     Predicted,
     compare_models,
+    not_enough,
 )
 from napari_ssl_muscle.evaluation.writing import csv_text, json_text, write_together
 from napari_ssl_muscle.jobs.folders import JOB, check_free, check_writable
@@ -24,6 +26,7 @@ from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.slice_states import EVERY
 from napari_ssl_muscle.scans.study import Study, StudyCase
+from napari_ssl_muscle.scans.volume import open_label_map
 
 FILES = ("comparison.csv", "comparison.json")
 
@@ -48,20 +51,20 @@ def prepare(job: CompareJob) -> Work:
             )
             raise BadInput(f"The model {path} {what}; choose another model.")
     study = Study.read(job.study)
-    cases = [case for case in study.training_cases() if case.held_out & case.accepted]
+    cases = [
+        replace(case, held_out=slices)
+        for case in study.training_cases()
+        if (slices := comparable_slices(case))
+    ]
     check_writable(job.out)
     check_free((job.out / name for name in FILES), overwrite=job.overwrite)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         if not cases:
-            accepted = sum(len(study.accepted(case)) for case in study.scans)
-            text = (
-                f"There are {NOT_ENOUGH}: {accepted} slices are accepted and saved, and every "
-                f"{EVERY}th one is held out."
-            )
+            text = f"There are {not_enough(0)} Every {EVERY}th slice that is accepted is held out."
             emit(Note(text=text))
             result = {"text": text, "enough": False, "better": None, "out": str(job.out)}
-            return Outcome(result)
+            return Outcome({**result, "count": 0, "needed": FEWEST_SLICES})
         for text in _trained_elsewhere(cards, paths, cases, study):
             emit(Note(text=text, warning=True))
         scans = _predict(job, study, cases, paths, emit, stop)
@@ -76,6 +79,7 @@ def prepare(job: CompareJob) -> Work:
                 for card, path in zip(cards, paths, strict=True)
             ],
             "slices": found.slices,
+            "enough": found.enough,
             "mean_dice": {"old": old, "new": new},
             "muscles": {name: {"old": a, "new": b} for name, (a, b) in found.muscles.items()},
             "better": found.better,
@@ -88,8 +92,11 @@ def prepare(job: CompareJob) -> Work:
             {
                 "text": found.to_text(*names),
                 "files": [str(path) for path in written],
-                "enough": True,
+                "enough": found.enough,
                 "better": found.better,
+                "count": found.count,
+                "needed": FEWEST_SLICES,
+                "notes": content["notes"],
                 "mean_dice": content["mean_dice"],
                 "muscles": content["muscles"],
                 "slices": {name: list(there) for name, there in found.slices.items()},
@@ -98,6 +105,21 @@ def prepare(job: CompareJob) -> Work:
         )
 
     return work
+
+
+def comparable_slices(case: StudyCase) -> frozenset[int]:
+    """Return the held-out slices that are accepted now and whose labels are saved.
+
+    Raises
+    ------
+    BadInput
+        If the label map cannot be read.
+    """
+    accepted = case.held_out & case.accepted
+    if not accepted:
+        return accepted
+    labels = open_label_map(case.labels).read()
+    return frozenset(z for z in accepted if z in case.accepted_empty or labels[z].any())
 
 
 def _predict(
@@ -140,7 +162,7 @@ def _predict(
                 case.subject,
                 labelled.labels.read(),
                 study.table,
-                case.held_out & case.accepted,
+                case.held_out,
                 spacing,
                 *predicted,
             )

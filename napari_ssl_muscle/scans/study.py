@@ -5,6 +5,7 @@ study.json          scans by reference, muscle table
 states.json         state of each slice
 heldout.json        order of first acceptance, and the slices that never train
 confidence.json     how sure the latest model was of each slice
+model.json          the model that a person chose to go on with
 labels/             CASE_dseg.nii.gz: accepted slices only, everything else 0
 working/            CASE_dseg.nii.gz: all labels as they were last saved, accepted or not
 journal/            corrections since then
@@ -39,7 +40,7 @@ from napari_ssl_muscle.scans.study_lock import NAME, StudyLock
 from napari_ssl_muscle.scans.volume import Scan, open_label_map, open_scan, save_label_map
 
 STUDY, STATES, HELD_OUT, SPLIT = "study.json", "states.json", "heldout.json", "split.json"
-CONFIDENCE = "confidence.json"
+CONFIDENCE, MODEL = "confidence.json", "model.json"
 
 _FORMAT = 1
 _T = TypeVar("_T")
@@ -449,6 +450,51 @@ class Study:
 
     def _working_path(self, case: str) -> Path:
         return self.folder / "working" / f"{case}_dseg.nii.gz"
+
+    # --- the model to go on with
+
+    @property
+    def model(self) -> str | None:
+        """The model that was kept last, as a job names it; None if there is none any more.
+
+        A file's path, or the name of a model that comes with the program.
+
+        Raises
+        ------
+        BadInput
+            If the file that says so is damaged.
+        """
+        if not (self.folder / MODEL).is_file():
+            return None
+        kept = _read(self.folder / MODEL, lambda content: (content["file"], content["name"]))
+        if kept[0] is None:
+            return None if kept[1] is None else str(kept[1])
+        path = self.folder / str(kept[0])  # an absolute one stays as it is
+        return str(path) if path.is_file() else None
+
+    def set_model(self, model: Path | str) -> None:
+        """Remember the model to go on with, for whoever opens the study next.
+
+        It has a file of its own, so that this may be done wherever the study is open.
+
+        Parameters
+        ----------
+        model
+            A file, kept relative to the study where it lies inside; or as text the name of a
+            model that comes with the program.
+
+        Raises
+        ------
+        BadInput
+            If it cannot be written.
+        """
+        file: str | None = None
+        if isinstance(model, Path):
+            path, home = model.absolute(), self.folder.absolute()
+            inside = path.is_relative_to(home)
+            file = path.relative_to(home).as_posix() if inside else str(path)
+        name = None if isinstance(model, Path) else model
+        write_json(self.folder / MODEL, {"format": _FORMAT, "file": file, "name": name})
 
     # --- trainings
 

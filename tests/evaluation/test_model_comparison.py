@@ -43,12 +43,27 @@ def test_only_held_out_slices_count() -> None:
     found = compare_models([scan(old, new, {3})])
     assert found is not None
     assert found.muscles["vastus lateralis"] == (1.0, pytest.approx(2 / 3))
-    assert found.better == "old"
     assert found.slices == {"scan of a": (3,)}
-    other = compare_models([scan(old, new, {1, 5})])
+    other = compare_models([scan(old, new, {1, 2, 4, 5})])
     assert other is not None
     assert other.means == (0.0, 1.0)
     assert other.better == "new"
+
+
+@pytest.mark.parametrize(
+    ("slices", "enough"), [({1}, False), ({1, 2, 4}, False), ({0, 1, 2, 3}, True)]
+)
+def test_fewer_than_four_slices_give_figures_but_name_no_better_model(
+    slices: set[int], enough: bool
+) -> None:
+    found = compare_models([scan(np.zeros_like(truth()), truth(), slices)])
+    assert found is not None
+    assert found.means == (0.0, 1.0)
+    assert found.enough is enough
+    assert found.better == ("new" if enough else None)
+    text = "\n".join(found.notes)
+    assert ("not enough held-out slices to compare" in text) is not enough
+    assert enough or f"{len(slices)}, and 4 are needed" in text
 
 
 def test_without_held_out_slices_there_is_nothing_to_compare() -> None:
@@ -57,7 +72,7 @@ def test_without_held_out_slices_there_is_nothing_to_compare() -> None:
 
 
 def test_the_same_labels_are_no_better() -> None:
-    found = compare_models([scan(truth(), truth(), {0, 1})])
+    found = compare_models([scan(truth(), truth(), {0, 1, 2, 3})])
     assert found is not None
     assert (found.means, found.better) == ((1.0, 1.0), None)
 
@@ -73,6 +88,7 @@ def test_subjects_count_alike_however_many_slices_they_have() -> None:
     assert found is not None
     assert found.means == (1.0, 0.5)
     assert "6 held-out slices of 2 subjects" in found.notes[0]
+    assert found.enough
 
 
 def test_each_models_values_mean_what_its_own_table_says() -> None:

@@ -96,7 +96,7 @@ def test_however_often_it_is_repeated_a_held_out_slice_never_trains(
     study: Study, cohort: Path, tmp_path: Path, trained: list[Slices], beside_cohort: bool
 ) -> None:
     """The cohort has labels of the very same slices, which must not train either."""
-    settings = {"cohort": cohort, "split": "none"} if beside_cohort else {}
+    settings: dict[str, Any] = {"cohort": cohort, "split": "none"} if beside_cohort else {}
     cases = {}
     for number in (1, 2, 3):
         # Under another name, as people copy files about.
@@ -116,12 +116,23 @@ def test_however_often_it_is_repeated_a_held_out_slice_never_trains(
             study.save_labels(case, truth(cohort, number))
             name = f"sub-0{number}_ses-01" if beside_cohort else case
             ever_held_out |= {(name, z) for z in study.held_out(case)}
-        finetune(study, study.next_run(), **settings)
+        before = {case: study.held_out(case) for case in cases.values()}
+        study.close()
+        study = Study.open(study.folder)  # the next day
+        assert {case: study.held_out(case) for case in cases.values()} == before
+        run = study.next_run()
+        finetune(study, run, **settings)
+        settings["init"] = str(run / "model.safetensors")  # the new model was kept
         assert ever_held_out
         assert trained[-1]
         assert not ever_held_out & trained[-1]
-        study.next_run().mkdir(parents=True)
+    assert [path.name for path in sorted((study.folder / "runs").iterdir())] == [
+        "001-finetune",
+        "002-finetune",
+        "003-finetune",
+    ]
     assert len(trained) == 3
+    study.close()
     if beside_cohort:  # everything else that the cohort labels does train
         everything = {
             (f"sub-0{n}_ses-01", z)
@@ -278,7 +289,8 @@ def test_from_the_shell(shell: Shell, study: Study, cohort: Path, model: Path) -
     compare = ("compare", model, model, "--study", study.folder, "--threads", 1, "--out")
     early = shell(*compare, study.folder / "early")
     assert early.exit_code == 0, early.output
-    assert "not enough held-out slices to compare" in early.stdout
+    assert "not enough held-out slices to compare: there is none, and 4 are needed" in early.stdout
+    assert not (study.folder / "early").exists()
     accept(study, case, truth(cohort, 1), 4)
     done = shell(*words, *tiny)
     assert done.exit_code == 0, done.output
@@ -294,25 +306,57 @@ def test_from_the_shell(shell: Shell, study: Study, cohort: Path, model: Path) -
     assert (out / "comparison.csv").read_text(encoding="utf-8").count("\n") == 7
 
 
+def hold_out(study: Study, case: str, labels: np.ndarray, *slices: int) -> None:
+    """Accept slices such that these are the held-out ones, and nothing else is accepted after."""
+    others = [z for z in range(len(labels)) if z not in slices]
+    for z in slices:
+        for other in others[:3]:  # every fourth first acceptance is held out
+            study.set_state(case, other, "accepted")
+        del others[:3]
+        study.set_state(case, z, "accepted")
+    assert study.held_out(case) == set(slices)
+    study.save_labels(case, labels)
+
+
 def test_models_are_compared_on_held_out_slices_that_are_accepted_now(
-    study: Study, cohort: Path, model: Path, tmp_path: Path, make_model: Callable[..., Path]
+    tmp_path: Path, make_model: Callable[..., Path]
 ) -> None:
-    case = study.add_scan(scan_of(cohort, 1))
-    accept(study, case, truth(cohort, 1), 1, 2, 3)
-    accept(study, case, truth(cohort, 1), 4)
+    thigh = write_phantom(
+        tmp_path / "long", PhantomSettings(subjects=1, sessions=1, slices=17, size=48)
+    )
+    study = Study.create(tmp_path / "study", default_table("thigh"))
+    case = study.add_scan(scan_of(thigh, 1))
+    labels = truth(thigh, 1)
+    hold_out(study, case, labels, 5, 7, 9, 11)
+    old = make_model(tmp_path / "plain.safetensors")
     seen = make_model(tmp_path / "seen.safetensors", training_subjects=["sub-01"])
     events: list[Event] = []
-    job = CompareJob(
-        old=str(model), new=str(seen), study=study.folder, out=tmp_path / "out", threads=1
-    )
+    job = CompareJob(old=str(old), new=str(seen), study=study.folder, out=tmp_path / "o", threads=1)
     result = run_job(job, events.append)
     assert result["enough"]
+    assert (result["count"], result["needed"]) == (4, 4)
     assert result["better"] is None  # the same weights
     assert result["mean_dice"]["old"] == result["mean_dice"]["new"] > 0
     assert "seen was trained outside this study" in notes(events)
-    study.set_state(case, 4, "touched")
-    again = run_job(job.model_copy(update={"out": tmp_path / "again"}))
-    assert not again["enough"]
+    # With three there are figures, and a warning instead of a better one.
+    study.set_state(case, 5, "touched")
+    fewer = run_job(job.model_copy(update={"out": tmp_path / "fewer"}))
+    assert (fewer["enough"], fewer["better"], fewer["count"]) == (False, None, 3)
+    assert fewer["slices"] == {case: [7, 9, 11]}
+    assert fewer["mean_dice"]["old"] > 0
+    assert "not enough held-out slices to compare: there are 3, and 4" in fewer["text"]
+    # A slice that is accepted but whose labels are not saved would count as a miss.
+    labels[[7, 9]] = 0
+    study.save_labels(case, labels)
+    saved = run_job(job.model_copy(update={"out": tmp_path / "saved"}))
+    assert saved["slices"] == {case: [11]}
+    # With none there is nothing to compute.
+    study.set_states(case, dict.fromkeys((7, 9, 11), "touched"))
+    none = run_job(job.model_copy(update={"out": tmp_path / "none"}))
+    assert (none["enough"], none["count"]) == (False, 0)
+    assert "mean_dice" not in none
+    assert not (tmp_path / "none").exists()
+    study.close()
 
 
 @pytest.mark.parametrize(

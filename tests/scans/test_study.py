@@ -254,6 +254,30 @@ def test_the_labels_folder_can_be_read_as_label_maps_with_names(study: Study, sc
     assert [c.labels is not None for c in cohort.cases] == [True]
 
 
+def test_the_model_to_go_on_with_is_there_tomorrow(study: Study, tmp_path: Path) -> None:
+    """Also when it is chosen while the study is open in a window, and after a move."""
+    assert study.model is None
+    run = study.next_run() / "model.safetensors"
+    run.parent.mkdir(parents=True)
+    run.touch()
+    Study.read(study.folder).set_model(run)
+    assert study.model == str(run)
+    study.set_states(study.add_scan(write_scan(tmp_path / "other.nii.gz", 3)), {0: "touched"})
+    study.close()
+    moved = study.folder.rename(tmp_path / "moved")
+    again = Study.open(moved)
+    assert again.model == str(moved / "runs" / "001-finetune" / "model.safetensors")
+    again.set_model("thigh-starter")
+    assert again.model == "thigh-starter"
+    outside = tmp_path / "outside.safetensors"
+    outside.touch()
+    again.set_model(outside)
+    assert again.model == str(outside)
+    outside.unlink()
+    assert again.model is None
+    again.close()
+
+
 def test_runs_are_numbered(study: Study) -> None:
     assert study.next_run() == study.folder / "runs" / "001-finetune"
     (study.folder / "runs" / "009-compare").mkdir(parents=True)
