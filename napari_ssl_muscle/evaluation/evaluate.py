@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.evaluation.compare import MuscleResult, compare, labelled_slices
+from napari_ssl_muscle.evaluation.aligning import Aligned, align
+from napari_ssl_muscle.evaluation.compare import MuscleResult, compare
 from napari_ssl_muscle.evaluation.matching import Pair
 from napari_ssl_muscle.evaluation.overlap import (
     BatchDice,
@@ -16,13 +17,7 @@ from napari_ssl_muscle.evaluation.overlap import (
     count_slices,
     dice_of_counts,
 )
-from napari_ssl_muscle.evaluation.sides import legs
-from napari_ssl_muscle.evaluation.tables import (
-    common_muscles,
-    split_side,
-    table_beside,
-    table_by_values,
-)
+from napari_ssl_muscle.evaluation.tables import split_side, table_beside
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -147,43 +142,41 @@ def evaluate_labels(
         If a value is not in its table, the reference carries no label, or the two have no muscle
         in common.
     """
-    alone = table_by_values(prediction, reference)
-    first = prediction_table or reference_table or alone
-    second = reference_table or prediction_table or alone
-    first.require_known(prediction, str(pair.prediction))
-    second.require_known(reference, str(pair.reference))
-    compared = labelled_slices(reference)
-    if not compared.any():
-        raise BadInput(
-            f"{pair.reference} carries no label in any slice, so there is nothing to compare with."
-        )
-    notes = [text for text in (geometry.problem,) if text]
-    if all_slices:
-        compared[:] = True
-    common = common_muscles(first, second)
-    notes += common.notes
-    ours, theirs = common.prediction(prediction), common.reference(reference)
+    aligned = align(
+        prediction,
+        reference,
+        (str(pair.prediction), str(pair.reference)),
+        prediction_table=prediction_table,
+        reference_table=reference_table,
+        geometry=geometry,
+        all_slices=all_slices,
+        by_side=by_side,
+    )
+    return evaluate_aligned(pair, aligned)
+
+
+def evaluate_aligned(pair: Pair, aligned: Aligned) -> CaseResult:
+    """Compare two label arrays that were brought to the muscles they have in common."""
+    ours, theirs = aligned.prediction, aligned.reference
+    compared, table = aligned.compared, aligned.common.table
     # Slices are counted as they are compared: the order along the leg, without the others.
-    counts = count_slices(ours[compared], theirs[compared], common.table.values)
-    spacing = geometry.spacing
-    union = np.where(theirs > 0, theirs, ours)
-    found = legs(union, common.table, geometry) if by_side else None
+    counts = count_slices(ours[compared], theirs[compared], table.values)
     results = []
-    for k, leg in enumerate((found and found.names) or ("",), 1):
-        here = found.index == k if found else np.True_
-        for result in compare(ours * here, theirs * here, common.table, spacing, compared):
+    for number, leg in enumerate(aligned.legs, 1):
+        here = aligned.in_leg(number)
+        for result in compare(
+            ours * here, theirs * here, table, aligned.geometry.spacing, compared
+        ):
             muscle, side = split_side(result.muscle)
             results.append(replace(result, muscle=muscle, side=side or leg))
-    if found and found.note:
-        notes.append(found.note)
     return CaseResult(
         pair=pair,
         muscles=tuple(results),
         counts=counts,
-        names=tuple(common.table.names),
+        names=tuple(table.names),
         slices_compared=int(compared.sum()),
         slices=len(compared),
-        notes=tuple(notes),
+        notes=aligned.notes,
     )
 
 

@@ -95,6 +95,10 @@ class CommonMuscles:
         """Return a reference's label values as values of `table`; other muscles become 0."""
         return _recode(values, self._reference)
 
+    def label_in_prediction(self, value: int) -> int:
+        """Return the prediction's label value for a value of `table`; the first, if several."""
+        return next(label for label, common in self._prediction.items() if common == value)
+
 
 def common_muscles(prediction: MuscleTable, reference: MuscleTable) -> CommonMuscles:
     """Match two tables by standard name ("VL", "vastus_lateralis", …).
