@@ -21,7 +21,7 @@ from qtpy.QtWidgets import QApplication
 QApplication.processEvents()
 viewer.close()
 """
-DOCK = "viewer.window.add_plugin_dock_widget('napari-ssl-muscle', 'Segment muscles')"
+DOCK = "viewer.window.add_plugin_dock_widget('napari-ssl-muscle', 'Segment & correct')"
 
 
 def main() -> None:

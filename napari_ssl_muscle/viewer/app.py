@@ -79,7 +79,7 @@ def dock_forms(viewer: napari.viewer.Viewer) -> SegmentForm:
 
     _, workbench = viewer.window.add_plugin_dock_widget(PLUGIN, WORKBENCH)
     found: Workbench = unwrap(workbench)
-    found.show_step("Segment")
+    found.show_form(found.segment)
     return found.segment
 
 

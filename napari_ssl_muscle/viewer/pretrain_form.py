@@ -49,7 +49,6 @@ NO_SCANS = "Choose a folder with scans first; they need no labels."
 NO_OPEN_SCAN = "Open a scan first, to see the masks on it."
 SCRATCH = "Nothing"
 MASKED_ONLY = "Outside the masks, the pictures show the original: only masked pixels are scored."
-COMPARE = "Compare reconstructions"
 
 
 class PretrainForm(Form):
@@ -99,10 +98,7 @@ class PretrainForm(Form):
         self.back_button = small_button(
             "Show my layers again", "Leave the grid: hide the probe slices, show what was open."
         )
-        self.compare_button = small_button(
-            f"{COMPARE}…", "Two pretrainings on the same slices and masks, side by side."
-        )
-        self.after = row(self.back_button, self.compare_button)
+        self.after = row(self.back_button)
         self.command = CommandLine()
         for part in (
             self.scans,
@@ -132,7 +128,6 @@ class PretrainForm(Form):
         self.preview_button.changed.connect(self.preview)
         self.pretrain_button.changed.connect(self.start)
         self.back_button.changed.connect(self._leave_grid)
-        self.compare_button.changed.connect(self._open_compare)
         self.panel.event.connect(self._on_event)
         self.panel.ended.connect(self._on_ended)
         self.changed.connect(self._update)
@@ -272,9 +267,6 @@ class PretrainForm(Form):
     def _leave_grid(self) -> None:
         self.probes.grid.leave()
         self.back_button.hide()
-
-    def _open_compare(self) -> None:
-        self.viewer.window.add_plugin_dock_widget("napari-ssl-muscle", COMPARE, tabify=True)
 
     def _choose_out(self) -> None:
         folder = questions.ask_folder(

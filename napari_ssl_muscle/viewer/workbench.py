@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -16,24 +16,28 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ssl_muscle.viewer.correct_form import CorrectForm
-from napari_ssl_muscle.viewer.evaluate_form import EvaluateForm
-from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.layers import unwrap
-from napari_ssl_muscle.viewer.open_form import OpenForm
-from napari_ssl_muscle.viewer.parts import INSIDE
-from napari_ssl_muscle.viewer.pretrain_form import PretrainForm
-from napari_ssl_muscle.viewer.segment_form import SegmentForm
+from napari_ssl_muscle.viewer.parts import INSIDE, Form
+from napari_ssl_muscle.viewer.steps import (
+    ABOVE,
+    EvaluateStep,
+    FinetuneStep,
+    OpenStep,
+    PretrainStep,
+    SegmentStep,
+    Step,
+)
 
 if TYPE_CHECKING:
     import napari.viewer
 
-COLUMNS = 3
+# Row, column and width of each step's button, in a grid of six columns.
+_PLACES = ((0, 0, 2), (0, 2, 2), (0, 4, 2), (1, 0, 3), (1, 3, 3))
 SELECTED = "QPushButton:checked { font-weight: bold; background-color: #1f6f8b; color: white; }"
 
 
 class Workbench(QWidget):
-    """The forms of all steps, one at a time.
+    """The steps, one at a time, and what leads from one to the next.
 
     Parameters
     ----------
@@ -44,52 +48,56 @@ class Workbench(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         viewer = unwrap(napari_viewer)
-        self.open = OpenForm(viewer)
-        self.pretrain = PretrainForm(viewer)
-        self.finetune = FinetuneForm(viewer)
-        self.segment = SegmentForm(viewer)
-        self.correct = CorrectForm(viewer)
-        self.evaluate = EvaluateForm(viewer)
-        self.steps: tuple[tuple[str, Any], ...] = (
-            ("Open", self.open),
-            ("Pretrain", self.pretrain),
-            ("Fine-tune", self.finetune),
-            ("Segment", self.segment),
-            ("Correct", self.correct),
-            ("Evaluate", self.evaluate),
+        opening, pretraining = OpenStep(viewer), PretrainStep(viewer)
+        finetuning, segmenting = FinetuneStep(viewer), SegmentStep(viewer)
+        evaluating = EvaluateStep(viewer)
+        self.steps: tuple[tuple[str, Step], ...] = (
+            ("Open", opening),
+            ("Pretrain", pretraining),
+            ("Fine-tune", finetuning),
+            ("Segment && correct", segmenting),  # Qt underlines after a single ampersand
+            ("Evaluate && measure", evaluating),
         )
+        self.open = opening.open
+        self.pretrain, self.compare = pretraining.pretrain, pretraining.compare
+        self.finetune = finetuning.finetune
+        self.segment, self.correct = segmenting.segment, segmenting.correct
+        self.evaluate = evaluating.evaluate
         self.buttons = QButtonGroup(self)
         self.stack = QStackedWidget()
         grid = QGridLayout()
         grid.setSpacing(4)
-        for index, (name, form) in enumerate(self.steps):
+        for index, (name, step) in enumerate(self.steps):
             button = QPushButton(f"{index + 1}  {name}")
             button.setCheckable(True)
             button.setStyleSheet(SELECTED)
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self.buttons.addButton(button, index)
-            grid.addWidget(button, index // COLUMNS, index % COLUMNS)
+            line, place, width = _PLACES[index]
+            grid.addWidget(button, line, place, 1, width)
             button.clicked.connect(partial(self.stack.setCurrentIndex, index))
-            form.native.setProperty(INSIDE, True)
-            self.stack.addWidget(form.native)
+            step.setProperty(INSIDE, True)
+            self.stack.addWidget(step)
         self.stack.currentChanged.connect(self._on_step)
         layout = QVBoxLayout(self)
-        layout.addSpacing(6)  # napari takes the margins of a docked widget away
+        layout.addSpacing(ABOVE)
         layout.addLayout(grid)
         layout.addWidget(self.stack, 1)
         self.correct.offer_finetuning(self._finetune)
-        self.show_step("Open")
+        self.show_form(self.open)
+        self._on_step(0)
 
-    def show_step(self, name: str) -> None:
-        """Bring a step to the front, by its name."""
-        index = [step for step, _ in self.steps].index(name)
-        self.stack.setCurrentIndex(index)
-        self._on_step(index)
+    def show_form(self, form: Form) -> None:
+        """Bring a form to the front, and with it its step."""
+        for index, (_, step) in enumerate(self.steps):
+            if any(form is there for _, there in step.forms):
+                step.show_form(form)
+                self.stack.setCurrentIndex(index)
 
     def _finetune(self, study: Path) -> None:
         model = self.segment.model.model
         self.finetune.choose_study(study, model.path if model is not None else None)
-        self.show_step("Fine-tune")
+        self.show_form(self.finetune)
 
     def _on_step(self, index: int) -> None:
         button = self.buttons.button(index)

@@ -138,7 +138,7 @@ def test_every_form_finds_manifest_and_resources(
     found = json.loads(bare.run(LOOK))
     home = source if form == "editable" else bare.folder
     assert Path(found["package"]).is_relative_to(home)
-    assert "Segment muscles" in found["widgets"]
+    assert "Segment & correct" in found["widgets"]
     assert found["resources"] == resources_of(source)
     assert len(found["resources"][0]) >= 2  # a table for the thigh and one for the calf
     assert found["icon"]

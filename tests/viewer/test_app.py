@@ -60,8 +60,10 @@ def test_the_workbench_is_docked_and_every_step_can_be_reached_by_its_button(
         workbench = workbench.parent()
     for index, (_, step) in enumerate(workbench.steps):
         press_button(workbench.buttons.button(index))
-        until(lambda step=step: not step.native.visibleRegion().isEmpty())
         assert workbench.buttons.checkedId() == index
+        for _, form in step.forms:
+            workbench.show_form(form)
+            until(lambda form=form: not form.native.visibleRegion().isEmpty())
     docks = native.window().findChildren(QDockWidget)
     # A form in the workbench neither renames its dock nor makes one of its own.
     assert [d.windowTitle() for d in docks if d.isAncestorOf(native)] == [DOCK_TITLE]

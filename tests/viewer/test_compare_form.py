@@ -60,8 +60,9 @@ def write_run(tmp_path: Path) -> WriteRun:
 
 @pytest.fixture
 def form(viewer: Any) -> CompareForm:
-    _, form = viewer.window.add_plugin_dock_widget(PLUGIN, "Compare reconstructions")
-    found: CompareForm = unwrap(form)
+    _, step = viewer.window.add_plugin_dock_widget(PLUGIN, "Pretrain")
+    unwrap(step).show_form(unwrap(step).compare)
+    found: CompareForm = unwrap(step).compare
     return found
 
 

@@ -90,7 +90,8 @@ def test_a_long_history_does_not_forget_what_was_drawn(layer: Labels) -> None:
 def test_the_switch_of_the_form_reaches_the_labels(
     viewer: Any, scan_file: Path, write_model: Callable[..., Path]
 ) -> None:
-    _, form = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Segment muscles")
+    _, step = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Segment & correct")
+    form = unwrap(step).segment
     opening.open_paths(viewer, [scan_file])
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
     form.model.add(write_model("three", muscle=3))

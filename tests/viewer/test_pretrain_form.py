@@ -47,8 +47,8 @@ class Rehearsal:
 @pytest.fixture
 def form(viewer: Any, monkeypatch: pytest.MonkeyPatch) -> PretrainForm:
     monkeypatch.setattr(pretrain_form, "ChildWork", Rehearsal)
-    _, form = viewer.window.add_plugin_dock_widget(PLUGIN, "Pretrain")
-    found: PretrainForm = unwrap(form)
+    _, step = viewer.window.add_plugin_dock_widget(PLUGIN, "Pretrain")
+    found: PretrainForm = unwrap(step).pretrain
     return found
 
 

@@ -33,8 +33,8 @@ WriteModel = Callable[..., Path]
 
 @pytest.fixture
 def form(viewer: Any) -> SegmentForm:
-    _, form = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment muscles")
-    found: SegmentForm = unwrap(form)
+    _, step = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment & correct")
+    found: SegmentForm = unwrap(step).segment
     return found
 
 

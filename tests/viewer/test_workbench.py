@@ -26,7 +26,7 @@ def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
     workbench.segment.model.add(model)
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
     show_table(layer, default_table("thigh"))
-    workbench.show_step("Correct")
+    workbench.show_form(workbench.correct)
     form = workbench.correct
     assert not form.finetune_button.enabled
     origin_of(layer).predict(difference(layer.data, np.ones_like(layer.data)))

@@ -1,0 +1,154 @@
+"""The steps of the work, each a widget of its own: one form, or a few that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from napari_ssl_muscle.viewer.compare_form import CompareForm
+from napari_ssl_muscle.viewer.correct_form import CorrectForm
+from napari_ssl_muscle.viewer.evaluate_form import EvaluateForm
+from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
+from napari_ssl_muscle.viewer.layers import unwrap
+from napari_ssl_muscle.viewer.open_form import OpenForm
+from napari_ssl_muscle.viewer.parts import INSIDE, Form, join_tabs, later
+from napari_ssl_muscle.viewer.pretrain_form import PretrainForm
+from napari_ssl_muscle.viewer.segment_form import SegmentForm
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+ABOVE = 6
+"""Pixels above the content: napari takes the margins of a docked widget away."""
+
+
+class Step(QWidget):
+    """Forms under a bar with their names; a single form has no bar.
+
+    Attributes
+    ----------
+    title
+        What the step is called.
+    """
+
+    title = ""
+
+    def __init__(self, forms: Sequence[tuple[str, Form]]) -> None:
+        super().__init__()
+        self.forms = tuple(forms)
+        self.tabs: QTabWidget | None = None
+        self._shown = False
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for _, form in forms:
+            form.native.setProperty(INSIDE, True)
+        if len(self.forms) == 1:
+            layout.addWidget(self.forms[0][1].native)
+            return
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for name, form in self.forms:
+            self.tabs.addTab(form.native, name)
+        layout.addWidget(self.tabs)
+
+    def show_form(self, form: Form) -> None:
+        """Bring one of the forms to the front."""
+        if self.tabs is not None:
+            self.tabs.setCurrentWidget(form.native)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Join the plugin's other widgets as a tab, unless it is a part of the workbench."""
+        super().showEvent(event)
+        if not self._shown:
+            self._shown = True
+            if not self.property(INSIDE):
+                layout = self.layout()
+                if layout is not None:
+                    layout.setContentsMargins(0, ABOVE, 0, 0)
+                later(self, lambda: join_tabs(self, self.title))
+
+
+class OpenStep(Step):
+    """Open scans, a cohort or the sample.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    title = "Open scans"
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        self.open = OpenForm(unwrap(napari_viewer))
+        super().__init__([("Open", self.open)])
+
+
+class PretrainStep(Step):
+    """Pretrain on unlabelled scans, and compare what pretrainings restore.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    title = "Pretrain"
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        viewer = unwrap(napari_viewer)
+        self.pretrain, self.compare = PretrainForm(viewer), CompareForm(viewer)
+        super().__init__([("Pretrain", self.pretrain), ("Compare reconstructions", self.compare)])
+
+
+class FinetuneStep(Step):
+    """Fine-tune a model on labelled scans or on corrections.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    title = "Fine-tune"
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        self.finetune = FinetuneForm(unwrap(napari_viewer))
+        super().__init__([("Fine-tune", self.finetune)])
+
+
+class SegmentStep(Step):
+    """Segment the muscles of a scan, and correct and accept its slices.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    title = "Segment & correct"
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        viewer = unwrap(napari_viewer)
+        self.segment, self.correct = SegmentForm(viewer), CorrectForm(viewer)
+        super().__init__([("Segment", self.segment), ("Correct", self.correct)])
+
+
+class EvaluateStep(Step):
+    """Evaluate labels against ground truth, and measure muscles without it.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    title = "Evaluate & measure"
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        viewer = unwrap(napari_viewer)
+        self.evaluate = EvaluateForm(viewer)
+        super().__init__([("Evaluate", self.evaluate)])
