@@ -42,6 +42,8 @@ class CaseResult:
         How many slices were compared, of how many.
     notes
         Sentences that belong to the figures.
+    corrected_by_hand
+        Whether the labels were changed after the model made them; None if that is not known.
     """
 
     pair: Pair
@@ -51,6 +53,7 @@ class CaseResult:
     slices_compared: int
     slices: int
     notes: tuple[str, ...]
+    corrected_by_hand: bool | None = None
 
     @property
     def batch_dice(self) -> BatchDice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
@@ -76,3 +76,24 @@ class Provenance:
             else None,
             "versions": dict(self.versions),
         }
+
+
+def combine(origins: Sequence[Provenance | None]) -> tuple[Provenance, list[str]]:
+    """Return where several predictions come from together, and what is to be said about it.
+
+    Parameters
+    ----------
+    origins
+        One for each prediction; None where nobody knows.
+    """
+    known = {origin.model_hash: origin for origin in origins if origin is not None}
+    if not known:
+        return Provenance(), []
+    unknown = sum(origin is None for origin in origins)
+    if len(known) == 1 and not unknown:
+        return next(iter(known.values())), []
+    count = f"{len(known)} different models" if len(known) > 1 else "a model"
+    rest = f", and {unknown} of unknown origin" if unknown else ""
+    return Provenance(leaking=any(origin.leaking for origin in known.values())), [
+        f"The predictions were made by {count}{rest}; figures are taken over all of them."
+    ]

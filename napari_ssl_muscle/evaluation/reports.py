@@ -35,6 +35,7 @@ COLUMNS = (
     "difference_ml",
     "status",
     "training_subject",
+    "corrected_by_hand",
     "worst_slice",
     "model_hash",
     "split_hash",
@@ -89,6 +90,7 @@ class EvaluationReport:
                 "session": case.pair.session,
                 "case": case.pair.name,
                 "training_subject": self.is_training(case),
+                "corrected_by_hand": case.corrected_by_hand,
                 "model_hash": self.provenance.model_hash,
                 "split_hash": self.provenance.split_hash,
             }
@@ -132,6 +134,7 @@ class EvaluationReport:
                     "subject": case.pair.subject,
                     "session": case.pair.session,
                     "training_subject": self.is_training(case),
+                    "corrected_by_hand": case.corrected_by_hand,
                     "prediction": case.pair.prediction.name,
                     "reference": case.pair.reference.name,
                     "slices_compared": case.slices_compared,
@@ -189,6 +192,12 @@ class EvaluationReport:
             f"Compared: {compared} of {slices} slices"
             + (" (those with reference labels)." if compared < slices else ".")
         )
+        corrected = [case.pair.name for case in self.cases if case.corrected_by_hand]
+        if corrected:
+            sentences.append(
+                f"Corrected by hand after the model: {', '.join(corrected)}. The figures are those "
+                "of the corrected labels, not of the model."
+            )
         sentences += self.notes
         said: dict[str, list[str]] = {}
         for case in self.cases:

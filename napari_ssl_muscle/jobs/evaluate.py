@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from napari_ssl_muscle.evaluation.evaluate import CaseResult, evaluate_cases
 from napari_ssl_muscle.evaluation.matching import Matching, match
-from napari_ssl_muscle.evaluation.provenance import Provenance
+from napari_ssl_muscle.evaluation.provenance import Provenance, combine
 from napari_ssl_muscle.evaluation.reports import EvaluationReport
 from napari_ssl_muscle.jobs.folders import check_free, check_writable
-from napari_ssl_muscle.jobs.record import read_record
+from napari_ssl_muscle.jobs.record import origin_of_file
 from napari_ssl_muscle.jobs.run import Outcome, Work
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
@@ -29,7 +31,7 @@ def prepare(job: EvaluateJob) -> Work:
     check_free((job.out / name for name in FILES), overwrite=job.overwrite)
     reference_table = None if job.table is None else read_table(job.table)
     prediction_table = None if job.prediction_table is None else read_table(job.prediction_table)
-    provenance, said = _origin(matching)
+    provenance, said, corrected = _origins(matching)
     notes = (*matching.notes, *said)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
@@ -50,7 +52,11 @@ def prepare(job: EvaluateJob) -> Work:
         )
         if len(found) < len(pairs):
             return Outcome({"out": str(job.out)}, stopped=True)
-        report = EvaluationReport(tuple(found), provenance, notes)
+        cases = tuple(
+            replace(case, corrected_by_hand=hand)
+            for case, hand in zip(found, corrected, strict=True)
+        )
+        report = EvaluationReport(cases, provenance, notes)
         for note in notes:
             emit(Note(text=note, warning=True))
         files = [str(path) for path in report.write(job.out)]
@@ -67,31 +73,11 @@ def prepare(job: EvaluateJob) -> Work:
     return work
 
 
-def _origin(matching: Matching) -> tuple[Provenance, list[str]]:
-    """Return which model made the predictions, from the records beside them, and what to say."""
-    models: dict[str, dict[str, object]] = {}
-    unknown = []
-    for pair in matching.pairs:
-        record = read_record(pair.prediction.parent)
-        entry = record["scans"].get(pair.prediction.name)
-        if entry is None:
-            unknown.append(pair.name)
-        else:
-            models[entry["model_hash"]] = record["models"][entry["model_hash"]]
-    if not models:
-        return Provenance(), []
-    if len(models) > 1 or unknown:
-        count = f"{len(models)} different models" if len(models) > 1 else "a model"
-        rest = f", and {len(unknown)} of unknown origin" if unknown else ""
-        return Provenance(leaking=any(bool(model["leaking"]) for model in models.values())), [
-            f"The predictions were made by {count}{rest}; figures are taken over all of them."
-        ]
-    key, model = next(iter(models.items()))
-    subjects = model["training_subjects"]
-    return Provenance(
-        model=str(model["name"]),
-        model_hash=key,
-        split_hash=None if model["split_hash"] is None else str(model["split_hash"]),
-        leaking=bool(model["leaking"]),
-        training_subjects=frozenset(subjects) if isinstance(subjects, list) else None,
-    ), []
+def _origins(matching: Matching) -> tuple[Provenance, list[str], list[bool | None]]:
+    """Return which model made the predictions, what to say, and which were changed since.
+
+    That is known from the records beside them.
+    """
+    found = [origin_of_file(pair.prediction) for pair in matching.pairs]
+    provenance, notes = combine([origin for origin, _ in found])
+    return provenance, notes, [corrected for _, corrected in found]

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from napari_ssl_muscle.evaluation.provenance import Provenance, versions
 from napari_ssl_muscle.learning.cards import ModelCard
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.files import write_json
@@ -67,7 +68,82 @@ def model_entry(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def model_hash(path: Path) -> str:
-    """Return the first twelve digits of the SHA-256 of a model file."""
+def record_labels(file: Path, origin: Provenance | None, corrected: bool | None) -> None:
+    """Note in the record of a label map's folder what was just saved there.
+
+    Parameters
+    ----------
+    file
+        The label map.
+    origin
+        The model that made the labels; None if none did or nobody knows, and then an older entry
+        of the file, which is no longer true, goes.
+    corrected
+        Whether they were changed by hand since.
+
+    Raises
+    ------
+    BadInput
+        If the record cannot be read or written.
+    """
+    record = read_record(file.parent)
+    before = record["scans"].pop(file.name, None)
+    if origin is None or origin.model_hash is None:
+        if before is None:
+            return
+    else:
+        record["models"][origin.model_hash] = {
+            "name": origin.model,
+            "split_hash": origin.split_hash,
+            "leaking": origin.leaking,
+            "training_subjects": None
+            if origin.training_subjects is None
+            else sorted(origin.training_subjects),
+            "versions": dict(origin.versions),
+        }
+        record["scans"][file.name] = {
+            "model_hash": origin.model_hash,
+            "labels_hash": file_hash(file),
+            "corrected_by_hand": corrected,
+            "versions": versions(),
+        }
+    write_record(file.parent, record)
+
+
+def origin_of_file(file: Path) -> tuple[Provenance | None, bool | None]:
+    """Return which model made a label map, and whether it was changed since; None if unknown.
+
+    Raises
+    ------
+    BadInput
+        If there is a record beside it that cannot be read.
+    """
+    record = read_record(file.parent)
+    entry = record["scans"].get(file.name)
+    if entry is None:
+        return None, None
+    model = record["models"][entry["model_hash"]]
+    subjects = model["training_subjects"]
+    origin = Provenance(
+        model=str(model["name"]),
+        model_hash=entry["model_hash"],
+        split_hash=None if model["split_hash"] is None else str(model["split_hash"]),
+        leaking=bool(model["leaking"]),
+        training_subjects=frozenset(subjects) if isinstance(subjects, list) else None,
+    )
+    corrected = entry.get("corrected_by_hand")
+    fingerprint = entry.get("labels_hash")
+    if fingerprint is not None and fingerprint != file_hash(file):
+        corrected = True  # by another program
+    return origin, corrected
+
+
+def file_hash(path: Path) -> str:
+    """Return the first twelve digits of the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def model_hash(path: Path) -> str:
+    """Return by what a model file is known: its `file_hash`."""
+    return file_hash(path)

@@ -11,7 +11,13 @@ from typing import Any
 
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.jobs.folders import check_free, check_writable
-from napari_ssl_muscle.jobs.record import model_entry, model_hash, read_record, write_record
+from napari_ssl_muscle.jobs.record import (
+    file_hash,
+    model_entry,
+    model_hash,
+    read_record,
+    write_record,
+)
 from napari_ssl_muscle.jobs.run import Outcome, Work
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.cards import ModelCard, find_model, read_card
@@ -178,6 +184,8 @@ def _segment(
             "scans": [str(scan.path.absolute()) for scan in target.scans],
             "volume": target.scans[0].volume,
             "model_hash": fingerprint,
+            "labels_hash": file_hash(file),
+            "corrected_by_hand": False,
             "device": device,
             "notes": notes,
             "versions": versions(),
