@@ -7,7 +7,7 @@ prediction left them was drawn since; when that prediction is undone, the one be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from napari_ssl_muscle.viewer.layers import Changes, apply_changes, unwrap
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.evaluation.provenance import Provenance
 
 
 @dataclass(eq=False)
@@ -31,12 +34,15 @@ class _Step:
         How napari's history knows the step; None for the first one, which is not in it.
     undone
         Whether it was undone when last looked at.
+    made_by
+        The model; None if nobody knows.
     """
 
     after: npt.NDArray[Any]
     kept: npt.NDArray[np.bool_] | None
     atom: Any = None
     undone: bool = False
+    made_by: Provenance | None = None
 
 
 class Origin:
@@ -76,6 +82,11 @@ class Origin:
         self._look()
         return sum(not step.undone for step in self._steps) - 1
 
+    @property
+    def made_by(self) -> Provenance | None:
+        """The model whose labels these are, apart from what was drawn; None if nobody knows."""
+        return self._now().made_by
+
     def drawn(self) -> npt.NDArray[np.bool_]:
         """Return where a person has drawn since the last prediction; shape of the labels."""
         step, data = self._now(), self._layer.data
@@ -99,6 +110,7 @@ class Origin:
         *,
         keep_drawn: bool = False,
         confidence: npt.NDArray[np.floating[Any]] | None = None,
+        made_by: Provenance | None = None,
     ) -> int:
         """Write a prediction into the layer as one undo step.
 
@@ -110,6 +122,8 @@ class Origin:
             Leave the voxels alone that a person has drawn, and accepted slices.
         confidence
             How sure the model was of each slice, if known.
+        made_by
+            The model.
 
         Returns
         -------
@@ -134,8 +148,9 @@ class Origin:
         after = np.array(self._layer.data, copy=True)
         if atom is before:  # nothing changed, so there is nothing to undo either
             self._steps[-1].after, self._steps[-1].kept = after, mask
+            self._steps[-1].made_by = made_by
         else:
-            self._steps.append(_Step(after, mask, atom))
+            self._steps.append(_Step(after, mask, atom, made_by=made_by))
         self.confidence = confidence
         self.arrived.emit(changes)
         return spared
