@@ -31,6 +31,23 @@ class Place:
     seconds: float = 0.0
     images: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
+    smaller: list[list[int]] = field(default_factory=list)
+    """``[step, batch]`` each time that memory did not suffice: from that step on, that batch."""
+
+    def batch(self, asked: int) -> int:
+        """Return how many images a step takes now, if the settings ask for `asked`."""
+        return self.smaller[-1][1] if self.smaller else asked
+
+    def about_memory(self, asked: int) -> list[str]:
+        """Say for the model's card which batches were really used; nothing if as asked for."""
+        if not self.smaller:
+            return []
+        last = {step: batch for step, batch in self.smaller}  # noqa: C416 - typed, unlike dict()
+        used = ", ".join(
+            f"{batch} from {f'step {step + 1}' if step else 'the start'}"
+            for step, batch in last.items()
+        )
+        return [f"Images in a step: {used} instead of {asked}, for lack of memory."]
 
 
 def save_checkpoint(

@@ -201,7 +201,9 @@ def finetune(
         def save_best(weights: nn.Module, place: Place) -> None:
             metrics.clear()
             metrics.update(_on_card(place.best_metrics))
-            save_model(path, weights.state_dict(), card.model_copy(update={"dice": dict(metrics)}))
+            said = place.about_memory(recipe.training.batch)
+            known = {"dice": dict(metrics), "notes": [*card.notes, *said]}
+            save_model(path, weights.state_dict(), card.model_copy(update=known))
 
         result = train(
             net,

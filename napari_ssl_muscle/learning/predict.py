@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_ssl_muscle.learning.cards import ModelCard
 from napari_ssl_muscle.learning.contrast import far_from_training
 from napari_ssl_muscle.learning.device import choose_device, threads
 from napari_ssl_muscle.learning.events import ShouldStop, never
+from napari_ssl_muscle.learning.room import Room
 from napari_ssl_muscle.learning.slices import (
     Frame,
     common_size,
@@ -120,6 +122,7 @@ def segment_volume(
     doubt = np.zeros(channels.shape[1:], dtype=np.uint8) if uncertainty else None
     sure = np.zeros(depth)
     count = np.zeros(depth)
+    room = Room(BATCH)
     with threads(thread_count), torch.inference_mode():
         where = choose_device(device)
         net = model.net.to(where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -136,7 +139,7 @@ def segment_volume(
         for candidates in readings:
             best = max(
                 (
-                    _read(net, card, channels, frame, where, advance, with_doubt=uncertainty)
+                    _read(net, card, channels, frame, where, room, advance, with_doubt=uncertainty)
                     for frame in candidates
                 ),
                 key=lambda reading: reading.sureness,
@@ -150,6 +153,11 @@ def segment_volume(
             count += best.count
     confidence = np.where(count > 0, sure / np.maximum(count, 1), 1.0).astype(np.float32)
     notes = far_from_training(card, channels, spacing)
+    if room.images < BATCH:
+        notes.append(
+            f"Not enough memory for {BATCH} images at once: went on with {room.images}. "
+            "The result is the same."
+        )
     return Segmentation(card.table.decode(classes), confidence, notes, doubt)
 
 
@@ -177,6 +185,7 @@ def _read(
     channels: NDArray[np.float32],
     frame: Frame,
     where: torch.device,
+    room: Room,
     advance: Callable[[int], None],
     *,
     with_doubt: bool,
@@ -187,17 +196,24 @@ def _read(
     classes = np.empty((len(images), *frame.window), dtype=np.uint8)
     doubt = np.empty_like(classes) if with_doubt else None
     sure, count = np.zeros(len(images)), np.zeros(len(images))
-    for start in range(0, len(images), BATCH):
+
+    def segment(start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        batch = fit(images[start : start + count], size)
+        batch = batch.to(where, memory_format=torch.channels_last)
+        return _labels(_scores(net, batch, mirror=mirror).cpu(), frame)
+
+    start = 0
+    while start < len(images):
         advance(0)
-        part = slice(start, min(start + BATCH, len(images)))
-        batch = fit(images[part], size).to(where, memory_format=torch.channels_last)
-        found, sureness = _labels(_scores(net, batch, mirror=mirror).cpu(), frame)
+        found, sureness = room.fit(partial(segment, start))
+        part = slice(start, start + len(found))
         classes[part] = found
         if doubt is not None:
             doubt[part] = np.rint(255 * (1 - sureness))
         sure[part] = (sureness * (found > 0)).sum(axis=(1, 2))
         count[part] = (found > 0).sum(axis=(1, 2))
-        advance(len(batch))
+        advance(len(found))
+        start += len(found)
     drop_islands(classes)
     return _Reading(frame, classes, sure, count, doubt)
 

@@ -191,7 +191,8 @@ def pretrain(
         def save_best(weights: nn.Module, place: Place) -> None:
             metrics.clear()
             metrics.update(place.best_metrics)
-            said = [f"Validation: {name} {value:.4f}." for name, value in metrics.items()]
+            said = place.about_memory(recipe.training.batch)
+            said += [f"Validation: {name} {value:.4f}." for name, value in metrics.items()]
             told = card.model_copy(update={"notes": [*card.notes, *said]})
             save_model(path, weights.state_dict(), told)
             emit(Preview(step=place.step, path=str(probes.write(weights, out))))

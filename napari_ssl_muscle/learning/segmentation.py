@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from napari_ssl_muscle.learning import losses
 from napari_ssl_muscle.learning.augment import augment
+from napari_ssl_muscle.learning.room import Room
 from napari_ssl_muscle.learning.settings import AugmentSettings
 from napari_ssl_muscle.learning.slices import common_size
 from napari_ssl_muscle.learning.store import UNLABELLED, ImageStore, Item
@@ -21,6 +22,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "dice_ce": lambda logits, target: losses.dice_ce(logits, target, UNLABELLED),
 }
 """Setting → loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""
+
+AT_ONCE = 16
+"""Validation images per forward pass, where there is memory for as many."""
 
 
 class SegmentationTask:
@@ -65,6 +69,7 @@ class SegmentationTask:
         self._loss = LOSSES[loss]
         self._augmentation = augmentation
         self._multiple = multiple
+        self._room = Room(AT_ONCE)
         used = sorted({item.series for item in self.training})
         self._size = (
             (size, size) if size is not None else common_size(store.shapes(used or [0]), multiple)
@@ -99,11 +104,13 @@ class SegmentationTask:
             counts = found.setdefault(
                 self.store.series[series].subject, np.zeros((len(self.names) + 1, 2))
             )
-            for start in range(0, len(items), 16):
-                part = items[start : start + 16]
-                images = self.store.images(part, size).to(device)
+            for start in range(0, len(items), AT_ONCE):
+                part = items[start : start + AT_ONCE]
+                images = self.store.images(part, size)
                 targets = self.store.targets(part, size).to(device).long()
-                classes = net(images).argmax(dim=1)
+                classes = self._room.in_parts(
+                    lambda given: net(given.to(device)).argmax(dim=1), images
+                )
                 counts += overlap_counts(classes, targets, len(self.names) + 1)
         if not found:
             return {}

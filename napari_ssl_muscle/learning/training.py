@@ -3,6 +3,10 @@
 A step is a pure function of the weights and of (seed, step): the order of the images and every
 random change are drawn from generators seeded with these two. So a training that was stopped
 goes on bit for bit as if it had not been, on a CPU with the same number of threads.
+
+A step for which there is not enough memory is done again with half its images, and so are all
+later ones. The number of steps stays, and each step's share of the shuffled images, of which it
+takes the first half: with every epoch another one. So step and batch still say which images.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +35,7 @@ from napari_ssl_muscle.learning.events import (
     Started,
 )
 from napari_ssl_muscle.learning.optimise import MovingAverage, make_optimizer, rate_at
+from napari_ssl_muscle.learning.room import Room
 from napari_ssl_muscle.learning.settings import TrainingSettings
 from napari_ssl_muscle.scans.errors import BadInput
 
@@ -152,6 +158,7 @@ class _Loop:
         self.average = MovingAverage(self.net, settings.average) if settings.average else None
         self.kept = copy.deepcopy(self.net) if self.average is not None else self.net
         self.place = Place()
+        self.room = Room(settings.batch, self._on_smaller)
         self.per_epoch = -(-len(task) // settings.batch)
         self.order: tuple[int, list[int]] = (-1, [])
 
@@ -165,6 +172,7 @@ class _Loop:
                     f"The run in {self.run} learned from {place.images} images and now there are "
                     f"{len(self.task)}; put its scans back, or start a new run."
                 )
+            self.room.images = place.batch(settings.batch)
         else:
             place.images = len(self.task)
             place.total = self._planned_steps()
@@ -250,23 +258,50 @@ class _Loop:
             shuffle = torch.Generator().manual_seed(_seed(settings.seed, 0, epoch))
             self.order = epoch, torch.randperm(len(self.task), generator=shuffle).tolist()
         chosen = self.order[1][index * settings.batch : (index + 1) * settings.batch]
-        images, targets = self.task.batch(chosen)
-        images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
-        targets = None if targets is None else targets.to(self.device, non_blocking=True)
-        generator = torch.Generator(self.device).manual_seed(_seed(settings.seed, 1, step))
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(step, max(self.place.total, 1), settings)
         self.net.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with devices.autocast(self.device, settings):
-            loss = self.task.loss(self.net, (images, targets), generator)
-        loss.backward()  # type: ignore[no-untyped-call]
+        # What follows the gradients does not depend on the batch: a smaller one would not help.
+        loss = self.room.fit(partial(self._gradients, step, chosen))
         if settings.clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip)
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.net)
+        return loss
+
+    def _gradients(self, step: int, chosen: list[int], batch: int) -> Tensor:
+        """Compute the gradients of a step; return its loss. The weights are left alone.
+
+        If it fails, the running statistics of normalisation layers are put back.
+        """
+        settings = self.settings
+        # Copying these few numbers costs a thousandth of a step.
+        before = [(buffer, buffer.clone()) for buffer in self.net.buffers()]
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            images, targets = self.task.batch(chosen[:batch])
+            images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+            targets = None if targets is None else targets.to(self.device, non_blocking=True)
+            generator = torch.Generator(self.device).manual_seed(_seed(settings.seed, 1, step))
+            with devices.autocast(self.device, settings):
+                loss = self.task.loss(self.net, (images, targets), generator)
+            loss.backward()  # type: ignore[no-untyped-call]
+        except Exception:
+            self.optimizer.zero_grad(set_to_none=True)
+            for buffer, value in before:
+                buffer.copy_(value)
+            raise
         return loss.detach()
+
+    def _on_smaller(self, before: int, after: int) -> None:
+        self.place.smaller.append([self.place.step, after])
+        self.emit(
+            Note(
+                text=f"Not enough memory for a batch of {before}: goes on with {after}.",
+                warning=True,
+            )
+        )
 
     def _weights(self) -> nn.Module:
         if self.average is not None:

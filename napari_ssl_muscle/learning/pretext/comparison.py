@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
 from napari_ssl_muscle.learning.pretext.corruption import make_corruption
 from napari_ssl_muscle.learning.pretext.inpainting import VALIDATION_SEED
+from napari_ssl_muscle.learning.room import Room
 from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.learning.slices import common_size, find_frames, fit, to_grid, to_images
 from napari_ssl_muscle.learning.weights import Model
@@ -198,7 +199,7 @@ def _restore(model: Model, images: Tensor, corrupted: Tensor, changed: Tensor) -
         given = torch.cat([corrupted, changed.to(corrupted.dtype)], dim=1)
     net = model.net.eval()
     device = next(net.parameters()).device
-    restored = torch.cat([net(part.to(device)).float().cpu() for part in torch.split(given, 8)])
+    restored = Room(8).in_parts(lambda part: net(part.to(device)).float().cpu(), given)
     squared = (restored - images) ** 2
     return Reconstruction(
         model.card.name,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from napari_ssl_muscle.learning.augment import augment
 from napari_ssl_muscle.learning.pretext.corruption import make_corruption
+from napari_ssl_muscle.learning.room import Room
 from napari_ssl_muscle.learning.settings import AugmentSettings, PretextSettings
 from napari_ssl_muscle.learning.slices import common_size
 from napari_ssl_muscle.learning.store import ImageStore, Item
@@ -16,6 +17,9 @@ from napari_ssl_muscle.learning.training import Batch
 
 VALIDATION_SEED = 20_251
 """Validation images are corrupted the same way every time, or their errors could not compare."""
+
+AT_ONCE = 16
+"""Validation images per forward pass, where there is memory for as many."""
 
 
 class InpaintingTask:
@@ -57,6 +61,7 @@ class InpaintingTask:
         self.pretext = pretext
         self.corrupt = make_corruption(pretext)
         self._augmentation = augmentation
+        self._room = Room(AT_ONCE)
         used = sorted({item.series for item in self.training})
         self.size = (
             (size, size) if size is not None else common_size(store.shapes(used or [0]), multiple)
@@ -95,11 +100,11 @@ class InpaintingTask:
         if not self.validation:
             return {}
         inside, whole, constant, pixels, masked = 0.0, 0.0, 0.0, 0, 0
-        for start in range(0, len(self.validation), 16):
+        for start in range(0, len(self.validation), AT_ONCE):
             generator = torch.Generator().manual_seed(VALIDATION_SEED + start)
-            images, bodies = self.load(self.validation[start : start + 16])
+            images, bodies = self.load(self.validation[start : start + AT_ONCE])
             corrupted, changed = self.corrupt(images, _as_mask(bodies), generator)
-            restored = net(self.with_mask(corrupted, changed).to(device)).float().cpu()
+            restored = self.restore(net, corrupted, changed, device)
             error = (restored - images) ** 2
             inside += float((error * changed).sum())
             whole += float(error.sum())
@@ -111,6 +116,14 @@ class InpaintingTask:
             "image_error": whole / pixels,
             "constant_error": constant / max(masked, 1),
         }
+
+    def restore(
+        self, net: nn.Module, corrupted: Tensor, changed: Tensor, device: torch.device
+    ) -> Tensor:
+        """Return what `net`, in evaluation mode, makes of corrupted images; all on the CPU."""
+        return self._room.in_parts(
+            lambda given: net(given.to(device)).float().cpu(), self.with_mask(corrupted, changed)
+        )
 
     def with_mask(self, corrupted: Tensor, changed: Tensor) -> Tensor:
         """Append the channel that tells the network where the holes are, if it is asked for."""

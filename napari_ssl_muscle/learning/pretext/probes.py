@@ -66,7 +66,7 @@ class Probes:
         """
         net.eval()
         device = next(net.parameters()).device
-        restored = net(self.task.with_mask(self.corrupted, self.changed).to(device)).float().cpu()
+        restored = self.task.restore(net, self.corrupted, self.changed, device)
         return {
             "original": self.images[:, 0].numpy(),
             "masked": self.corrupted[:, 0].numpy(),
