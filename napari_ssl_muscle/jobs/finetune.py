@@ -15,8 +15,8 @@ from napari_ssl_muscle.jobs.cases import (
 )
 from napari_ssl_muscle.jobs.folders import SPLIT
 from napari_ssl_muscle.jobs.run import Outcome, Work
-from napari_ssl_muscle.jobs.settings import FinetuneJob
-from napari_ssl_muscle.jobs.starting import recipe_from
+from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
+from napari_ssl_muscle.jobs.starting import gentle, recipe_from
 from napari_ssl_muscle.jobs.study_cases import (
     AcceptedLabels,
     about,
@@ -56,12 +56,30 @@ def prepare(job: FinetuneJob) -> Work:
     BadInput
         If any of them cannot be used.
     """
-    card = None if job.init is None else read_card(find_model(job.init))
-    recipe, notes = recipe_from(job, card)
-    gathered = _gather(job, card)
-    slices = labelled_slices(gathered.cases, gathered.table, gathered.chosen)
-    split = choose_split(job, gathered.cases, slices, gathered.corrected)
-    notes += gathered.notes
+    return training(job, ground_of(job))
+
+
+def training(job: FinetuneJob, ground: Ground, *, name: str | None = None) -> Work:
+    """Return the work of a job whose ground was looked at already.
+
+    Parameters
+    ----------
+    job
+        What is trained, and where.
+    ground
+        Of this job, or of one with the same labelled scans.
+    name
+        The new model's name; None takes the folder's.
+
+    Raises
+    ------
+    BadInput
+        If the model to start from is of another network than the job asks for.
+    """
+    recipe, notes = recipe_from(job, ground.card)
+    gathered, split = ground.gathered, ground.split
+    recipe, rate = gentle(recipe, job, ground.card, gathered.chosen)
+    notes = [*notes, *rate, *gathered.notes]
     warnings = [*gathered.warnings, *_set_apart(split, gathered.corrected)]
     alone = job.cohort is None and job.split == "auto" and split is None
 
@@ -87,6 +105,7 @@ def prepare(job: FinetuneJob) -> Work:
             split=split,
             validation="none" if job.split == "none" or alone else "auto",
             channels=gathered.channels,
+            name=name,
             emit=emit,
             stop=stop,
             resume=job.resume,
@@ -97,7 +116,7 @@ def prepare(job: FinetuneJob) -> Work:
 
 
 @dataclass(frozen=True)
-class _Gathered:
+class Gathered:
     """Labelled cases, what their values mean, and what is learned from them.
 
     `corrected` holds the subjects of the study, `notes` and `warnings` sentences.
@@ -112,7 +131,46 @@ class _Gathered:
     warnings: tuple[str, ...] = ()
 
 
-def _gather(job: FinetuneJob, card: ModelCard | None) -> _Gathered:
+@dataclass(frozen=True)
+class Ground:
+    """What a training stands on.
+
+    Attributes
+    ----------
+    card
+        Of the model to start from.
+    gathered
+        The labelled cases and the muscles.
+    slices
+        Case → labelled slices that can train.
+    split
+        What is set apart; None where learning sets a block of slices apart, or nothing.
+    """
+
+    card: ModelCard | None
+    gathered: Gathered
+    slices: dict[str, list[int]]
+    split: Split | None
+
+
+def ground_of(job: LabelledJob) -> Ground:
+    """Check what a job learns from: cohort, study, labels, muscles, channels, model and split.
+
+    Raises
+    ------
+    BadInput
+        If any of them cannot be used.
+    """
+    card = None if job.init is None else read_card(find_model(job.init))
+    recipe_from(job, card)
+    gathered = _gather(job, card)
+    slices = labelled_slices(gathered.cases, gathered.table, gathered.chosen)
+    return Ground(
+        card, gathered, slices, choose_split(job, gathered.cases, slices, gathered.corrected)
+    )
+
+
+def _gather(job: LabelledJob, card: ModelCard | None) -> Gathered:
     """Open what a job learns from: a cohort, a study, or both."""
     study = None if job.study is None else Study.read(job.study)
     if job.cohort is None:
@@ -132,14 +190,14 @@ def _gather(job: FinetuneJob, card: ModelCard | None) -> _Gathered:
     )
     warnings = [*cohort.problems, *left_out]
     if study is None:
-        return _Gathered(cases, table, chosen, channels, warnings=tuple(warnings))
+        return Gathered(cases, table, chosen, channels, warnings=tuple(warnings))
     chosen, unknown = common_with_study(chosen, study, job.muscles)
     together, more = join(cohort, cases, study, wanted=table, channels=channels, volume=job.volume)
     corrected = frozenset(
         case.subject for case in together if isinstance(case.labels, AcceptedLabels)
     )
     said = _about(study)
-    return _Gathered(
+    return Gathered(
         together,
         table,
         chosen,
@@ -150,7 +208,7 @@ def _gather(job: FinetuneJob, card: ModelCard | None) -> _Gathered:
     )
 
 
-def _from_study(job: FinetuneJob, study: Study, card: ModelCard | None) -> _Gathered:
+def _from_study(job: LabelledJob, study: Study, card: ModelCard | None) -> Gathered:
     found = accepted_cases(study)
     chosen = choose_study_muscles(study.table, job.muscles, card)
     channels = job.channels or (card.channels if card else [found[0].channel or "image"])
@@ -163,7 +221,7 @@ def _from_study(job: FinetuneJob, study: Study, card: ModelCard | None) -> _Gath
     cases = [study_case(case, study.table) for case in found]
     said = _about(study)
     corrected = frozenset(case.subject for case in cases)
-    return _Gathered(
+    return Gathered(
         cases, study.table, chosen, list(channels), corrected, said.notes, said.warnings
     )
 
@@ -192,7 +250,7 @@ def _set_apart(split: Split | None, corrected: frozenset[str]) -> list[str]:
 
 
 def choose_split(
-    job: FinetuneJob,
+    job: LabelledJob,
     cases: Sequence[LabelledCase],
     slices: dict[str, list[int]],
     corrected: frozenset[str] = frozenset(),

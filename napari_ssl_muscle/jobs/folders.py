@@ -11,7 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob, absolute, read_job, write_job
+from napari_ssl_muscle.jobs.settings import (
+    AnyJob,
+    CompareFreezingJob,
+    LearningJob,
+    absolute,
+    read_job,
+    write_job,
+)
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.files import write_text
@@ -86,7 +93,8 @@ def check_run_folder(job: LearningJob) -> None:
             f"The run in {job.out} was started with another {' and '.join(different)}; "
             "continue it with its own settings, or start a new run in another --out."
         )
-    if not (job.out / CHECKPOINT).is_file():
+    places = job.out.glob("*/") if isinstance(job, CompareFreezingJob) else [job.out]
+    if not any((place / CHECKPOINT).is_file() for place in places):
         raise BadInput(
             f"The run in {job.out} ended before its first checkpoint, so there is nothing to "
             "continue; delete the folder, or start a new run in another --out."
@@ -97,6 +105,7 @@ class RunFolder:
     """A run's folder while the run is at work.
 
     It holds `job.json`, every event in `events.jsonl`, and the epochs' figures in `metrics.csv`.
+    Where several trainings are compared, each has its own folder with its own figures.
 
     Parameters
     ----------
@@ -122,7 +131,7 @@ class RunFolder:
         """Append an event to the run's log; progress is of the moment and left out."""
         if not isinstance(event, Progress):
             append_event(self.path, event)
-        if isinstance(event, EpochEnd):
+        if isinstance(event, EpochEnd) and not event.arm:
             # What a killed run had done after its last checkpoint is done again.
             self._epochs[event.step] = event
             write_text(self.path / METRICS, metrics_table(self._epochs.values()))
@@ -173,7 +182,7 @@ def read_epochs(run: Path) -> dict[int, EpochEnd]:
         for line in (run / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError):
                 event = from_line(line)
-                if isinstance(event, EpochEnd):
+                if isinstance(event, EpochEnd) and not event.arm:
                     epochs[event.step] = event
     return epochs
 

@@ -26,6 +26,7 @@ from napari_ssl_muscle.learning.events import (
     never,
     nobody,
 )
+from napari_ssl_muscle.learning.memory import is_out_of_memory
 from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.errors import BadInput
 
@@ -54,7 +55,13 @@ class Action(Protocol):
         ...
 
 
-def run_job(job: AnyJob, emit: Emit = nobody, stop: ShouldStop = never) -> dict[str, Any]:
+def run_job(
+    job: AnyJob,
+    emit: Emit = nobody,
+    stop: ShouldStop = never,
+    *,
+    prepare: Callable[[Any], Work] | None = None,
+) -> dict[str, Any]:
     """Run a job to its end on this thread.
 
     Parameters
@@ -65,6 +72,9 @@ def run_job(job: AnyJob, emit: Emit = nobody, stop: ShouldStop = never) -> dict[
         Told every event; the last one is `Finished`, `Stopped` or `Failed`.
     stop
         Asked between steps; true once the user wants it to end.
+    prepare
+        Prepares the job instead of its action's module: for an action that runs jobs of another
+        one and knows already what they need.
 
     Returns
     -------
@@ -86,11 +96,12 @@ def run_job(job: AnyJob, emit: Emit = nobody, stop: ShouldStop = never) -> dict[
         emit(event)
 
     try:
-        module = job.action.replace("-", "_")
-        action = cast(Action, importlib.import_module(f"{__package__}.{module}"))
+        if prepare is None:
+            module = job.action.replace("-", "_")
+            prepare = cast(Action, importlib.import_module(f"{__package__}.{module}")).prepare
         if isinstance(job, LearningJob):
             check_run_folder(job)
-        work = action.prepare(job)
+        work = prepare(job)
         if isinstance(job, LearningJob):
             folder = RunFolder(job)
         outcome = work(tell, stop)
@@ -115,8 +126,7 @@ def in_a_sentence(error: Exception) -> str:
     """Return what went wrong, for a person who does not know the program's insides."""
     words = str(error).strip()
     first = words.splitlines()[0] if words else "no more is known"
-    memory = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
-    if isinstance(error, MemoryError) or any(mark in words.lower() for mark in memory):
+    if is_out_of_memory(error):
         return (
             "There is not enough memory for this; choose a smaller batch, width or size, "
             "or close other programs."

@@ -188,14 +188,9 @@ class PretrainJob(LearningJob):
     noise: float | None = _of(PretextSettings, "noise")
 
 
-class FinetuneJob(LearningJob):
-    """Learn muscles from labelled scans.
+class LabelledJob(LearningJob):
+    """What trainings on labelled scans have in common: scans, muscles, and what is set apart."""
 
-    From nothing, from a pretraining, or from another model; what was learned is a run's folder
-    with the model in it.
-    """
-
-    action: Literal["finetune"] = "finetune"
     cohort: Annotated[Path | None, Argument("[COHORT]")] = Field(
         None,
         description="Folder with scans and label maps (BIDS, nnU-Net raw or flat). May be left "
@@ -209,7 +204,6 @@ class FinetuneJob(LearningJob):
     init: Annotated[str | None, ModelReference()] = Field(
         None, description="Start from this model (a file, a run's folder, a shipped model's name)."
     )
-    freeze: FreezeMode = Field("none", description="Part of the network that does not learn.")
     muscles: list[Name] | None = Field(
         None,
         min_length=1,
@@ -243,7 +237,7 @@ class FinetuneJob(LearningJob):
     loss: Literal["balanced", "dice_ce", "ce"] | None = _of(TrainingSettings, "loss")
 
     @model_validator(mode="after")
-    def _something_to_learn_from(self) -> FinetuneJob:
+    def _something_to_learn_from(self) -> LabelledJob:
         """Refuse a job without labels, and choices among scans that are not there."""
         if self.cohort is None and self.study is None:
             raise ValueError("there is nothing to learn from; give a COHORT, a --study, or both")
@@ -254,6 +248,45 @@ class FinetuneJob(LearningJob):
                         f"--{name.replace('_', '-')} chooses among the scans of a COHORT; "
                         "give one, or leave it out"
                     )
+        return self
+
+
+class FinetuneJob(LabelledJob):
+    """Learn muscles from labelled scans.
+
+    From nothing, from a pretraining, or from another model; what was learned is a run's folder
+    with the model in it.
+    """
+
+    action: Literal["finetune"] = "finetune"
+    freeze: FreezeMode = Field("none", description="Part of the network that does not learn.")
+
+
+class CompareFreezingJob(LabelledJob):
+    """Compare what keeping parts of a model fixed does.
+
+    The same fine-tuning of a model (--init) four times: with nothing, the encoder, the decoder, or
+    all but the last layer fixed; same seed, same steps, same split. Each is a run's folder in OUT
+    with its model; curves and Dice per muscle stand beside each other in freezing.png,
+    freezing.csv and freezing.json. --minutes are those of the first one; the others do as many
+    steps.
+    """
+
+    action: Literal["compare-freezing"] = "compare-freezing"
+
+    @model_validator(mode="after")
+    def _something_to_compare(self) -> CompareFreezingJob:
+        """Refuse four trainings that could not be compared."""
+        if self.init is None:
+            raise ValueError(
+                "without a model to start from there is nothing worth keeping fixed; "
+                "choose one (--init)"
+            )
+        if self.split == "none":
+            raise ValueError(
+                "models are compared on slices that none of them trained on, so some have to be "
+                "set apart; choose another way to set them apart (--split)"
+            )
         return self
 
 
@@ -392,6 +425,7 @@ AnyJob = Annotated[
     PretrainJob
     | CompareReconstructionsJob
     | FinetuneJob
+    | CompareFreezingJob
     | SegmentJob
     | CompareJob
     | EvaluateJob
@@ -423,8 +457,9 @@ def main_fields(kind: type[Job]) -> list[str]:
             return 0
         if kind.model_fields[name].is_required():
             return 1
-        # A base class's fields come first in pydantic.
-        return 3 if name in LearningJob.model_fields else 2
+        # An action's own ones before those that it shares with others: pydantic has a base
+        # class's first.
+        return 1 + sum(name in base.model_fields for base in kind.__mro__ if issubclass(base, Job))
 
     later = {"action", *overrides(kind)}
     return sorted((name for name in kind.model_fields if name not in later), key=rank)

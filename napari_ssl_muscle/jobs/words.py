@@ -11,6 +11,14 @@ from napari_ssl_muscle.learning.events import (
     Started,
 )
 
+FROZEN: dict[str, str] = {
+    "none": "Nothing fixed",
+    "encoder": "Encoder fixed",
+    "decoder": "Decoder fixed",
+    "both": "All but last layer fixed",
+}
+"""Freeze mode → what a person calls it; in the order in which they are compared."""
+
 _SHOWN = 6
 """Figures of an epoch that fit on a line."""
 
@@ -24,7 +32,8 @@ def in_words(event: Event) -> str | None:
     if isinstance(event, EpochEnd):
         shown = list(event.metrics.items())[:_SHOWN]
         figures = ", ".join(f"{name} {value:.4g}" for name, value in shown)
-        return f"epoch {event.epoch}, step {event.step}: {figures}{' (best)' * event.best}"
+        which = f"{FROZEN.get(event.arm, event.arm)}: " if event.arm else ""
+        return f"{which}epoch {event.epoch}, step {event.step}: {figures}{' (best)' * event.best}"
     if isinstance(event, Note):
         return f"Warning: {event.text}" if event.warning else event.text
     if isinstance(event, Failed):

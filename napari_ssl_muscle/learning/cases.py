@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from napari_ssl_muscle.scans.volume import LabelMap, Scan
 
+FEWEST = 8
+"""Labelled slices of a case under which no block is set apart for validation."""
+
 
 @dataclass(frozen=True)
 class LabelledCase:

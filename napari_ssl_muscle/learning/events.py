@@ -37,13 +37,17 @@ class Progress(_Event):
 
 
 class EpochEnd(_Event):
-    """One epoch's means: `metrics` holds `train_loss`, `lr`, and what validation gave."""
+    """One epoch's means: `metrics` holds `train_loss`, `lr`, and what validation gave.
+
+    `arm` says of which training it is, where a job runs several that are compared.
+    """
 
     kind: Literal["epoch"] = "epoch"
     epoch: int
     step: int
     metrics: dict[str, float]
     best: bool = False
+    arm: str = ""
 
 
 class Preview(_Event):

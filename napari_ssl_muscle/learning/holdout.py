@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from napari_ssl_muscle.learning.cases import FEWEST
 from napari_ssl_muscle.learning.store import ImageStore, Item
 from napari_ssl_muscle.scans.split import Split
-
-FEWEST = 8
-"""Labelled slices of a case under which no block is set apart for validation."""
 
 SHARE = 1 / 6
 """Share of the labelled slices in the validation block: near the study's 12.5 %, at least two."""

@@ -227,6 +227,25 @@ def trainable_parameters(net: nn.Module) -> int:
     return sum(math.prod(parameter.shape) for parameter in parameters_to_train(net))
 
 
+def learning_by_mode(network: NetworkSettings, inputs: int, outputs: int) -> dict[FreezeMode, int]:
+    """Return how many numbers of a network learn in each freeze mode; "none" is all of them.
+
+    Parameters
+    ----------
+    network
+        Its shape.
+    inputs, outputs
+        Its channels in and out.
+    """
+    with torch.device("meta"):  # shapes alone: no memory, no random numbers drawn
+        net = UNet.from_settings(network, inputs, outputs)
+    found: dict[FreezeMode, int] = {}
+    for mode in _FROZEN:
+        freeze(net, mode)
+        found[mode] = trainable_parameters(net)
+    return found
+
+
 def frozen_sentence(net: UNet) -> str:
     """Return in words what is frozen and how much learns."""
     learns = f"{trainable_parameters(net):,} of {parameter_count(net):,} parameters learn"
