@@ -74,6 +74,11 @@ class PlotArea(QWidget):
         self.show()
         self._ask()
 
+    def set_height(self, height: int) -> None:
+        """Take another height, in pixels."""
+        self._height = height
+        self.setFixedHeight(height)
+
     def clear(self) -> None:
         """Show nothing, and take no place."""
         self._paint = self.picture = None
