@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import PushButton
+from magicgui.widgets import CheckBox, PushButton
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.slice_states import ACCEPTED
@@ -25,8 +25,10 @@ from napari_ssl_muscle.viewer.parts import (
     paragraph,
     row,
     small_button,
+    when_destroyed,
 )
 from napari_ssl_muscle.viewer.slice_table import SliceTable
+from napari_ssl_muscle.viewer.uncertainty import uncertainty_of
 from napari_ssl_muscle.viewer.watching import watch
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from napari_ssl_muscle.scans.muscles import MuscleTable
 
 NOTHING = "Open a scan first; its slices are listed here, and each can be accepted with one key."
+NO_UNCERTAINTY = "Where the model is unsure is known after the next 'Segment muscles'."
 
 
 class CorrectForm(Form):
@@ -52,6 +55,8 @@ class CorrectForm(Form):
         self._desk = desk_of(self.viewer)
         self._now: Corrections | None = None
         self._connections: list[Any] = []
+        self._unsure_of: Any = None
+        self._unsure_connections: list[Any] = []
         self._finetune: Callable[[Path], None] | None = None
         super().__init__("Correct")
         self.title = paragraph(NOTHING)
@@ -73,6 +78,10 @@ class CorrectForm(Form):
             text="Next (N)",
             tooltip="Go to the slice that the model is least sure of, spread along the leg.",
         )
+        self.unsure = CheckBox(
+            text="Show where the model is unsure",
+            tooltip="Bright where the last prediction could as well be something else (U).",
+        )
         self.status = paragraph()
         self.folder = line(
             tooltip="The study: accepted labels, and what is learned from them. It is made when "
@@ -90,7 +99,15 @@ class CorrectForm(Form):
         buttons = row(self.accept_button, self.empty_button, self.next_button)
         for index in range(3):
             buttons.native.layout().setStretch(index, 1)
-        for part in (self.title, self.offer, buttons, self.status, self.muscles, self.place):
+        for part in (
+            self.title,
+            self.offer,
+            buttons,
+            self.unsure,
+            self.status,
+            self.muscles,
+            self.place,
+        ):
             self.append(part)
         self.append(self.finetune_button)
         self.append(Fold("Keys", self.help))
@@ -104,6 +121,7 @@ class CorrectForm(Form):
         self.discard_button.changed.connect(self._discard)
         self.folder_button.changed.connect(self._browse)
         self.table.chosen.connect(self.go_to)
+        self.unsure.changed.connect(self._on_unsure)
         self.finetune_button.changed.connect(self._ask_to_finetune)
         self.keys = Keys(
             {
@@ -112,6 +130,7 @@ class CorrectForm(Form):
                 "N": self.go_to_next,
                 "H": self.toggle_labels,
                 "C": self.toggle_contour,
+                "U": self.toggle_uncertainty,
                 **{str(n): partial(self.choose_muscle, n) for n in range(1, MUSCLE_KEYS + 1)},
             }
         )
@@ -121,7 +140,8 @@ class CorrectForm(Form):
         listen(self.native, layers.selection.events.active, self._follow)
         listen(self.native, self.viewer.dims.events.current_step, self._show_current)
         self._desk.take()
-        self.native.destroyed.connect(partial(_leave, self._desk, self.keys, self._connections))
+        connections = (self._connections, self._unsure_connections)
+        when_destroyed(self.native, partial(_leave, self._desk, self.keys, connections))
         self._follow()
 
     # --- what the keys and buttons do
@@ -183,6 +203,17 @@ class CorrectForm(Form):
         if self._now is not None:
             self._now.layer.contour = 0 if self._now.layer.contour else 2
 
+    def toggle_uncertainty(self) -> None:
+        """Show or hide where the model is unsure."""
+        if self._unsure_of is None:
+            self._say(NO_UNCERTAINTY)
+        else:
+            self._on_unsure(not self._unsure_of.visible)
+
+    def _on_unsure(self, shown: bool) -> None:
+        if self._unsure_of is not None and self._unsure_of.visible != shown:
+            self._unsure_of.visible = shown
+
     def _accept(self, *, empty: bool) -> None:
         z = self.current
         if self._now is None or z is None:
@@ -243,6 +274,7 @@ class CorrectForm(Form):
 
     def _show(self) -> None:
         now = self._now
+        self._show_unsure()
         for part in (self.accept_button, self.empty_button, self.next_button, self.place):
             part.enabled = now is not None
         if now is None:
@@ -275,6 +307,19 @@ class CorrectForm(Form):
         if now.keeper.problem is not None:
             self._say(f"⚠ {now.keeper.problem}")
         self._show_current()
+
+    def _show_unsure(self, *_: object) -> None:
+        """Follow the scan's uncertainty layer, which a person may also show, hide or remove."""
+        layer = uncertainty_of(self.viewer, self._now.subject) if self._now is not None else None
+        if layer is not self._unsure_of:
+            _disconnect(self._unsure_connections)
+            self._unsure_of = layer
+            if layer is not None:
+                layer.events.visible.connect(self._show_unsure)
+                self._unsure_connections.append((layer.events.visible, self._show_unsure))
+        self.unsure.enabled = layer is not None
+        with self.unsure.changed.blocked():
+            self.unsure.value = layer is not None and layer.visible
 
     def _show_current(self, *_: object) -> None:
         z = self.current
@@ -315,7 +360,8 @@ def _disconnect(connections: list[Any]) -> None:
     connections.clear()
 
 
-def _leave(desk: Any, keys: Keys, connections: list[Any], *_: object) -> None:
-    _disconnect(connections)
+def _leave(desk: Any, keys: Keys, connections: Sequence[list[Any]], *_: object) -> None:
+    for some in connections:
+        _disconnect(some)
     keys.unbind()
     desk.leave()

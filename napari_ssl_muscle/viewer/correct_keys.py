@@ -14,6 +14,7 @@ HELP: tuple[tuple[str, str], ...] = (
     ("N", "next slice to correct"),
     ("H", "show or hide the labels"),
     ("C", "outlines only, or filled"),
+    ("U", "show or hide where the model is unsure"),
     ("Ctrl+Z", "undo; Ctrl+Shift+Z: redo"),
     ("[  ]", "smaller or larger brush"),
 )

@@ -28,12 +28,24 @@ if TYPE_CHECKING:
 KEY = "ssl_muscle"
 """The key of `LayerInfo` in a layer's metadata."""
 
-Role = Literal["image", "truth", "prediction"]
+Role = Literal["image", "truth", "prediction", "uncertainty"]
 LayerData = tuple[np.ndarray, dict[str, Any], str]
 
 GROUND_TRUTH = "Ground truth"
 PREDICTION = "Prediction"
-_WORDS: dict[Role, str] = {"truth": GROUND_TRUTH, "prediction": PREDICTION}
+UNCERTAINTY = "Uncertainty"
+_WORDS: dict[Role, str] = {
+    "truth": GROUND_TRUTH,
+    "prediction": PREDICTION,
+    "uncertainty": UNCERTAINTY,
+}
+_KINDS: dict[Role, str] = {
+    "image": "image",
+    "truth": "labels",
+    "prediction": "labels",
+    "uncertainty": "image",
+}
+"""napari's type of layer for each role."""
 _UNKNOWN_COLOUR = (0.62, 0.62, 0.62, 1.0)
 """Label values that no muscle has are grey, so that they are seen."""
 
@@ -84,7 +96,8 @@ class LayerInfo:
     Parameters
     ----------
     role
-        "image", "truth" (ground truth, read-only) or "prediction".
+        "image", "truth" (ground truth, read-only), "prediction", or "uncertainty" (a picture of
+        where the model was unsure of its prediction).
     subject
         Shared by all layers of one scan.
     table
@@ -240,10 +253,16 @@ def _look(table: MuscleTable | None) -> dict[str, Any]:
 
 
 def info_of(layer: Layer) -> LayerInfo | None:
-    """Return what the plugin knows of a layer; None for layers that came another way."""
+    """Return what the plugin knows of a layer; None for layers that came another way.
+
+    napari copies the metadata when it makes a layer out of another one. What it made out of labels
+    that is no labels layer any more, or the other way round, is not what the metadata says.
+    """
     info = layer.metadata.get(KEY)
     info = getattr(info, "__wrapped__", info)
-    return info if isinstance(info, LayerInfo) else None
+    if not isinstance(info, LayerInfo):
+        return None
+    return info if unwrap(layer)._type_string == _KINDS[info.role] else None
 
 
 def layers_of(viewer: Any, subject: Subject, role: Role) -> list[Any]:

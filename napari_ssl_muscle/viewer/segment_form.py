@@ -37,6 +37,7 @@ from napari_ssl_muscle.viewer.parts import (
     Form,
     choice,
     column,
+    later,
     listen,
     main_button,
     paragraph,
@@ -47,6 +48,7 @@ from napari_ssl_muscle.viewer.parts import (
 from napari_ssl_muscle.viewer.run_panel import RunPanel
 from napari_ssl_muscle.viewer.save_panel import SavePanel
 from napari_ssl_muscle.viewer.segmenting import Answer, Request, Segmenter
+from napari_ssl_muscle.viewer.uncertainty import show_uncertainty, uncertainty_of
 from napari_ssl_muscle.viewer.watching import watch
 
 if TYPE_CHECKING:
@@ -205,6 +207,12 @@ class SegmentForm(Form):
 
     def _show(self, request: Request, answer: Answer) -> None:
         layer = self._target(request.subject)
+        if layer is None and not layers_of(self.viewer, request.subject, "image"):
+            self.panel.say(
+                f"{request.subject.name} was closed meanwhile; its new labels are not shown. Open "
+                "it again to segment it."
+            )
+            return
         spared = 0
         if layer is not None and _takes(layer, answer):
             changes = answer.changes
@@ -213,7 +221,10 @@ class SegmentForm(Form):
                 changes = difference(layer.data, answer.labels)
             show_table(layer, answer.table)
             spared = origin_of(layer).predict(
-                changes, keep_drawn=self.keep_drawn.value, confidence=answer.confidence
+                changes,
+                keep_drawn=self.keep_drawn.value,
+                confidence=answer.confidence,
+                made_by=answer.provenance,
             )
         else:
             # Other muscles than those of the old labels, or no layer to write into: a new one,
@@ -223,11 +234,14 @@ class SegmentForm(Form):
             layer = self.viewer.add_labels(data.astype(answer.labels.dtype), **meta)
             where = answer.labels.nonzero()
             origin_of(layer).predict(
-                Changes(where, answer.labels[where]), confidence=answer.confidence
+                Changes(where, answer.labels[where]),
+                confidence=answer.confidence,
+                made_by=answer.provenance,
             )
         info = info_of(layer)
         if info is not None:
             info.provenance = answer.provenance
+        self._show_uncertainty(request.subject, answer.uncertainty)
         layer.visible = True
         self.viewer.layers.selection.active = layer
         self.saving.choose(layer)
@@ -242,6 +256,20 @@ class SegmentForm(Form):
             + (f" Not found: {', '.join(missing)}." if missing else "")
             + (f" {spared:,} voxels stay as you drew them." if spared else "")
         )
+
+    def _show_uncertainty(self, subject: Subject, doubt: np.ndarray | None) -> None:
+        if doubt is None:
+            return
+        if uncertainty_of(self.viewer, subject) is not None:
+            show_uncertainty(self.viewer, subject, doubt)
+            return
+
+        def add() -> None:
+            if layers_of(self.viewer, subject, "image") or self._target(subject) is not None:
+                show_uncertainty(self.viewer, subject, doubt)
+
+        # napari takes a while to make a layer: not before the labels are drawn.
+        later(self.native, lambda: later(self.native, add))
 
     def _enable(self, free: bool) -> None:
         for part in (self.scan_rows, self.model, self.segment_button, self.open_button):
@@ -334,7 +362,7 @@ class SegmentForm(Form):
         if before is not None and before[0] is question.image and before[1] == question.chosen:
             return
         self._asked = (question.image, question.chosen)
-        self._look = ThreadWork(lambda emit, stop: find_fit(question))
+        self._look = ThreadWork(lambda emit, stop: find_fit(question), self.native)
         self._look.bridge.arrived.connect(partial(self._on_fit, self._look))
         self._look.start()
 

@@ -64,6 +64,9 @@ class Answer:
         From reading the model to the labels.
     confidence
         How sure the model was of each slice, `(z,)` from 0 to 1.
+    uncertainty
+        255 × (1 − probability of the chosen class) of each voxel, (z, y, x) uint8. It costs a
+        twentieth of the time at most, so it is always asked for.
     """
 
     labels: np.ndarray
@@ -74,6 +77,7 @@ class Answer:
     notes: tuple[str, ...]
     seconds: float
     confidence: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
 
 
 class Segmenter:
@@ -112,7 +116,12 @@ class Segmenter:
             emit(Progress(done=slices * done // total, total=slices, seconds_left=left))
 
         found = segment_volume(
-            model, channels, request.subject.geometry.spacing, progress=progress, stop=stop
+            model,
+            channels,
+            request.subject.geometry.spacing,
+            progress=progress,
+            stop=stop,
+            uncertainty=True,
         )
         labels = small(found.labels)
         current = request.current
@@ -132,6 +141,7 @@ class Segmenter:
             notes=(*_known_subject(model.card, request.subject), *found.notes),
             seconds=time.monotonic() - began,
             confidence=found.confidence,
+            uncertainty=found.uncertainty,
         )
 
     def _load(self, path: Path) -> Any:

@@ -57,7 +57,7 @@ def test_a_click_labels_the_scan_as_one_undo_step_and_leaves_ground_truth_alone(
     assert isinstance(segment(form), Finished)
     assert set(np.unique(prediction.data)) == {0, 3}
     np.testing.assert_array_equal(truth.data, before)
-    assert len(viewer.layers) == 3
+    assert set(layers(viewer)) - {"Uncertainty"} == {"leg", "Ground truth", "Prediction"}
     found = prediction.data.copy()
     prediction.undo()
     assert not prediction.data.any()
@@ -172,10 +172,23 @@ def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
     assert not ears.told
 
 
-def test_a_layer_that_is_removed_meanwhile_does_no_harm(
+def test_labels_that_are_removed_meanwhile_come_in_a_new_layer(
+    viewer: Any, form: SegmentForm, scan_file: Path, write_model: WriteModel, ears: Ears
+) -> None:
+    opening.open_paths(viewer, [scan_file])
+    form.model.add(write_model())
+    press(form.segment_button)
+    viewer.layers.remove("Prediction")
+    assert isinstance(end_of(form.panel), Finished)
+    assert layers(viewer)["Prediction"].data.any()
+    assert not ears.told
+
+
+def test_labels_of_a_scan_that_was_closed_meanwhile_are_dropped_and_that_is_said(
     viewer: Any,
     form: SegmentForm,
     scan_file: Path,
+    tmp_path: Path,
     write_model: WriteModel,
     ears: Ears,
 ) -> None:
@@ -184,11 +197,28 @@ def test_a_layer_that_is_removed_meanwhile_does_no_harm(
     press(form.segment_button)
     while viewer.layers:
         viewer.layers.pop()
-    assert isinstance(end_of(form.panel), Finished)
-    (name,) = layers(viewer)
-    assert name == "Prediction"
-    assert layers(viewer)[name].data.any()
+    other = opening.open_paths(viewer, [write_scan(tmp_path / "other.nii.gz")])
+    until(lambda: not form.panel.running)  # opening lets events through, so it may have ended
+    assert set(layers(viewer)) == {"other", "Prediction"}
+    assert not other[1].data.any()
+    assert "leg was closed meanwhile" in form.panel.status.value
     assert not ears.told
+    segment(form)
+    assert other[1].data.any()
+
+
+def test_labels_go_to_their_own_scan_when_another_was_opened_and_chosen_meanwhile(
+    viewer: Any, form: SegmentForm, scan_file: Path, tmp_path: Path, write_model: WriteModel
+) -> None:
+    own = opening.open_paths(viewer, [scan_file])
+    form.model.add(write_model())
+    press(form.segment_button)
+    other = opening.open_paths(viewer, [write_scan(tmp_path / "other.nii.gz")])
+    viewer.layers.selection.active = other[0]
+    until(lambda: not form.panel.running)
+    assert own[1].data.any()
+    assert not other[1].data.any()
+    assert "leg · Prediction" in form.panel.status.value
 
 
 def test_labels_of_other_muscles_are_never_mixed_up(
