@@ -59,6 +59,7 @@ class Form(Container[Widget]):
         area.setMinimumWidth(WIDTH)
         self._first_show = _FirstShow(area)
         self._first_show.shown.connect(self._settle)
+        delete_when_undocked(area)
 
     def line_up(self, *parts: Container[Widget]) -> None:
         """Give the captions of these parts one width, so that their inputs line up."""
@@ -125,7 +126,58 @@ def listen(owner: QObject, signal: Any, act: Callable[..., None]) -> None:
         with contextlib.suppress(ValueError, TypeError, RuntimeError):
             signal.disconnect(act)
 
-    owner.destroyed.connect(stop)
+    when_destroyed(owner, stop)
+
+
+_waiting: set[Callable[..., None]] = set()
+"""What is to be called once something is destroyed."""
+
+
+def when_destroyed(owner: QObject, act: Callable[[], None]) -> None:
+    """Call something once a Qt object is destroyed.
+
+    It is held here until then. Held by the object alone, it would go with it when Python collects
+    both, and Qt would call a function that has been emptied already: the program would crash.
+    """
+
+    def once(*_: object) -> None:
+        _waiting.discard(once)
+        act()
+
+    _waiting.add(once)
+    owner.destroyed.connect(once)
+
+
+class _Undocked(QObject):
+    """Deletes a docked widget that has lost its dock, unless it soon has another parent."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        self._docked = widget.parent() is not None
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Notice a change of the parent."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self._widget.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                later(self, self._delete)
+        return False
+
+    def _delete(self) -> None:
+        if self._widget.parent() is None:
+            self._widget.deleteLater()
+
+
+def delete_when_undocked(widget: QWidget) -> None:
+    """Delete a widget once its dock is closed.
+
+    napari takes the widget out of a dock that is closed and leaves it to Python, which may get rid
+    of it in the middle of anything, or never.
+    """
+    _Undocked(widget)
 
 
 class _FirstShow(QObject):

@@ -120,7 +120,7 @@ class PlotArea(QWidget):
         def render(emit: Emit, stop: ShouldStop) -> Any:
             return _render(paint, size, DPI * ratio, ink)
 
-        self._work = ThreadWork(render)
+        self._work = ThreadWork(render, self)
         self._work.bridge.arrived.connect(self._on_event)
         self._work.start()
 

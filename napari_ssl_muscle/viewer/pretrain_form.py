@@ -207,7 +207,7 @@ class PretrainForm(Form):
         request = PreviewRequest(layer.data, subject, recipe, self.settings.seed.value)
         self._tell_coverage("Drawing the masks …")
         self.preview_button.enabled = False
-        self._drawing = ThreadWork(partial(draw, request))
+        self._drawing = ThreadWork(partial(draw, request), self.native)
         self._drawing.bridge.arrived.connect(partial(self._show_masks, self._drawing, subject))
         self._drawing.start()
 

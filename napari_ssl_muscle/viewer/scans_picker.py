@@ -112,7 +112,7 @@ class ScansPicker(Container[Widget]):
         def look(emit: Emit, stop: ShouldStop) -> ScansView:
             return view_scans(folders)
 
-        self._look = ThreadWork(look)
+        self._look = ThreadWork(look, self.native)
         self._look.bridge.arrived.connect(partial(self._show, self._look))
         self._look.start()
         self.looked.emit()

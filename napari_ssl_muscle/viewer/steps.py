@@ -14,7 +14,7 @@ from napari_ssl_muscle.viewer.evaluate_form import EvaluateForm
 from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.layers import unwrap
 from napari_ssl_muscle.viewer.open_form import OpenForm
-from napari_ssl_muscle.viewer.parts import INSIDE, Form, join_tabs, later
+from napari_ssl_muscle.viewer.parts import INSIDE, Form, delete_when_undocked, join_tabs, later
 from napari_ssl_muscle.viewer.pretrain_form import PretrainForm
 from napari_ssl_muscle.viewer.segment_form import SegmentForm
 
@@ -41,6 +41,7 @@ class Step(QWidget):
         self.forms = tuple(forms)
         self.tabs: QTabWidget | None = None
         self._shown = False
+        delete_when_undocked(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for _, form in forms:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ssl_muscle.viewer.layers import unwrap
-from napari_ssl_muscle.viewer.parts import INSIDE, Form
+from napari_ssl_muscle.viewer.parts import INSIDE, Form, delete_when_undocked
 from napari_ssl_muscle.viewer.steps import (
     ABOVE,
     EvaluateStep,
@@ -47,6 +47,7 @@ class Workbench(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        delete_when_undocked(self)
         viewer = unwrap(napari_viewer)
         opening, pretraining = OpenStep(viewer), PretrainStep(viewer)
         finetuning, segmenting = FinetuneStep(viewer), SegmentStep(viewer)
