@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import pytest
+
+from napari_ssl_muscle.learning import estimate
+
+_numbers = count()
 
 
 @pytest.fixture
@@ -14,3 +19,11 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_speeds(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file in which this test's trainings leave their speeds, not the real one."""
+    file = tmp_path_factory.getbasetemp() / "speeds" / f"{next(_numbers)}.json"
+    monkeypatch.setattr(estimate, "speed_file", lambda: file)
+    return file

@@ -7,6 +7,7 @@ something is wrong, and writes nothing. The `Work` that it returns does the rest
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import traceback
@@ -16,12 +17,14 @@ from typing import Any, Protocol, cast
 
 from napari_ssl_muscle.jobs.folders import RunFolder, check_run_folder
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
+from napari_ssl_muscle.learning.estimate import remember
 from napari_ssl_muscle.learning.events import (
     Emit,
     Event,
     Failed,
     Finished,
     ShouldStop,
+    Speed,
     Stopped,
     never,
     nobody,
@@ -94,6 +97,10 @@ def run_job(
         if folder is not None:
             folder.log(event)
         emit(event)
+        if isinstance(event, Speed):
+            # There may be no home folder, or none that can be written to.
+            with contextlib.suppress(BadInput, OSError, RuntimeError):
+                remember(event)
 
     try:
         if prepare is None:

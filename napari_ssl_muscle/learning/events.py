@@ -50,6 +50,19 @@ class EpochEnd(_Event):
     arm: str = ""
 
 
+class Speed(_Event):
+    """How fast a training runs, for estimates of later ones.
+
+    `device` in words; `gflop` is an image's arithmetic in a training step in 10⁹ operations, and
+    `seconds` its time, validations and checkpoints included.
+    """
+
+    kind: Literal["speed"] = "speed"
+    device: str
+    gflop: float = Field(gt=0, allow_inf_nan=False)
+    seconds: float = Field(gt=0, allow_inf_nan=False)
+
+
 class Preview(_Event):
     """A file of pictures or arrays was refreshed (pretext reconstructions on probe slices)."""
 
@@ -100,7 +113,16 @@ class Failed(_Event):
 
 
 Event = Annotated[
-    Started | Progress | EpochEnd | Preview | Checkpoint | Note | Finished | Stopped | Failed,
+    Started
+    | Progress
+    | EpochEnd
+    | Speed
+    | Preview
+    | Checkpoint
+    | Note
+    | Finished
+    | Stopped
+    | Failed,
     Field(discriminator="kind"),
 ]
 """Any of the events above."""

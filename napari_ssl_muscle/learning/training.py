@@ -32,15 +32,21 @@ from napari_ssl_muscle.learning.events import (
     Note,
     Progress,
     ShouldStop,
+    Speed,
     Started,
 )
 from napari_ssl_muscle.learning.optimise import MovingAverage, make_optimizer, rate_at
 from napari_ssl_muscle.learning.room import Room
 from napari_ssl_muscle.learning.settings import TrainingSettings
+from napari_ssl_muscle.learning.unet import UNet
+from napari_ssl_muscle.learning.work import work_of
 from napari_ssl_muscle.scans.errors import BadInput
 
 CHECKPOINT_SECONDS = 120.0
 """A checkpoint is written at least this often."""
+
+FEWEST_TIMED = 20
+"""Steps from which on the speed of a training is worth telling."""
 
 Batch = tuple[Tensor, Tensor | None]
 """Images ``(n, c, rows, columns)`` and what the task compares with, on the CPU."""
@@ -160,6 +166,8 @@ class _Loop:
         self.place = Place()
         self.room = Room(settings.batch, self._on_smaller)
         self.per_epoch = -(-len(task) // settings.batch)
+        self.shape = (0, 0)  # rows and columns of the images
+        self.seen = 0  # images since the start or continuation
         self.order: tuple[int, list[int]] = (-1, [])
 
     def run_all(self, action: str, *, resume: bool) -> TrainingResult:
@@ -182,7 +190,8 @@ class _Loop:
         saved = told = time.monotonic()
         first = place.step
         started = time.monotonic()
-        stopped = False
+        self.seen = 0
+        told_speed = stopped = False
         while place.step < place.total:
             if self.stop():
                 stopped = True
@@ -200,6 +209,8 @@ class _Loop:
                 losses = []
                 self._save()
                 saved = time.monotonic()
+                if not told_speed:  # already now: the end may come without warning
+                    told_speed = self._tell_speed(place.step - first, saved - started)
                 if settings.patience is not None and place.since_best >= settings.patience:
                     self.emit(
                         Note(text=f"No better validation for {place.since_best} rounds: ended.")
@@ -208,6 +219,7 @@ class _Loop:
             elif now - saved > CHECKPOINT_SECONDS:
                 self._save()
                 saved = time.monotonic()
+        self._tell_speed(place.step - first, time.monotonic() - started)
         if stopped and place.step > first:
             self._save()
         if place.best_step < 0 and place.step > 0:
@@ -281,6 +293,7 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         try:
             images, targets = self.task.batch(chosen[:batch])
+            self.shape = images.shape[-2], images.shape[-1]
             images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
             targets = None if targets is None else targets.to(self.device, non_blocking=True)
             generator = torch.Generator(self.device).manual_seed(_seed(settings.seed, 1, step))
@@ -292,7 +305,23 @@ class _Loop:
             for buffer, value in before:
                 buffer.copy_(value)
             raise
+        self.seen += len(images)
         return loss.detach()
+
+    def _tell_speed(self, steps: int, seconds: float) -> bool:
+        """Tell how long an image takes, unless there were too few; return whether it was told."""
+        net: nn.Module = self.net
+        if steps < FEWEST_TIMED or not isinstance(net, UNet):
+            return False
+        work = work_of(net.network, *self.shape, net.in_channels, net.classes)
+        self.emit(
+            Speed(
+                device=devices.describe(self.device),
+                gflop=work.training(net.frozen),
+                seconds=seconds / self.seen,
+            )
+        )
+        return True
 
     def _on_smaller(self, before: int, after: int) -> None:
         self.place.smaller.append([self.place.step, after])

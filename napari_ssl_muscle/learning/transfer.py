@@ -10,17 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from napari_ssl_muscle.learning.settings import FreezeMode, NetworkSettings
-from napari_ssl_muscle.learning.unet import PARTS, Part, UNet, parameter_count
+from napari_ssl_muscle.learning.unet import PARTS, UNet, parameter_count
 from napari_ssl_muscle.learning.weights import Model
+from napari_ssl_muscle.learning.work import FROZEN
 from napari_ssl_muscle.scans.errors import BadInput
 
 _FIRST = "encoder.0.conv1.weight"
-_FROZEN: dict[FreezeMode, frozenset[Part]] = {
-    "none": frozenset(),
-    "encoder": frozenset({"encoder"}),
-    "decoder": frozenset({"decoder"}),
-    "both": frozenset({"encoder", "decoder"}),
-}
 
 
 @dataclass(frozen=True)
@@ -208,7 +203,7 @@ def freeze(net: UNet, mode: FreezeMode) -> None:
     mode
         "encoder" (bottleneck included), "decoder", "both" (only the head learns) or "none".
     """
-    net.frozen = _FROZEN[mode]
+    net.frozen = FROZEN[mode]
     for name in PARTS:
         for parameter in net.part(name).parameters():
             parameter.requires_grad_(name not in net.frozen)
@@ -240,7 +235,7 @@ def learning_by_mode(network: NetworkSettings, inputs: int, outputs: int) -> dic
     with torch.device("meta"):  # shapes alone: no memory, no random numbers drawn
         net = UNet.from_settings(network, inputs, outputs)
     found: dict[FreezeMode, int] = {}
-    for mode in _FROZEN:
+    for mode in FROZEN:
         freeze(net, mode)
         found[mode] = trainable_parameters(net)
     return found

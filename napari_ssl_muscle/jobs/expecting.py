@@ -1,0 +1,40 @@
+"""How long a job will take, in words, before it starts."""
+
+from __future__ import annotations
+
+import math
+
+from napari_ssl_muscle.jobs.words import duration
+from napari_ssl_muscle.learning.estimate import Estimate
+
+UNKNOWN = "How long it takes cannot be told yet: nothing was trained on this computer."
+
+
+def expectation(found: Estimate | None) -> str:
+    """Return an estimate as a sentence; without one, that it cannot be told."""
+    if found is None:
+        return UNKNOWN
+    if found.by == "asked":
+        return f"Will take {duration(found.shortest)}, as set, and a few seconds to get ready."
+    if found.by == "known":
+        text = f"About {duration(found.longest)} on this computer ({found.device})"
+        return f"{text}, if it is as fast as last time."
+    text = f"Roughly {span(found.shortest, found.longest)}"
+    if found.by == "alike":
+        return f"{text} on this computer ({found.device}), going by other trainings here."
+    return f"{text} on this CPU: nothing was trained here yet."
+
+
+def span(shortest: float, longest: float) -> str:
+    """Return a range of times as a person says it: "5 to 20 min", "2 to 9 h", "1 to 3 days"."""
+    units = (("s", 1, 90), ("min", 60, 120), ("h", 3600, 48), ("days", 86_400, math.inf))
+    name, seconds = next((name, unit) for name, unit, most in units if longest <= most * unit)
+    if shortest < seconds:
+        return f"{span(shortest, shortest)} to {_rounded(longest / seconds)} {name}"
+    least, greatest = _rounded(shortest / seconds), _rounded(longest / seconds)
+    return f"{greatest} {name}" if least == greatest else f"{least} to {greatest} {name}"
+
+
+def _rounded(value: float) -> int:
+    """Round to what one can rely on: whole numbers, from 20 on by fives."""
+    return round(value) if value < 20 else 5 * round(value / 5)
