@@ -21,8 +21,8 @@ from napari_ssl_muscle.learning.events import (
 class OneStream:
     """Tells the events of the trainings of several freeze modes as those of one work.
 
-    Progress counts the steps of all of them, rounds name their mode, and what was said of one
-    training is not said again of the next.
+    Progress counts the steps of all of them, rounds name their mode, and what is said of each of
+    them before its first step is said once.
 
     Parameters
     ----------
@@ -75,11 +75,12 @@ class OneStream:
         elif isinstance(event, EpochEnd):
             self._emit(event.model_copy(update={"arm": self._mode}))
         elif isinstance(event, Note):
-            if event.text not in self._said:
-                self._said.add(event.text)
-                first = self._index == 0 and not event.warning
-                text = event.text if first else f"{FROZEN[self._mode]}: {event.text}"
+            if self._training:
+                text = f"{FROZEN[self._mode]}: {event.text}"
                 self._emit(event.model_copy(update={"text": text}))
+            elif event.text not in self._said:
+                self._said.add(event.text)
+                self._emit(event)
         elif isinstance(event, Finished | Stopped | Failed):
             self.end = event
         else:

@@ -16,6 +16,7 @@ from napari_ssl_muscle.jobs.options import job_from
 from napari_ssl_muscle.jobs.settings import (
     JOBS,
     AnyJob,
+    CompareFreezingJob,
     CompareReconstructionsJob,
     EvaluateJob,
     FinetuneJob,
@@ -62,6 +63,19 @@ finetune_jobs = st.builds(
     spacing=maybe(st.just(0.0) | numbers),
     augment=maybe(st.booleans()),
     mixed_precision=maybe(st.booleans()),
+)
+freezing_jobs = st.builds(
+    CompareFreezingJob,
+    study=paths,
+    out=paths,
+    init=text,
+    muscles=several,
+    split=st.sampled_from(["auto", "subject", "slice", "block"]),
+    split_file=maybe(paths),
+    resume=st.booleans(),
+    minutes=maybe(numbers),
+    lr=maybe(numbers),
+    seed=maybe(st.integers(0, 9)),
 )
 pretrain_jobs = st.builds(
     PretrainJob,
@@ -144,7 +158,15 @@ def parsed(words: list[str]) -> AnyJob:
 
 
 @settings(max_examples=200, deadline=None)
-@given(pretrain_jobs | compare_jobs | finetune_jobs | segment_jobs | evaluate_jobs | measure_jobs)
+@given(
+    pretrain_jobs
+    | compare_jobs
+    | finetune_jobs
+    | freezing_jobs
+    | segment_jobs
+    | evaluate_jobs
+    | measure_jobs
+)
 def test_the_line_gives_the_job(job: AnyJob) -> None:
     assert parsed(arguments(job)) == job
     if os.name != "nt":
