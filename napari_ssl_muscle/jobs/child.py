@@ -1,8 +1,9 @@
 """A job in a child process: the window stays alive, and the job can always be stopped.
 
-The child prints its events as JSON lines. It is asked to stop through a file, because the
-systems have no common signal for that; after a grace period it is ended. A child goes on when
-its parent dies: the run's folder is the truth.
+The child prints its events as JSON lines into a file on its desk, which a thread here follows. It
+is asked to stop through a file, too, because the systems have no common signal for that; after a
+grace period it is ended. A child has no tie to its parent: it goes on when the parent ends or is
+killed, and whoever finds its desk can follow it from the beginning (`AttachedJob`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
+from napari_ssl_muscle.jobs.desks import Desk
 from napari_ssl_muscle.jobs.folders import JOB, append_event, missing_folders, withdraw
-from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob, write_job
+from napari_ssl_muscle.jobs.processes import UNKNOWN_CODE, OtherProcess, mark_of
+from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
 from napari_ssl_muscle.learning.events import (
     Checkpoint,
     Event,
@@ -30,12 +32,32 @@ from napari_ssl_muscle.learning.events import (
     Stopped,
     from_line,
 )
+from napari_ssl_muscle.scans.errors import BadInput
 
 KILL_AFTER = 5.0
 """Seconds after which a child that was told to end and did not is killed."""
 
+LOOK_EVERY = 0.05
+"""Seconds between looks at what the child has printed."""
+
 _LAST_LINES = 30
 """Lines of the child's stderr that are kept for the report of a crash."""
+
+_OF_THE_MOMENT = (b'{"kind":"progress"',)
+_OUTDATED = (*_OF_THE_MOMENT, b'{"kind":"preview"', b'{"kind":"checkpoint"')
+"""How lines begin of which only the latest counts: always, and for one who comes later."""
+
+_left: list[subprocess.Popen[bytes]] = []
+"""Children that run without being watched: somebody must take note of their end."""
+
+
+class _Process(Protocol):
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 class ChildJob:
@@ -47,26 +69,27 @@ class ChildJob:
         What to do. Paths are made absolute.
     on_event
         Told every event, on a thread of this object. The last one is always `Finished`,
-        `Stopped` or `Failed`, and comes exactly once.
+        `Stopped` or `Failed`, and comes exactly once, unless the child is left (`detach`).
     """
 
     def __init__(self, job: AnyJob, on_event: Callable[[Event], None]) -> None:
         self.job = job
         self._tell = on_event
-        self._process: subprocess.Popen[str] | None = None
+        self._process: _Process | None = None
         self._reader: threading.Thread | None = None
-        self._desk: tempfile.TemporaryDirectory[str] | None = None
+        self._desk: Desk | None = None
         self._asked = threading.Event()
         self._saved = threading.Event()
+        self._leave = threading.Event()
         self._over = threading.Event()
-        self._errors: deque[str] = deque(maxlen=_LAST_LINES)
+        self._strays: list[str] = []
         self._began = 0.0
         self._missing: list[Path] = []
         self._end: Event | None = None
 
     @property
     def running(self) -> bool:
-        """Whether the closing event is still to come."""
+        """Whether the closing event is still to come, and will be told."""
         return self._reader is not None and not self._over.is_set()
 
     @property
@@ -84,24 +107,8 @@ class ChildJob:
         """
         if self._reader is not None:
             raise RuntimeError("a ChildJob runs once; make another one")
-        self._desk = tempfile.TemporaryDirectory(prefix="ssl-muscle-", ignore_cleanup_errors=True)
-        desk = Path(self._desk.name)
-        write_job(desk / JOB, self.job)
-        self._began = time.time()
-        self._missing = missing_folders(self.job.out.absolute())
-        self._process = subprocess.Popen(
-            self.command(desk / JOB, self._stop_file),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            env=_environment(),
-            # No console window pops up on Windows; the flag exists only there.
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-        self._reader = threading.Thread(target=self._read, name="ssl-muscle job", daemon=True)
+        self._desk = self._sit_down()
+        self._reader = threading.Thread(target=self._watch, name="ssl-muscle job", daemon=True)
         self._reader.start()
 
     def stop(self, grace: float = 1.0) -> None:
@@ -116,12 +123,22 @@ class ChildJob:
         self._asked.set()
         with contextlib.suppress(OSError):
             self._stop_file.touch()
-        threading.Thread(
-            target=self._insist, args=(grace,), name="ssl-muscle stop", daemon=True
-        ).start()
+        # Not a daemon: a window that is closed now must not end before the child has.
+        threading.Thread(target=self._insist, args=(grace,), name="ssl-muscle stop").start()
+
+    def detach(self) -> None:
+        """Follow the child no more and let it run: it can be found again by its desk.
+
+        No closing event is told after this returns; none at all, if the child still runs.
+        """
+        if self._reader is None or self._over.is_set():
+            return
+        self._leave.set()
+        if threading.current_thread() is not self._reader:
+            self._reader.join()
 
     def wait(self, timeout: float | None = None) -> Event | None:
-        """Wait for the end and return the closing event; None if the time ran out first."""
+        """Wait for the end and return the closing event; None if time ran out or it was left."""
         self._over.wait(timeout)
         return self._end
 
@@ -134,9 +151,42 @@ class ChildJob:
     @property
     def _stop_file(self) -> Path:
         assert self._desk is not None
-        return Path(self._desk.name) / "stop"
+        return self._desk.stop
+
+    def _sit_down(self) -> Desk:
+        """Start the child at a desk of its own."""
+        _left[:] = [process for process in _left if process.poll() is None]
+        desk = Desk.set_up(self.job)
+        try:
+            self._began = time.time()
+            self._missing = missing_folders(self.job.out.absolute())
+            with desk.events.open("ab") as events, desk.errors.open("ab") as errors:
+                process = subprocess.Popen(
+                    self.command(desk.job_file, desk.stop),
+                    stdin=subprocess.DEVNULL,
+                    stdout=events,
+                    stderr=errors,
+                    env=_environment(),
+                    # Ctrl-C in the parent's terminal, or its end, is none of the child's business.
+                    start_new_session=True,
+                    creationflags=_flags("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP"),
+                )
+        except BaseException:
+            desk.clear()
+            raise
+        self._process = process
+        mark = mark_of(process.pid)
+        if mark is not None:
+            with contextlib.suppress(BadInput):  # the disk is full: it runs, but cannot be left
+                desk.note_child(mark, self._began, self._missing)
+        return desk
 
     def _insist(self, grace: float) -> None:
+        self._end_it(grace)
+        if self._reader is not None:
+            self._reader.join(KILL_AFTER)  # it tidies up after the child
+
+    def _end_it(self, grace: float) -> None:
         if self._ends_within(grace):
             return
         # A checkpoint since then: the step is over, and only the model is still to be written.
@@ -155,58 +205,86 @@ class ChildJob:
             return False
         return True
 
-    def _read(self) -> None:
-        process = self._process
+    def _watch(self) -> None:
+        process, desk = self._process, self._desk
         assert process is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        listener = threading.Thread(target=self._errors.extend, args=(process.stderr,), daemon=True)
-        listener.start()
-        closing: Event | None = None
-        for line in process.stdout:
-            try:
-                event = from_line(line)
-            except ValueError:  # a library's own print
-                self._errors.append(line)
-                continue
-            if isinstance(event, Finished | Stopped | Failed):
-                closing = event
-            else:
-                if isinstance(event, Checkpoint) and self._asked.is_set():
-                    self._saved.set()
-                self._pass_on(event)
-        code = process.wait()
-        listener.join()
-        process.stdout.close()
-        process.stderr.close()
+        assert desk is not None
+        try:
+            closing = self._follow(process, desk)
+        except OSError as error:  # the desk is gone or out of reach
+            self._strays.append(f"{error}\n")
+            closing = None
+            while process.poll() is None and not self._leave.wait(LOOK_EVERY):
+                pass
+        if self._leave.is_set():
+            if isinstance(process, subprocess.Popen):
+                _left.append(process)
+            desk.let_go()
+            self._over.set()
+            return
         if closing is None:
-            closing = self._ended(code)
-        assert self._desk is not None
-        self._desk.cleanup()
+            closing = self._ended(process.wait(), desk)
         self._end = closing
         self._pass_on(closing)
+        desk.clear()
         self._over.set()
 
+    def _follow(self, process: _Process, desk: Desk) -> Event | None:
+        """Tell the events of a child until it ends or is left; return how it says it ended."""
+        closing: Event | None = None
+        rest = b""
+        latest_only: tuple[bytes, ...] = _OUTDATED
+        with desk.events.open("rb") as file:
+            while not self._leave.is_set():
+                over = process.poll() is not None  # asked first: nothing is printed after that
+                *lines, rest = (rest + file.read()).split(b"\n")
+                if over:
+                    lines.append(rest)
+                for event in self._events(lines, latest_only):
+                    if isinstance(event, Finished | Stopped | Failed):
+                        closing = event
+                        continue
+                    if isinstance(event, Checkpoint) and self._asked.is_set():
+                        self._saved.set()
+                    self._pass_on(event)
+                if over:
+                    break
+                latest_only = _OF_THE_MOMENT
+                self._leave.wait(LOOK_EVERY)
+        return closing
+
+    def _events(self, lines: list[bytes], latest_only: tuple[bytes, ...]) -> Iterator[Event]:
+        """Return the events in some lines; of some kinds, only the last one."""
+        last = {
+            kind: max((at for at, line in enumerate(lines) if line.startswith(kind)), default=-1)
+            for kind in latest_only
+        }
+        for at, line in enumerate(lines):
+            if any(line.startswith(kind) and at != last[kind] for kind in latest_only):
+                continue
+            text = line.decode("utf-8", errors="replace")
+            try:
+                yield from_line(text)
+            except ValueError:  # a library's own print, or an event that was cut short
+                if text.strip() and not text.startswith('{"kind"'):
+                    self._strays = [*self._strays, text.rstrip("\r") + "\n"][-_LAST_LINES:]
+
     def _pass_on(self, event: Event) -> None:
-        """Tell the listener; what it does wrong must not leave the child's pipe unread."""
+        """Tell the listener; what it does wrong must not end the thread that follows the child."""
         try:
             self._tell(event)
         except Exception:
             logging.getLogger(__name__).exception("A listener failed on %s", event.kind)
 
-    def _ended(self, code: int) -> Event:
+    def _ended(self, code: int, desk: Desk) -> Event:
         """Tidy up after a child that could not say how it ended, and say it for it."""
         out = self.job.out.absolute()
         closing: Event
-        if self._asked.is_set():
+        if self._asked.is_set() or desk.stop.exists():
             closing = Stopped(result={"out": str(out), "ended": True})
         else:
-            last = next((line.strip() for line in reversed(self._errors) if line.strip()), "")
-            closing = Failed(
-                sentence=f"The job's process ended unexpectedly (code {code})"
-                + (f": {last.rstrip('.')}." if last else "."),
-                details="".join(self._errors),
-            )
+            errors = [*self._strays, *desk.last_errors()][-_LAST_LINES:]
+            closing = Failed(sentence=died_in_words(errors, code), details="".join(errors))
         for part in out.glob(".part-*"):
             # What the child was writing; older ones are somebody else's.
             with contextlib.suppress(OSError):
@@ -217,6 +295,65 @@ class ChildJob:
                 if self.job.resume or not withdraw(out, self._missing):
                     append_event(out, closing)
         return closing
+
+
+class AttachedJob(ChildJob):
+    """A job that a parent of another time has started, found by its desk.
+
+    What has happened so far is told first: all of it, but of progress, previews and checkpoints
+    only the latest. If the child has ended meanwhile, its closing event follows at once.
+
+    Parameters
+    ----------
+    desk
+        Its desk.
+    on_event
+        As for `ChildJob`.
+
+    Raises
+    ------
+    BadInput
+        If there is no child to be found there; from `start`, if another window follows it.
+    """
+
+    def __init__(self, desk: Desk, on_event: Callable[[Event], None]) -> None:
+        super().__init__(desk.job(), on_event)
+        child = desk.child()
+        if child is None:
+            raise BadInput(f"No job is at work in {desk.folder}.")
+        self._found = desk
+        self._began, self._missing = child.began, child.missing
+        self._process = OtherProcess(child.process)
+
+    def _sit_down(self) -> Desk:
+        if not self._found.claim():
+            raise BadInput("This job is shown in another window; look for it there.")
+        return self._found
+
+
+def died_in_words(errors: Sequence[str], code: int = UNKNOWN_CODE) -> str:
+    """Return the sentence on a child that ended without a word.
+
+    Parameters
+    ----------
+    errors
+        The last lines that it printed on stderr.
+    code
+        Its exit code.
+    """
+    last = next((line.strip() for line in reversed(errors) if line.strip()), "")
+    which = "" if code == UNKNOWN_CODE else f" (code {code})"
+    return f"The job's process ended unexpectedly{which}" + (
+        f": {last.rstrip('.')}." if last else "."
+    )
+
+
+def _flags(*names: str) -> int:
+    """Return flags for starting a process, which exist on Windows only."""
+    flags = 0
+    for name in names:
+        flags |= getattr(subprocess, name, 0)
+    return flags
 
 
 def _environment() -> dict[str, str]:

@@ -22,6 +22,9 @@ QUIET = 10.0
 
 _BAR = 24
 
+PAUSE = 0.2
+"""Seconds between two lines of progress for programs: fast steps would fill a disk overnight."""
+
 
 class Display(Protocol):
     """Takes a job's events; `last` is the latest one."""
@@ -40,17 +43,36 @@ class Display(Protocol):
 class JsonLines:
     """Every event as one line of JSON, for programs.
 
-    A job goes on when nobody listens any more (`deaf`): its folder is the truth.
+    Progress that follows closely on progress waits, for the next event or until there is newer
+    progress and time for it. A job goes on when nobody listens any more (`deaf`): its folder is
+    the truth.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.last: Event | None = None
         self.deaf = False
         self._stream = stream
+        self._waiting: Progress | None = None
+        self._told = -PAUSE
 
     def show(self, event: Event) -> None:
         """Print an event."""
         self.last = event
+        if isinstance(event, Progress):
+            now = time.monotonic()
+            if now - self._told < PAUSE and event.done < event.total:
+                self._waiting = event
+                return
+            self._told = now
+        elif self._waiting is not None:
+            self._print(self._waiting)
+        self._waiting = None
+        self._print(event)
+
+    def close(self) -> None:
+        """Do nothing: every line was flushed, and the closing event is the last."""
+
+    def _print(self, event: Event) -> None:
         if self.deaf:
             return
         try:
@@ -58,9 +80,6 @@ class JsonLines:
             self._stream.flush()
         except (OSError, ValueError):
             self.deaf = True
-
-    def close(self) -> None:
-        """Do nothing: every line was flushed."""
 
 
 class TextDisplay:

@@ -13,6 +13,8 @@ from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, MeasureJob
 from napari_ssl_muscle.learning.events import Event, Failed, Progress, Stopped, from_line
 
 PRINT = "import sys; from pathlib import Path; job, stop = map(Path, sys.argv[1:]); "
+pytestmark = pytest.mark.usefixtures("home")  # desks are there
+
 LOOP = 'import time\nprint(\'{"kind": "progress", "done": 1, "total": 2}\', flush=True)\n'
 
 

@@ -72,6 +72,24 @@ def test_json_lines_give_every_event_back() -> None:
     ]
 
 
+def test_a_flood_of_progress_is_thinned_and_the_latest_is_never_lost() -> None:
+    stream = io.StringIO()
+    display = JsonLines(stream)
+    for done in range(1, 1000):
+        display.show(Progress(done=done, total=2000))
+    end = EpochEnd(epoch=1, step=999, metrics={})
+    display.show(end)
+    display.show(Progress(done=2000, total=2000))
+    events = [from_line(line) for line in stream.getvalue().splitlines()]
+    assert events[0] == Progress(done=1, total=2000)
+    assert events[-3:] == [
+        Progress(done=999, total=2000),
+        end,
+        Progress(done=2000, total=2000),
+    ]
+    assert len(events) < 900
+
+
 def test_work_goes_on_when_nobody_reads_its_events_any_more() -> None:
     class Gone(io.StringIO):
         def flush(self) -> None:

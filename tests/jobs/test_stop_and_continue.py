@@ -24,6 +24,8 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.scans.errors import BadInput
 
+pytestmark = pytest.mark.usefixtures("home")  # desks of child processes are there
+
 STEPS = 8
 """More than two epochs of three steps each."""
 

@@ -1,0 +1,138 @@
+"""Processes that outlive the one that started them: known by number and time of start.
+
+A number alone is not enough: systems give it to another process once the first one has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+UNKNOWN_CODE = 256
+"""Stands for the exit code of a process that is not our child: no system tells it."""
+
+_LOOK_EVERY = 0.02
+
+
+class Mark(BaseModel):
+    """What one process has and no other, as long as the computer is not set up anew."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    started: str
+    """When it started, in a form that is only good for comparing."""
+
+
+def mark_of(pid: int) -> Mark | None:
+    """Return the mark of a process that is there (it may have ended and wait to be noticed)."""
+    started = _started(pid)
+    return None if started is None else Mark(pid=pid, started=started)
+
+
+def this_process() -> Mark:
+    """Return the mark of the process that asks."""
+    mark = mark_of(os.getpid())
+    assert mark is not None
+    return mark
+
+
+def is_alive(mark: Mark) -> bool:
+    """Whether the very process still runs."""
+    return mark_of(mark.pid) == mark and _runs(mark.pid)
+
+
+class OtherProcess:
+    """A process that somebody else started, with the methods of `subprocess.Popen` that count.
+
+    Parameters
+    ----------
+    mark
+        Which one; it may have ended.
+    """
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+        self.pid = mark.pid
+
+    def poll(self) -> int | None:
+        """Return None while it runs, then `UNKNOWN_CODE`."""
+        return None if is_alive(self.mark) else UNKNOWN_CODE
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end.
+
+        Raises
+        ------
+        subprocess.TimeoutExpired
+            If it still runs after `timeout` seconds.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if until is not None and time.monotonic() >= until:
+                assert timeout is not None
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(_LOOK_EVERY)
+        return UNKNOWN_CODE
+
+    def terminate(self) -> None:
+        """Ask the system to end it."""
+        with contextlib.suppress(psutil.Error):
+            if is_alive(self.mark):
+                psutil.Process(self.pid).terminate()
+
+    def kill(self) -> None:
+        """End it whether it wants or not."""
+        with contextlib.suppress(psutil.Error):
+            if is_alive(self.mark):
+                psutil.Process(self.pid).kill()
+
+
+if sys.platform == "linux":
+    # psutil reckons from the clock, which may be set meanwhile; the kernel's count is exact.
+
+    def _started(pid: int) -> str | None:
+        fields = _stat(pid)
+        return None if fields is None else f"{_boot()}:{fields[19]}"
+
+    def _runs(pid: int) -> bool:
+        fields = _stat(pid)
+        return fields is not None and fields[0] not in "ZX"
+
+    def _stat(pid: int) -> list[str] | None:
+        """Return the kernel's fields after the process's name: state first, start as the 20th."""
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        return text.rpartition(")")[2].split()
+
+    def _boot() -> str:
+        """Return what tells this start of the computer from others."""
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+else:
+
+    def _started(pid: int) -> str | None:
+        try:
+            return f"{psutil.Process(pid).create_time():.2f}"
+        except psutil.Error:
+            return None
+
+    def _runs(pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.Error:  # it is there, and somebody else's
+            return True
