@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.viewer import opening
+from napari_ssl_muscle.viewer import model_picker, opening
 from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.layers import difference, show_table, unwrap
 from napari_ssl_muscle.viewer.workbench import Workbench
@@ -45,3 +48,23 @@ def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
     assert job.cohort is None
     assert job.init == str(model)
     assert "--study" in tune.command.line.value
+
+
+def test_closed_and_opened_again_nothing_of_the_workbench_stays_behind(
+    viewer: Any, scan_file: Path, write_model: Callable[..., Path]
+) -> None:
+    model_picker.MODELS.add(write_model())
+    opening.open_paths(viewer, [scan_file])  # so that the forms look at something in threads
+    counts = []
+    for _ in range(3):
+        dock, _ = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
+        gone: list[bool] = []
+        unwrap(dock).widget().destroyed.connect(partial(gone.append, True))
+        # As the cross of a dock does: napari leaves the widget to Python.
+        viewer.window.remove_dock_widget(unwrap(dock))
+        until(lambda gone=gone: bool(gone))
+        gc.collect()
+        counts.append(len(QApplication.allWidgets()))
+    assert counts[2] == counts[1]
+    events = viewer.layers.events
+    assert not [c for c in events.inserted.callbacks if "Form" in str(c)]
