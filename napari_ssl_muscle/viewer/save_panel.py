@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from magicgui.widgets import Container, PushButton, Widget
 from napari.layers import Labels
 
+from napari_ssl_muscle.jobs.record import record_labels
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.desk import saved_elsewhere
 from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.layers import info_of, unwrap
+from napari_ssl_muscle.viewer.origins import origin_of_labels
 from napari_ssl_muscle.viewer.parts import (
     choice,
     column,
@@ -128,9 +131,12 @@ class SavePanel(Container[Widget]):
         }
         geometry, _ = grid_of(meta, layer.data.shape)
         info = info_of(layer)
+        origin = origin_of_labels(layer)  # before the file that may say so is replaced
         files = save_labels(path, layer.data, geometry, info.table if info is not None else None)
         if info is not None:
             info.path = path
+        with contextlib.suppress(BadInput):  # the labels are saved all the same
+            record_labels(path, *origin)
         saved_elsewhere(layer)
         return files
 

@@ -18,7 +18,7 @@ from napari_ssl_muscle.learning.events import Failed, Finished
 from napari_ssl_muscle.viewer import opening, questions
 from napari_ssl_muscle.viewer.evaluate_form import NO_LABELS, EvaluateForm
 from napari_ssl_muscle.viewer.layers import unwrap
-from tests.viewer.conftest import Ears, write_labels, write_scan
+from tests.viewer.conftest import SHAPE, Ears, write_labels, write_scan
 from tests.viewer.helpers import end_of, press
 
 PLUGIN = "napari-ssl-muscle"
@@ -48,28 +48,24 @@ def predicted(viewer: Any, labelled_file: Path) -> Any:
 
 
 def rows(form: EvaluateForm) -> dict[str, list[str]]:
-    """Return what stands in the table: muscle → its cells."""
-    table = form.table.native
-    return {
-        table.verticalHeaderItem(row).text(): [
-            table.item(row, column).text() for column in range(table.columnCount())
-        ]
-        for row in range(table.rowCount())
-    }
+    """Return what stands in the table of one scan: muscle → its cells."""
+    return {first: rest for first, *rest in form.table.texts()}
 
 
 def test_the_table_holds_what_the_shell_would_find(
     viewer: Any, form: EvaluateForm, predicted: Any, labelled_file: Path, tmp_path: Path
 ) -> None:
-    assert form.prediction.value is unwrap(predicted)
-    assert form.reference.value.name == "Ground truth"
+    (couple,) = form.couples.couples()
+    assert couple.prediction is unwrap(predicted)
+    assert couple.reference.name == "Ground truth"
     press(form.evaluate_button)
     assert isinstance(end_of(form.panel), Finished)
     unwrap(predicted).save(str(tmp_path / "saved_dseg.nii.gz"), plugin=PLUGIN)
     case = evaluate_case(
         Pair("leg", tmp_path / "saved_dseg.nii.gz", labelled_file.with_name("leg_seg.nii.gz"))
     )
-    assert len(rows(form)) == len(case.muscles) == 2
+    assert len(rows(form)) - 1 == len(case.muscles) == 2
+    assert rows(form)["mean, total"][0] == f"{case.mean_dice:.3f}"
     for result in case.muscles:
         cells = rows(form)[result.muscle]
         assert result.dice is not None
@@ -79,6 +75,7 @@ def test_the_table_holds_what_the_shell_would_find(
         assert cells[1] == f"{result.hd95_mm:.1f}"
         assert cells[3] == f"{result.volume_pred_ml:.1f}"
         assert cells[4] == f"{result.volume_ref_ml:.1f}"
+        assert float(cells[5]) == pytest.approx(result.difference_ml, abs=0.06)
     assert f"{case.mean_dice:.3f}" in form.panel.status.value
     assert f"{case.batch_dice.foreground:.3f}" in form.panel.status.value
 
@@ -117,19 +114,6 @@ def test_a_missed_muscle_scores_zero_and_its_distance_is_infinite(
     assert rows(form)["label 1"][:2] == ["0.000", "∞"]
 
 
-def test_the_subject_in_front_is_the_one_that_is_evaluated(
-    viewer: Any, form: EvaluateForm, tmp_path: Path
-) -> None:
-    subjects = []
-    for name in ("one", "two"):
-        write_labels(tmp_path / f"{name}_seg.nii.gz")
-        subjects.append(opening.open_paths(viewer, [write_scan(tmp_path / f"{name}.nii.gz")]))
-    for image, truth, prediction in subjects:
-        viewer.layers.selection.active = image
-        assert form.reference.value is unwrap(truth)
-        assert form.prediction.value is unwrap(prediction)
-
-
 def test_labels_of_different_scans_are_refused(
     viewer: Any, form: EvaluateForm, predicted: Any, tmp_path: Path, ears: Ears
 ) -> None:
@@ -137,8 +121,7 @@ def test_labels_of_different_scans_are_refused(
     _, truth, _ = opening.open_paths(
         viewer, [write_scan(tmp_path / "other.nii.gz", affine=np.diag([2.0, 2.0, 5.0, 1.0]))]
     )
-    form.prediction.value = unwrap(predicted)
-    form.reference.value = unwrap(truth)
+    form.couples.choose_by_hand(unwrap(predicted), unwrap(truth))
     press(form.evaluate_button)
     (sentence,) = ears.told
     assert "same grid" in sentence
@@ -148,7 +131,7 @@ def test_labels_of_different_scans_are_refused(
 def test_the_same_layer_twice_is_refused(
     viewer: Any, form: EvaluateForm, predicted: Any, ears: Ears
 ) -> None:
-    form.reference.value = unwrap(predicted)
+    form.couples.choose_by_hand(unwrap(predicted), unwrap(predicted))
     press(form.evaluate_button)
     assert "same layer" in ears.told[0]
 
@@ -162,7 +145,7 @@ def test_ground_truth_without_a_label_is_a_sentence_and_the_form_goes_on(
             np.zeros(image.data.shape, int), scale=image.scale, translate=image.translate
         )
     )
-    form.prediction.value, form.reference.value = unwrap(prediction), empty
+    form.couples.choose_by_hand(unwrap(prediction), empty)
     press(form.evaluate_button)
     assert isinstance(end_of(form.panel), Failed)
     assert "no label in any slice" in ears.told[0]
@@ -200,7 +183,7 @@ def test_tables_are_saved_where_the_user_says_and_replaced_only_when_asked_for(
 
 
 def test_the_command_appears_once_both_are_files(
-    viewer: Any, form: EvaluateForm, predicted: Any, labelled_file: Path, tmp_path: Path
+    form: EvaluateForm, predicted: Any, labelled_file: Path, tmp_path: Path
 ) -> None:
     assert form.command.line.value == ""
     from napari_ssl_muscle.viewer.layers import info_of
@@ -208,6 +191,7 @@ def test_the_command_appears_once_both_are_files(
     info = info_of(unwrap(predicted))
     assert info is not None
     info.path = tmp_path / "p.nii.gz"
+    form.couples.reset_choices()
     form.by_side.value = True
     expected = EvaluateJob(
         predictions=tmp_path / "p.nii.gz",
