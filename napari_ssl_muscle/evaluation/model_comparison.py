@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ FEW = 3
 
 FEWEST_SLICES = 4
 """Held-out slices from which the figures may name the better model."""
+
+UNCHANGED = 0.99
+"""Mean Dice from which the old model's labels were accepted nearly as they were."""
 
 NOT_ENOUGH = "not enough held-out slices to compare"
 
@@ -175,7 +178,12 @@ def compare_models(scans: Sequence[HeldOutScan]) -> ModelComparison | None:
     if count < FEWEST_SLICES:
         notes.insert(0, f"There are {not_enough(count)} So the figures say little.")
     muscles = {name: (_mean(found[0].get(name)), _mean(found[1].get(name))) for name in names}
-    return ModelComparison(muscles, slices, tuple(notes))
+    outcome = ModelComparison(muscles, slices, tuple(notes))
+    old = outcome.means[0]
+    if old is not None and old >= UNCHANGED:
+        text = "These slices were accepted nearly as the old model labelled them, which favours it."
+        outcome = replace(outcome, notes=(*notes, text))
+    return outcome
 
 
 def _mean(subjects: dict[str, list[float]] | None) -> float | None:

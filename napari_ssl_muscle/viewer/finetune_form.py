@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,26 @@ from pydantic import ValidationError
 from napari_ssl_muscle.jobs.command import shell_command
 from napari_ssl_muscle.jobs.folders import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, what_is_wrong
+from napari_ssl_muscle.learning.cards import find_model
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ENDINGS, ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.finetune_choices import (
+    ALL_CHANNELS,
+    FREEZE,
+    PRESETS,
+    SCRATCH,
+    SHORT,
+    SPLITS,
+    channels_of,
+    help_of,
+    new_run,
+    next_run,
+)
 from napari_ssl_muscle.viewer.labelled_folder import CohortView, view_folder
 from napari_ssl_muscle.viewer.layers import unwrap
+from napari_ssl_muscle.viewer.model_choice import ModelChoice
 from napari_ssl_muscle.viewer.model_picker import MODELS, ModelPicker, runs_folder
 from napari_ssl_muscle.viewer.muscle_boxes import MuscleBoxes
 from napari_ssl_muscle.viewer.parts import (
@@ -40,26 +54,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 NO_COHORT = "Choose the folder with your labelled scans first."
-SCRATCH = "Nothing"
-ALL_CHANNELS = "all of them together"
-FREEZE = (
-    ("Nothing", "none"),
-    ("Encoder (first half)", "encoder"),
-    ("Decoder (second half)", "decoder"),
-    ("All but the last layer", "both"),
-)
-PRESETS = (
-    ("Recommended", "recommended"),
-    ("Quick, for a first try", "quick"),
-    ("As published (needs a GPU)", "poster"),
-)
-SPLITS = (
-    ("Chosen automatically", "auto"),
-    ("Whole subjects", "subject"),
-    ("A block of slices", "block"),
-    ("Nothing: train on all", "none"),
-    ("Single slices (leaks)", "slice"),
-)
 
 
 class FinetuneForm(Form):
@@ -69,6 +63,11 @@ class FinetuneForm(Form):
     ----------
     napari_viewer
         The viewer; napari fills it in.
+
+    Attributes
+    ----------
+    decision
+        After a training on corrections: whether the old or the new model is kept.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -76,29 +75,32 @@ class FinetuneForm(Form):
         watch(self.viewer)
         self._view: CohortView | None = None
         self._look: ThreadWork | None = None
+        self._job: FinetuneJob | None = None
+        self._short = False  # the time was proposed here, and belongs to corrections only
         super().__init__("Fine-tune")
-        self.cohort = line(tooltip=_help("cohort"), hint="folder with scans and labels")
+        self.cohort = line(tooltip=help_of("cohort"), hint="folder with scans and labels")
         self.cohort_button = small_button("Choose…", "Choose the folder.")
         self.summary = paragraph()
-        self.channel = choice([], tooltip=_help("channels"), label="Image")
+        self.channel = choice([], tooltip=help_of("channels"), label="Image")
         self.muscles = MuscleBoxes()
         self.model = ModelPicker(
             "Start from",
             ("segmentation", "inpainting"),
             nothing=SCRATCH,
-            tooltip=_help("init"),
+            tooltip=help_of("init"),
             unfolded=False,
         )
-        self.freeze = choice(FREEZE, tooltip=_help("freeze"), label="Keep fixed")
-        self.preset = choice(PRESETS, tooltip=_help("preset"), label="Settings")
+        self.freeze = choice(FREEZE, tooltip=help_of("freeze"), label="Keep fixed")
+        self.preset = choice(PRESETS, tooltip=help_of("preset"), label="Settings")
         self.minutes = FloatSpinBox(
-            value=0, min=0, max=10_000, step=5, tooltip=_help("minutes"), label="Time"
+            value=0, min=0, max=10_000, step=5, tooltip=help_of("minutes"), label="Time"
         )
         self.minutes.native.setSpecialValueText("as the settings say")
         self.minutes.native.setSuffix(" min")
         self.minutes.native.setDecimals(1)
-        self.split = choice(SPLITS, tooltip=_help("split"), label="Check on")
-        self.out = line(str(_new_run()), tooltip=_help("out"))
+        self.split = choice(SPLITS, tooltip=help_of("split"), label="Check on")
+        self._proposed = new_run()
+        self.out = line(str(self._proposed), tooltip=help_of("out"))
         self.out_button = small_button("…", "Choose another folder for the new model.")
         self.data = column(
             row(self.cohort, self.cohort_button, label="Scans"),
@@ -118,6 +120,7 @@ class FinetuneForm(Form):
             "Fine-tune", "Train the model on the labelled scans. You can go on working meanwhile."
         )
         self.panel = RunPanel("step")
+        self.decision = ModelChoice(self.viewer)
         self.command = CommandLine()
         for part in (
             self.data,
@@ -127,6 +130,7 @@ class FinetuneForm(Form):
             self.settings,
             self.finetune_button,
             self.panel,
+            self.decision,
             self.command,
         ):
             self.append(part)
@@ -138,6 +142,8 @@ class FinetuneForm(Form):
         self.out_button.changed.connect(self._choose_out)
         self.finetune_button.changed.connect(self.start)
         self.panel.ended.connect(self._on_ended)
+        self.decision.kept.connect(self._go_on_with)
+        self.decision.ended.connect(self._show_decision)
         self.changed.connect(self._update)
         self.model.picked.connect(self._update)
         self._update()
@@ -168,7 +174,7 @@ class FinetuneForm(Form):
                 minutes=self.minutes.value or None,
                 split=self.split.value,
                 muscles=None if tuple(checked) == self._view.usual else checked,
-                channels=_channels(self._view, channel),
+                channels=channels_of(self._view, channel),
             )
         except ValidationError as error:
             raise BadInput(f"{what_is_wrong(error)}.") from None
@@ -181,7 +187,8 @@ class FinetuneForm(Form):
         folder
             The study's folder.
         model
-            The model that labelled the slices; None leaves the choice as it is.
+            The model that labelled the slices; None leaves the choice as it is. With one, a short
+            time is proposed, so that the corrected model is soon there.
         """
         if self.cohort.value.strip() == str(folder):
             self._look_at_cohort()  # more is accepted by now
@@ -189,6 +196,9 @@ class FinetuneForm(Form):
             self.cohort.value = str(folder)
         if model is not None:
             self.model.look_again(model)
+            if not self.minutes.value:
+                self.minutes.value = SHORT
+                self._short = True
 
     def start(self) -> None:
         """Begin to train (the button); a problem is told in a dialog."""
@@ -198,11 +208,28 @@ class FinetuneForm(Form):
         except BadInput as problem:
             questions.tell(str(problem), parent=self.native.window())
             return
+        self._job = job
+        self.decision.clear()
         self._enable(False)
         self.panel.run(ChildWork(job))
         self.reveal(self.panel)
 
+    def show_result(self, job: FinetuneJob, model: Path) -> None:
+        """Ask whether the model of a training on corrections takes the place of the former one.
+
+        Parameters
+        ----------
+        job
+            The training; nothing is asked of one without a study.
+        model
+            The file that came out.
+        """
+        if job.study is not None:
+            self.decision.begin(job.study, job.init, model)
+            self.reveal(self.decision)
+
     def _on_ended(self, event: object) -> None:
+        job, self._job = self._job, None
         self._enable(True)
         if not isinstance(event, Finished | Stopped):
             return
@@ -219,8 +246,26 @@ class FinetuneForm(Form):
             + (f" reaches a validation Dice of {dice:.2f}" if dice is not None else "")
             + ". It is in the list of models now."
         )
-        self.out.value = str(_new_run())
+        self._propose(next_run(self._view))
         self.reveal(self.panel)
+        if job is not None:
+            self.show_result(job, path)
+
+    def _go_on_with(self, model: Path) -> None:
+        """Start the next training from the model that was kept."""
+        self.model.look_again(model)
+        self._show_decision()
+
+    def _show_decision(self) -> None:
+        self.fit_width()
+        self.reveal(self.decision)
+
+    def _propose(self, run: Path) -> None:
+        """Put a folder for the next run into the form, unless the person chose one."""
+        now = self.out.value.strip()
+        if now in ("", str(self._proposed)) or (Path(now) / MODEL).exists():
+            self.out.value = str(run)
+            self._proposed = run
 
     def _choose_cohort(self) -> None:
         folder = questions.ask_folder("Folder with labelled scans", self.native.window())
@@ -232,7 +277,7 @@ class FinetuneForm(Form):
             "Where to put the new model's folder", self.native.window(), runs_folder()
         )
         if folder is not None:
-            self.out.value = str(folder / _new_run().name)
+            self.out.value = str(folder / new_run().name)
 
     def _look_at_cohort(self, *_: object) -> None:
         """Read what is in the folder, in a thread: big cohorts take a while."""
@@ -249,7 +294,7 @@ class FinetuneForm(Form):
         def look(emit: Emit, stop: ShouldStop) -> CohortView:
             return view_folder(folder)
 
-        self._look = ThreadWork(look)
+        self._look = ThreadWork(look, self.native)
         self._look.bridge.arrived.connect(partial(self._show_cohort, self._look))
         self._look.start()
 
@@ -262,18 +307,29 @@ class FinetuneForm(Form):
             return
         view: CohortView = look.result
         self._view = view
-        problems = [f"⚠ {problem}" for problem in view.problems[:3]]
-        if len(view.problems) > 3:
-            problems.append(f"⚠ … and {len(view.problems) - 3} more.")
-        self.summary.value = "\n".join([view.text, *problems])
+        self.summary.value = view.words
         several = [(ALL_CHANNELS, ALL_CHANNELS)] if len(view.channels) > 1 else []
         self.channel.choices = [(name, name) for name in view.channels] + several
         self.channel_row.visible = len(view.channels) > 1
         self.muscles.offer(view.muscles, view.usual)
+        self._suit(view)
         self.choices.show()
         self.line_up(self.data, self.channel_row, self.model, self.settings)
         self.fit_width()
         self._update()
+
+    def _suit(self, view: CohortView) -> None:
+        """Propose what suits a study, or takes that back for a cohort."""
+        self._propose(next_run(view))
+        if not view.is_study and self._short:
+            if self.minutes.value == SHORT:
+                self.minutes.value = 0
+            self._short = False
+        if view.model is not None and self.model.model is None and not self.model.picked_by_hand:
+            with contextlib.suppress(BadInput):
+                kept = find_model(view.model)
+                MODELS.add(kept)
+                self.model.look_again(kept)
 
     def _enable(self, free: bool) -> None:
         for part in (self.data, self.choices, self.model, self.settings, self.finetune_button):
@@ -288,19 +344,3 @@ class FinetuneForm(Form):
             self.command.show_command(shell_command(self.job()))
         except BadInput as problem:
             self.command.show_command(None, str(problem))
-
-
-def _channels(view: CohortView, chosen: str | None) -> list[str] | None:
-    if len(view.channels) < 2:
-        return None
-    return list(view.channels) if chosen == ALL_CHANNELS else [str(chosen)]
-
-
-def _help(field: str) -> str:
-    """Return the words that the shell's option has, too."""
-    return FinetuneJob.model_fields[field].description or ""
-
-
-def _new_run() -> Path:
-    stamp = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
-    return runs_folder() / f"finetune-{stamp}"

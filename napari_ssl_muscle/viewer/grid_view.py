@@ -45,16 +45,19 @@ class GridView:
         """Whether the layers are side by side now."""
         return self._before is not None and bool(self._viewer.grid.enabled)
 
-    def enter(self, layers: Sequence[Any], shape: tuple[int, int]) -> None:
+    def enter(self, layers: Sequence[Any], shape: tuple[int, int], *, stacked: int = 1) -> None:
         """Show these layers in rows and columns, and hide all others.
 
         Parameters
         ----------
         layers
             The first one comes to the top left, then row by row. They are the last ones of the
-            viewer's list.
+            viewer's list; the first ones if several are stacked, because napari counts the stacks
+            from the first one of all.
         shape
             Rows and columns.
+        stacked
+            How many layers lie on top of each other in each place.
         """
         grid = self._viewer.grid
         if self._before is None:
@@ -67,7 +70,7 @@ class GridView:
                 self._hidden.append(layer)
         for layer in layers:
             layer.visible = True
-        grid.stride, grid.shape, grid.spacing = 1, shape, GAP
+        grid.stride, grid.shape, grid.spacing = stacked, shape, GAP
         grid.enabled = True
         self._viewer.reset_view(layers=layers)
 

@@ -11,7 +11,21 @@ from napari_ssl_muscle.scans.errors import BadInput
 
 @dataclass(frozen=True)
 class CohortView:
-    """What the form needs to know of a cohort's folder."""
+    """What the form needs to know of a folder with labelled scans.
+
+    Attributes
+    ----------
+    folder, text
+        Where it is, and what is in it, in words.
+    channels, muscles, usual
+        Names of image channels and of muscles, and which of those are usually learned.
+    problems
+        Sentences about what cannot be used.
+    is_study
+        Whether it is a study with accepted slices.
+    model
+        Of a study: the model that was kept, as a job names it.
+    """
 
     folder: Path
     text: str
@@ -20,6 +34,15 @@ class CohortView:
     usual: tuple[str, ...]
     problems: tuple[str, ...]
     is_study: bool = False
+    model: str | None = None
+
+    @property
+    def words(self) -> str:
+        """What is in the folder, and the first problems with it."""
+        problems = [f"⚠ {problem}" for problem in self.problems[:3]]
+        if len(self.problems) > 3:
+            problems.append(f"⚠ … and {len(self.problems) - 3} more.")
+        return "\n".join([self.text, *problems])
 
 
 def view_folder(folder: Path) -> CohortView:
@@ -63,6 +86,7 @@ def view_study(folder: Path) -> CohortView:
         usual=tuple(choose_muscles(study.table, None).names),
         problems=(),
         is_study=True,
+        model=study.model,
     )
 
 

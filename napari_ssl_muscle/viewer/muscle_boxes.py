@@ -19,8 +19,13 @@ class MuscleBoxes(Container[Widget]):
         self.margins = (0, 0, 0, 0)
 
     def offer(self, names: Sequence[str], checked: Sequence[str]) -> None:
-        """Show these muscles, with some of them checked."""
+        """Show these muscles, with some of them checked; what was chosen among the same stays."""
+        if tuple(names) == self._names:
+            return
+        sides = list(self)
         self.clear()
+        for side in sides:
+            side.native.deleteLater()  # magicgui lets go of them only
         self._names = tuple(names)
         self._boxes = [CheckBox(value=name in checked, text=name) for name in names]
         half = -(-len(self._boxes) // 2)

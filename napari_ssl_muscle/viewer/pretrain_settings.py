@@ -10,7 +10,7 @@ from napari_ssl_muscle.jobs.command import split_names
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.viewer.finetune_form import PRESETS
+from napari_ssl_muscle.viewer.finetune_choices import PRESETS
 from napari_ssl_muscle.viewer.fold import Fold
 from napari_ssl_muscle.viewer.parts import choice, column, line
 

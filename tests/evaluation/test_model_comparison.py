@@ -64,6 +64,13 @@ def test_fewer_than_four_slices_give_figures_but_name_no_better_model(
     text = "\n".join(found.notes)
     assert ("not enough held-out slices to compare" in text) is not enough
     assert enough or f"{len(slices)}, and 4 are needed" in text
+    assert "accepted nearly as the old model" not in text
+
+
+def test_slices_accepted_as_the_old_model_labelled_them_favour_it_and_that_is_said() -> None:
+    found = compare_models([scan(truth(), np.zeros_like(truth()), {0, 1, 2, 3})])
+    assert found is not None
+    assert "accepted nearly as the old model" in found.notes[-1]
 
 
 def test_without_held_out_slices_there_is_nothing_to_compare() -> None:
