@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from magicgui.widgets import Container, Label, ProgressBar, Widget
 from psygnal import Signal
 
@@ -82,9 +84,11 @@ class RunPanel(Container[Widget]):
             self._work.stop()
 
     def abandon(self, *_: object) -> None:
-        """End the work without showing it: the window is being closed."""
+        """End the work without showing it: the window is being closed, or nobody asks any more."""
         work, self._work = self._work, None
         if work is not None:
+            with contextlib.suppress(RuntimeError, TypeError):  # it may be gone already
+                work.bridge.arrived.disconnect(self._take)
             work.stop()
 
     def say(self, text: str) -> None:
