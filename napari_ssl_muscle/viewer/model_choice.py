@@ -8,6 +8,7 @@ from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from magicgui.widgets import Container, PushButton, Widget
 from psygnal import Signal
@@ -105,7 +106,7 @@ class ModelChoice(Container[Widget]):
         self.back_button.changed.connect(self.leave)
         self.again_button.changed.connect(self._ask_again)
         self.panel.ended.connect(self._on_ended)
-        when_destroyed(self.native, partial(_leave, self.side))
+        when_destroyed(self.native, partial(_leave, ref(self.side)))
         self.clear()
 
     def begin(self, study: Path, old: str | None, new: Path) -> None:
@@ -290,6 +291,8 @@ def _line(name: str, dice: Mapping[str, float | None]) -> str:
     return f"<tr><td>{name}</td>{numbers}</tr>"
 
 
-def _leave(side: SideBySide) -> None:
-    with contextlib.suppress(RuntimeError):  # the whole window is being closed
-        side.leave()
+def _leave(side: ref[SideBySide]) -> None:
+    there = side()
+    if there is not None:
+        with contextlib.suppress(RuntimeError):  # the whole window is being closed
+            there.leave()

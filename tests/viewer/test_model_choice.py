@@ -226,8 +226,8 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
     before, history = layer.data.copy(), list(layer._undo_history)
     viewer.dims.set_point(0, layer.data_to_world((6, 0, 0))[0])
     point = viewer.dims.point
-    choice = ModelChoice(viewer)
-    viewer.window.add_dock_widget(choice.native)
+    _, step = viewer.window.add_plugin_dock_widget(PLUGIN, "Fine-tune")
+    choice = unwrap(step).finetune.decision
     choice.native.window().show()
     choice.begin(study.folder, str(models[0]), models[1])
     end_of(choice.panel)
