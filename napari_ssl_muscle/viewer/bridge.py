@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_ssl_muscle.jobs.child import ChildJob
 from napari_ssl_muscle.jobs.run import in_a_sentence
+from napari_ssl_muscle.jobs.running import FoundJob
 from napari_ssl_muscle.jobs.settings import AnyJob
 from napari_ssl_muscle.learning.events import (
     Emit,
@@ -154,7 +155,8 @@ class ChildWork:
 
     def __init__(self, job: AnyJob, parent: QObject | None = None) -> None:
         self.bridge = EventBridge(parent)
-        self._child = ChildJob(job, self.bridge.post)
+        self.job = job
+        self._child: ChildJob = ChildJob(job, self.bridge.post)
 
     def start(self) -> None:
         """Start the child process."""
@@ -163,3 +165,38 @@ class ChildWork:
     def stop(self) -> None:
         """Ask the child to stop after its step; it is ended if that takes long."""
         self._child.stop()
+
+    def detach(self) -> None:
+        """Let the child run and hear no more of it: the next window finds it."""
+        self._child.detach()
+
+
+class AttachedWork(ChildWork):
+    """A job that was found running, or ended, without a window.
+
+    It tells what has happened so far, and then what happens; see `jobs.child.AttachedJob`.
+
+    Parameters
+    ----------
+    found
+        Of `jobs.running.running_jobs`.
+    parent
+        Qt owner of the bridge.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be found any more.
+    """
+
+    def __init__(self, found: FoundJob, parent: QObject | None = None) -> None:
+        self.bridge = EventBridge(parent)
+        self.job = found.job
+        self._child = found.attach(self.bridge.post)
+
+    def start(self) -> None:
+        """Begin to follow; it fails, as an event, if another window was faster."""
+        try:
+            self._child.start()
+        except BadInput as problem:
+            self.bridge.post(Failed(sentence=str(problem), bad_input=True))

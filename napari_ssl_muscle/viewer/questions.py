@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QTextCursor
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
     QInputDialog,
     QLabel,
     QMessageBox,
+    QPlainTextEdit,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -69,6 +71,54 @@ def tell(sentence: str, details: str = "", parent: QWidget | None = None) -> Non
     box.deleteLater()
 
 
+class LogDialog(QDialog):
+    """Shows a text to read and to copy.
+
+    Parameters
+    ----------
+    text
+        Many lines.
+    parent
+        Qt parent.
+    """
+
+    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"{TITLE}: log")
+        self.text = QPlainTextEdit(text, self)
+        self.text.setReadOnly(True)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        font = self.text.font()
+        font.setStyleHint(font.StyleHint.Monospace)
+        font.setFamily("monospace")
+        self.text.setFont(font)
+        buttons = QDialogButtonBox(self)
+        buttons.addButton(QDialogButtonBox.StandardButton.Close)
+        copy = buttons.addButton("Copy", QDialogButtonBox.ButtonRole.ActionRole)
+        assert copy is not None  # Qt makes one
+        copy.clicked.connect(self._copy)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.text)
+        layout.addWidget(buttons)
+        self.resize(720, 420)
+        # The error stands at the end.
+        self.text.moveCursor(QTextCursor.MoveOperation.End)
+        self.text.moveCursor(QTextCursor.MoveOperation.StartOfLine)
+
+    def _copy(self) -> None:
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(self.text.toPlainText())
+
+
+def show_log(text: str, parent: QWidget | None = None) -> None:
+    """Show what happened, word for word."""
+    dialog = LogDialog(text, parent)
+    dialog.exec()
+    dialog.deleteLater()
+
+
 def confirm(sentence: str, yes: str, parent: QWidget | None = None) -> bool:
     """Ask before something is replaced; `yes` is the word on the button that goes ahead."""
     box = QMessageBox(parent)
@@ -82,6 +132,55 @@ def confirm(sentence: str, yes: str, parent: QWidget | None = None) -> bool:
     agreed = box.clickedButton() is go
     box.deleteLater()
     return agreed
+
+
+def ask_closing(
+    names: Sequence[str], can_stay: bool, parent: QWidget | None = None
+) -> Literal["stop", "leave"] | None:
+    """Ask what becomes of jobs whose window is being closed.
+
+    Parameters
+    ----------
+    names
+        What they do, as "Fine-tuning".
+    can_stay
+        Whether the window can still stay open.
+    parent
+        The window.
+
+    Returns
+    -------
+    {"stop", "leave"} or None
+        None if the window is to stay open.
+    """
+    several = len(names) > 1
+    box = QMessageBox(parent)
+    box.setWindowTitle(TITLE)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    if several:
+        box.setText("These are still running: " + ", ".join(names) + ".")
+        box.setInformativeText(
+            "Left running, they go on without the window, and the muscle workbench shows them "
+            "when you open it again."
+        )
+    else:
+        box.setText(f"{names[0]} is still running.")
+        box.setInformativeText(
+            "Left running, it goes on without the window, and the muscle workbench shows it "
+            "when you open it again."
+        )
+    role = QMessageBox.ButtonRole
+    stop = box.addButton("Stop them" if several else "Stop it", role.DestructiveRole)
+    leave = box.addButton("Leave them running" if several else "Leave it running", role.AcceptRole)
+    box.setDefaultButton(leave)
+    box.setEscapeButton(box.addButton("Cancel", role.RejectRole) if can_stay else leave)
+    box.exec()
+    clicked = box.clickedButton()
+    box.deleteLater()
+    if clicked is stop:
+        return "stop"
+    return "leave" if clicked is leave or not can_stay else None
 
 
 def ask_files(parent: QWidget | None = None) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -69,6 +69,7 @@ class Ears:
     details: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     agree: bool = True
+    closing: Literal["stop", "leave"] | None = "stop"
 
 
 @pytest.fixture(autouse=True)
@@ -84,8 +85,13 @@ def ears(monkeypatch: pytest.MonkeyPatch) -> Ears:
         heard.asked.append(sentence)
         return heard.agree
 
+    def ask_closing(names: list[str], can_stay: bool, parent: object = None) -> Any:
+        heard.asked.append(f"Close with {names}? {can_stay=}")
+        return heard.closing
+
     monkeypatch.setattr(questions, "tell", tell)
     monkeypatch.setattr(questions, "confirm", confirm)
+    monkeypatch.setattr(questions, "ask_closing", ask_closing)
     return heard
 
 
