@@ -203,7 +203,16 @@ class _Loop:
             if now - told > 0.2 or place.step == place.total:
                 told = now
                 left = (now - started) / (place.step - first) * (place.total - place.step)
-                self.emit(Progress(done=place.step, total=place.total, seconds_left=left))
+                epoch = f"epoch {(place.step - 1) // self.per_epoch + 1}"
+                self.emit(
+                    Progress(
+                        done=place.step,
+                        total=place.total,
+                        # With an image or two, each step is an epoch.
+                        text=epoch if self.per_epoch > 1 else "",
+                        seconds_left=left,
+                    )
+                )
             if place.step % interval == 0 or place.step == place.total:
                 self._validate(losses)
                 losses = []

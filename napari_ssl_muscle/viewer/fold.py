@@ -1,4 +1,4 @@
-"""Settings that most people leave alone, folded away behind a line of text."""
+"""What most people leave alone or need no more, folded away behind a line of text."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ class Fold(Container[Widget]):
         The line's text.
     content
         What is folded; hidden at first.
+    tooltip
+        What a click on the line does.
     """
 
-    def __init__(self, title: str, content: Widget) -> None:
+    def __init__(
+        self, title: str, content: Widget, tooltip: str = "Show or hide these settings."
+    ) -> None:
         self._title = title
         self.content = content
-        self.button = PushButton(tooltip="Show or hide these settings.")
+        self.button = PushButton(tooltip=tooltip)
         self.button.native.setFlat(True)
         self.button.native.setStyleSheet("text-align: left; background: transparent;")
         super().__init__(widgets=[self.button, content], labels=False)

@@ -14,11 +14,12 @@ from napari_ssl_muscle.jobs.command import shell_command
 from napari_ssl_muscle.jobs.folders import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import PretrainJob, recipe_of, what_is_wrong
 from napari_ssl_muscle.jobs.starting import recipe_from
-from napari_ssl_muscle.learning.events import EpochEnd, Failed, Finished, Preview, Stopped
+from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.curves import error_in_words
 from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.layers import adopt, unwrap
 from napari_ssl_muscle.viewer.model_picker import MODELS, ModelPicker, runs_folder
@@ -233,8 +234,6 @@ class PretrainForm(Form):
     def _on_event(self, event: object) -> None:
         if isinstance(event, Preview) and self._running is not None:
             self._show_probes(Path(event.path), self._running)
-        elif isinstance(event, EpochEnd) and self.panel.stop_button.enabled:
-            self.panel.say(_epoch_in_words(event))
 
     def _show_probes(self, path: Path, recipe: Recipe) -> None:
         masked_only = recipe.pretext.scored == "masked"
@@ -258,7 +257,7 @@ class PretrainForm(Form):
         self.panel.say(
             ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
             + f"'{path.parent.name}'"
-            + (f" reaches an {_error_in_words(metrics)}" if "masked_error" in metrics else "")
+            + (f" reaches an {error_in_words(metrics)}" if "masked_error" in metrics else "")
             + ". It is under 'Start from' in the form Fine-tune now."
         )
         self.out.value = str(_new_run())
@@ -312,21 +311,6 @@ def image_choices(viewer: Any) -> list[tuple[str, Any]]:
         and layer.ndim in (2, 3)
         and not is_picture(layer)
     ]
-
-
-def _epoch_in_words(event: EpochEnd) -> str:
-    parts = [f"Epoch {event.epoch}"]
-    if "train_loss" in event.metrics:
-        parts.append(f"loss {event.metrics['train_loss']:.3f}")
-    if "masked_error" in event.metrics:
-        parts.append(_error_in_words(event.metrics) + (" · best so far" if event.best else ""))
-    return " · ".join(parts)
-
-
-def _error_in_words(metrics: dict[str, float]) -> str:
-    text = f"error inside the masks of {metrics['masked_error']:.3f}"
-    constant = metrics.get("constant_error")
-    return text if constant is None else f"{text} (a constant: {constant:.3f})"
 
 
 def _new_run() -> Path:

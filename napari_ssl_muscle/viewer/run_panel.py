@@ -1,4 +1,4 @@
-"""What every form shows of its work: progress with Stop, words, notes, the device."""
+"""What every form shows of its work: progress with Stop, words, curves, notes, the device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import contextlib
 from magicgui.widgets import Container, Label, ProgressBar, Widget
 from psygnal import Signal
 
-from napari_ssl_muscle.jobs.words import duration
+from napari_ssl_muscle.jobs.running import name_of
+from napari_ssl_muscle.jobs.words import duration, in_words
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Event,
@@ -19,8 +20,20 @@ from napari_ssl_muscle.learning.events import (
     Stopped,
 )
 from napari_ssl_muscle.viewer import questions
-from napari_ssl_muscle.viewer.bridge import ENDINGS, Work
-from napari_ssl_muscle.viewer.parts import expected_device, paragraph, row, small_button
+from napari_ssl_muscle.viewer.bridge import ENDINGS, ChildWork, Work
+from napari_ssl_muscle.viewer.closing import WindowGuard, guard_of
+from napari_ssl_muscle.viewer.curves import Curves, epoch_in_words
+from napari_ssl_muscle.viewer.fold import Fold
+from napari_ssl_muscle.viewer.parts import (
+    expected_device,
+    paragraph,
+    row,
+    small_button,
+    when_destroyed,
+)
+from napari_ssl_muscle.viewer.plot import PlotArea, holder
+
+__all__ = ["RunPanel", "epoch_in_words"]
 
 _ENDED = {Finished: "Done.", Stopped: "Stopped.", Failed: "Not done."}
 
@@ -41,7 +54,13 @@ class RunPanel(Container[Widget]):
         self.quiet = False  # no dialogs: nobody looks, as when a picture is made
         self._unit = unit
         self._work: Work | None = None
+        self._guard: WindowGuard | None = None
+        self._action = ""
+        self._expected = ""
         self._notes: list[str] = []
+        self._log: list[str] = []
+        self._curves = Curves()
+        self.expected = paragraph()
         self.bar = ProgressBar(value=0, max=1)
         self.bar.native.setTextVisible(False)
         self.stop_button = small_button(
@@ -49,14 +68,29 @@ class RunPanel(Container[Widget]):
         )
         self.stop_button.changed.connect(self.stop)
         self.status = paragraph()
+        self.figures = paragraph()
+        self.plot = PlotArea()
+        self.curves = Fold("Curves", holder(self.plot), "Show or hide how it learns.")
+        self.curves.toggle()  # open, once there are any
         self.notes = paragraph()
+        self.log_button = small_button("Show log…", "What happened, word for word, to copy.")
+        self.log_button.changed.connect(self.show_log)
         self.device = Label(value=f"Computes on: {expected_device()}")
         super().__init__(
-            widgets=[row(self.bar, self.stop_button), self.status, self.notes, self.device],
+            widgets=[
+                self.expected,
+                row(self.bar, self.stop_button),
+                self.status,
+                self.log_button,
+                self.figures,
+                self.curves,
+                self.notes,
+                self.device,
+            ],
             labels=False,
         )
         self.margins = (0, 0, 0, 0)
-        self.native.destroyed.connect(self.abandon)
+        when_destroyed(self.native, self.leave)
         self._show_idle()
 
     @property
@@ -64,15 +98,29 @@ class RunPanel(Container[Widget]):
         """Whether work is going on."""
         return self._work is not None
 
+    @property
+    def work(self) -> Work | None:
+        """What is going on."""
+        return self._work
+
     def run(self, work: Work) -> None:
         """Show a piece of work and start it."""
         self._work = work
-        self._notes = []
-        self.notes.hide()
+        self._guard = guard_of(self.native)
+        if self._guard is not None:
+            self._guard.add(self)
+        self._action = ""
+        self._notes, self._log = [], []
+        self._curves.clear()
+        self.figures.value = ""
+        self.plot.clear()
+        for part in (self.expected, self.log_button, self.figures, self.curves, self.notes):
+            part.hide()
         self.bar.native.setRange(0, 0)  # Qt's "busy"
         self.bar.enabled = True
         self.stop_button.enabled = True
         self.say("Getting ready …")
+        work.bridge.setParent(self.native)  # what comes after the panel's end is nobody's
         work.bridge.arrived.connect(self._take)
         work.start()
 
@@ -91,6 +139,26 @@ class RunPanel(Container[Widget]):
                 work.bridge.arrived.disconnect(self._take)
             work.stop()
 
+    def expect(self, text: str) -> None:
+        """Say how long the work will take; shown until it begins, and before the next one."""
+        self._expected = text
+        self.expected.value = text
+        self.expected.visible = bool(text) and not self.running
+
+    def leave(self, *_: object) -> None:
+        """Let a job in a child process run, to be found again; stop other work."""
+        work = self._work
+        if not isinstance(work, ChildWork):
+            self.abandon()
+            return
+        self._work = None
+        with contextlib.suppress(RuntimeError, TypeError):  # its bridge may be gone with the panel
+            work.bridge.arrived.disconnect(self._take)
+        work.detach()
+        if self._guard is not None:
+            with contextlib.suppress(RuntimeError):  # the window is gone, too
+                self._guard.tell_left(name_of(work.job))
+
     def say(self, text: str) -> None:
         """Show a sentence where the progress is told."""
         self.status.value = text
@@ -102,7 +170,15 @@ class RunPanel(Container[Widget]):
         self.notes.value = "\n".join(self._notes)
         self.notes.show()
 
+    def show_log(self) -> None:
+        """Show what the last work told, and how it failed."""
+        questions.show_log("\n".join(self._log), self.native.window())
+
     def _show_idle(self) -> None:
+        self.expect(self._expected)
+        self.curves.visible = self._curves.worth_drawing
+        self.figures.visible = bool(self.figures.value)
+        self.log_button.visible = bool(self._log)
         self.bar.native.setRange(0, 1)
         self.bar.native.setValue(0)
         self.bar.enabled = False
@@ -112,7 +188,10 @@ class RunPanel(Container[Widget]):
 
     def _take(self, event: Event) -> None:
         stopping = not self.stop_button.enabled
+        if not isinstance(event, Progress) and (line := in_words(event)):
+            self._log.append(line)
         if isinstance(event, Started):
+            self._action = event.action
             self.device.value = f"Computes on: {event.device}"
         elif isinstance(event, Progress):
             self.bar.native.setRange(0, max(event.total, 1))
@@ -120,8 +199,7 @@ class RunPanel(Container[Widget]):
             if not stopping:
                 self.say(self._in_words(event))
         elif isinstance(event, EpochEnd):
-            if not stopping:
-                self.say(epoch_in_words(event))
+            self._show_round(event)
         elif isinstance(event, Note):
             self.note(event.text, warning=event.warning)
         self.event.emit(event)
@@ -132,28 +210,32 @@ class RunPanel(Container[Widget]):
         work, self._work = self._work, None
         if work is not None:
             work.bridge.arrived.disconnect(self._take)
+        if isinstance(event, Failed) and event.details:
+            self._log.append(event.details)
+        else:
+            self._log = []
         self.say(event.sentence if isinstance(event, Failed) else _ENDED[type(event)])
         self._show_idle()
         self.ended.emit(event)
         if isinstance(event, Failed) and not self.quiet:
             questions.tell(event.sentence, event.details, self.native.window())
 
+    def _show_round(self, event: EpochEnd) -> None:
+        if event.arm:  # of several trainings that are compared: shown elsewhere
+            return
+        self.figures.value = epoch_in_words(event)
+        self.figures.show()
+        if self._curves.take(event):
+            self.curves.show()
+            self.plot.show_plot(self._curves.paint())
+
     def _in_words(self, event: Progress) -> str:
-        parts = [event.text] if event.text else []
+        parts = [part for part in (self._action, event.text) if part]
         if event.total:
-            parts.append(f"{self._unit} {event.done} of {event.total}")
+            # Before it starts other things are counted, such as scans that are read.
+            unit = f"{self._unit} " if self._action else ""
+            parts.append(f"{unit}{event.done} of {event.total}")
         if event.seconds_left is not None and event.done < event.total:
             parts.append(f"about {duration(event.seconds_left)} left")
         text = " · ".join(parts)
         return text[:1].upper() + text[1:]
-
-
-def epoch_in_words(event: EpochEnd) -> str:
-    """Return what an epoch brought: its loss and, where it was validated, the Dice."""
-    parts = [f"Epoch {event.epoch}"]
-    if "train_loss" in event.metrics:
-        parts.append(f"loss {event.metrics['train_loss']:.3f}")
-    if "dice" in event.metrics:
-        best = " (best so far)" if event.best else ""
-        parts.append(f"validation Dice {event.metrics['dice']:.3f}{best}")
-    return " · ".join(parts)

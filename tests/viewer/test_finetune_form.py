@@ -173,14 +173,14 @@ def test_progress_epochs_and_notes_are_shown_and_the_new_model_is_listed(
     post = works[0].bridge.post
     post(Started(action="fine-tuning", device="CPU, 2 threads", total=200))
     post(Progress(done=50, total=200, seconds_left=240))
-    until(lambda: "Step 50 of 200" in form.panel.status.value)
-    assert "about 4 min left" in form.panel.status.value
+    until(lambda: "step 50 of 200" in form.panel.status.value)
+    assert form.panel.status.value == "Fine-tuning · step 50 of 200 · about 4 min left"
     assert form.panel.bar.native.value() == 50
     assert form.panel.device.value == "Computes on: CPU, 2 threads"
     post(EpochEnd(epoch=3, step=60, metrics={"train_loss": 0.5, "dice": 0.81}, best=True))
     post(Note(text="Validated on subject c.", warning=False))
     until(lambda: form.panel.notes.value != "")
-    assert "validation Dice 0.810 (best so far)" in form.panel.status.value
+    assert "validation Dice 0.810 (best so far)" in form.panel.figures.value
     assert form.panel.notes.value == "Validated on subject c."
     model = write_model("new")
     post(
