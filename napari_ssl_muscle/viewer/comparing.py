@@ -13,6 +13,7 @@ from napari_ssl_muscle.learning.cards import read_card
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
 from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer.grid_view import GridView, picture
 from napari_ssl_muscle.viewer.layers import Subject
@@ -104,6 +105,7 @@ def compare(request: CompareRequest, emit: Emit, stop: ShouldStop) -> Compared:
             f"{cards[0].name} restores {len(cards[0].channels)} channels together; compare such "
             "runs in the shell with ssl-muscle compare-reconstructions."
         )
+    import_torch()
     # Here, because they import torch.
     from napari_ssl_muscle.learning.device import choose_device, describe
     from napari_ssl_muscle.learning.pretext.comparison import compare_reconstructions

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ssl_muscle.learning.events import Emit, ShouldStop
 from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.viewer.grid_view import picture
 from napari_ssl_muscle.viewer.layers import Subject, unwrap
 
@@ -37,6 +38,7 @@ def draw(request: PreviewRequest, emit: Emit, stop: ShouldStop) -> ScanMasks:
     BadInput
         If the square is larger than the images.
     """
+    import_torch()
     # Here, because it imports torch.
     from napari_ssl_muscle.learning.pretext.on_scan import masks_on_scan
     from napari_ssl_muscle.learning.slices import lies_left

@@ -15,6 +15,7 @@ import numpy as np
 from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.viewer.layers import Changes, Subject, difference, small
 
@@ -99,6 +100,7 @@ class Segmenter:
             If `stop` said so.
         """
         began = time.monotonic()
+        import_torch()
         # Here, because they import torch: the window opens without it.
         from napari_ssl_muscle.learning.device import choose_device, describe
         from napari_ssl_muscle.learning.predict import segment_volume

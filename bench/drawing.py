@@ -1,0 +1,113 @@
+"""The longest time without a reaction of the window while somebody draws, and a model trains."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import napari
+from measured import Measured, hand_over
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from scans import benchmark_scan
+from watching import run_until, settle
+
+from napari_ssl_muscle.scans.phantom import PhantomSettings, write_phantom
+from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_forms
+from napari_ssl_muscle.viewer.layers import info_of, unwrap
+from napari_ssl_muscle.viewer.workbench import Workbench
+
+SECONDS = 20.0
+STROKE_EVERY = 0.15
+
+
+def main(build: Path) -> None:
+    cohort = build / "bench" / "three"
+    if not cohort.is_dir():
+        write_phantom(cohort, PhantomSettings(subjects=3, sessions=1))
+    viewer = napari.Viewer()
+    viewer.window.resize(*SIZE)
+    bench = workbench_of(dock_forms(viewer))
+    viewer.open([str(benchmark_scan(build))], plugin=PLUGIN)
+    settle(1.0)
+    stroke = strokes(viewer)
+    drawing, scan = "somebody draws and browses", "512 × 512 × 16"
+    run_for(3.0, stroke)  # the first strokes make what later ones find
+    without = run_for(SECONDS, stroke)
+    with_training, idle = train(bench, cohort, build / "bench" / "drawing-run", stroke)
+    viewer.close()
+    longest = "longest time without a reaction of the window"
+    hand_over(
+        [
+            Measured(f"{longest} while {drawing}, {scan}", without, "s"),
+            Measured(f"{longest} while a model trains", idle, "s", "< 0.1"),
+            Measured(f"{longest} while a model trains and {drawing}", with_training, "s", "< 0.1"),
+        ]
+    )
+
+
+def workbench_of(form: Any) -> Workbench:
+    widget = unwrap(form).native
+    while not isinstance(widget, Workbench):
+        widget = widget.parent()
+    return widget
+
+
+def strokes(viewer: Any) -> Callable[[], None]:
+    """Return what draws a dab and goes on to another slice, as by hand."""
+    layer = next(
+        unwrap(layer)
+        for layer in viewer.layers
+        if (info := info_of(layer)) is not None and info.role == "prediction"
+    )
+    depth = layer.data.shape[0]
+    step = count()
+
+    def stroke() -> None:
+        n = next(step)
+        z = (n // 6) % depth
+        if n % 6 == 0:
+            viewer.dims.set_point(0, float(layer.data_to_world((z, 0, 0))[0]))
+        layer.paint((z, 200 + 5 * (n % 30), 150 + 3 * (n % 40)), 1 + n % 6)
+
+    return stroke
+
+
+def run_for(seconds: float, each: Callable[[], None] | None) -> float:
+    """Run for a while; return the longest time without a reaction."""
+    end = time.monotonic() + seconds
+    return run_until(lambda: time.monotonic() > end, each=each, every=STROKE_EVERY)[1]
+
+
+def train(
+    bench: Workbench, cohort: Path, out: Path, stroke: Callable[[], None]
+) -> tuple[float, float]:
+    """Fine-tune in a child process meanwhile; return the longest freezes with and without strokes.
+
+    Both are measured once steps have begun, so that both have a training beside them.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    form = bench.finetune
+    bench.show_form(form)
+    form.cohort.value = str(cohort)
+    run_until(lambda: form.finetune_button.native.isEnabled())
+    form.preset.value = "quick"
+    form.minutes.value = 5
+    form.out.value = str(out)
+    press: Any = QTest.mouseClick
+    press(form.finetune_button.native, Qt.MouseButton.LeftButton)
+    run_until(lambda: "tep " in str(form.panel.status.value))
+    idle = run_for(SECONDS, None)
+    drawn = run_for(SECONDS, stroke)
+    form.panel.stop()
+    run_until(lambda: not form.panel.running)
+    return drawn, idle
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
