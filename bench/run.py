@@ -19,7 +19,15 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
-SCRIPTS = ("startup", "segmenting", "clicking", "drawing", "openings", "training_speed", "training_memory")
+SCRIPTS = (
+    "startup",
+    "segmenting",
+    "clicking",
+    "drawing",
+    "openings",
+    "training_speed",
+    "training_memory",
+)
 
 
 def main(names: list[str]) -> int:
