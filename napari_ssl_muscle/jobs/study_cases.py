@@ -17,7 +17,13 @@ from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import MuscleTable, standard_name
 from napari_ssl_muscle.scans.scan_reference import fingerprint
 from napari_ssl_muscle.scans.study import Study, StudyCase
-from napari_ssl_muscle.scans.volume import LabelMap, check_same_grid, open_label_map, open_scan
+from napari_ssl_muscle.scans.volume import (
+    LabelMap,
+    Scan,
+    check_same_grid,
+    open_label_map,
+    open_scan,
+)
 
 
 @dataclass(frozen=True)
@@ -264,7 +270,22 @@ def _twin(case: StudyCase, cohort: Cohort) -> Case | None:
         for path in candidate.images.values():
             if path.is_file() and path.stat().st_size == size and fingerprint(path)[1] == digest:
                 return candidate
+    # Not the same file; perhaps the same scan all the same, unpacked or saved once more.
+    for candidate in cohort.cases:
+        if any(_same_voxels(case.scan, path) for path in candidate.images.values()):
+            return candidate
     return None
+
+
+def _same_voxels(scan: Scan, path: Path) -> bool:
+    """Whether a file holds this scan; its voxels are read only if the grids are the same."""
+    try:
+        other = open_scan(path, scan.volume)
+        if scan.geometry.differs_from(other.geometry) is not None:
+            return False
+        return np.array_equal(scan.read(), other.read())
+    except BadInput:
+        return False
 
 
 def _value(table: MuscleTable, name: str) -> int | None:

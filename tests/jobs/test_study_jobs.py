@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -99,9 +100,12 @@ def test_however_often_it_is_repeated_a_held_out_slice_never_trains(
     settings: dict[str, Any] = {"cohort": cohort, "split": "none"} if beside_cohort else {}
     cases = {}
     for number in (1, 2, 3):
-        # Under another name, as people copy files about.
-        copy = tmp_path / f"copy-{number}.nii.gz"
-        shutil.copy(scan_of(cohort, number), copy)
+        # Under another name, as people copy files about, and one of them unpacked.
+        copy = tmp_path / f"copy-{number}.nii{'' if number == 2 else '.gz'}"
+        if number == 2:
+            copy.write_bytes(gzip.decompress(scan_of(cohort, number).read_bytes()))
+        else:
+            shutil.copy(scan_of(cohort, number), copy)
         cases[number] = study.add_scan(copy)
     random = np.random.default_rng(0)
     ever_held_out: Slices = set()
