@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from napari_ssl_muscle.jobs.command import shell_command
 from napari_ssl_muscle.jobs.folders import MODEL, check_run_folder
-from napari_ssl_muscle.jobs.settings import FinetuneJob, what_is_wrong
+from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob, what_is_wrong
 from napari_ssl_muscle.learning.cards import find_model
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
@@ -30,6 +30,7 @@ from napari_ssl_muscle.viewer.finetune_choices import (
     new_run,
     next_run,
 )
+from napari_ssl_muscle.viewer.freezing_panel import FreezingPanel
 from napari_ssl_muscle.viewer.labelled_folder import CohortView, view_folder
 from napari_ssl_muscle.viewer.layers import unwrap
 from napari_ssl_muscle.viewer.model_choice import ModelChoice
@@ -119,6 +120,7 @@ class FinetuneForm(Form):
         self.finetune_button = main_button(
             "Fine-tune", "Train the model on the labelled scans. You can go on working meanwhile."
         )
+        self.freezing = FreezingPanel(self.job)
         self.panel = RunPanel("step")
         self.decision = ModelChoice(self.viewer)
         self.command = CommandLine()
@@ -129,9 +131,11 @@ class FinetuneForm(Form):
             self.model,
             self.settings,
             self.finetune_button,
+            self.freezing.button,
             self.panel,
             self.decision,
             self.command,
+            self.freezing,
         ):
             self.append(part)
         self.line_up(self.data, self.channel_row, self.model, self.settings)
@@ -142,6 +146,10 @@ class FinetuneForm(Form):
         self.out_button.changed.connect(self._choose_out)
         self.finetune_button.changed.connect(self.start)
         self.panel.ended.connect(self._on_ended)
+        self.freezing.button.changed.connect(lambda: self.reveal(self.freezing))
+        self.freezing.began.connect(partial(self._enable, False))
+        self.freezing.ended.connect(self._on_compared)
+        self.freezing.model_chosen.connect(self._use_compared)
         self.decision.kept.connect(self._go_on_with)
         self.decision.ended.connect(self._show_decision)
         self.changed.connect(self._update)
@@ -214,7 +222,7 @@ class FinetuneForm(Form):
         self.panel.run(ChildWork(job))
         self.reveal(self.panel)
 
-    def show_result(self, job: FinetuneJob, model: Path) -> None:
+    def show_result(self, job: LabelledJob, model: Path) -> None:
         """Ask whether the model of a training on corrections takes the place of the former one.
 
         Parameters
@@ -250,6 +258,15 @@ class FinetuneForm(Form):
         self.reveal(self.panel)
         if job is not None:
             self.show_result(job, path)
+
+    def _on_compared(self, *_: object) -> None:
+        self._enable(True)
+        self.fit_width()
+        self.reveal(self.freezing)
+
+    def _use_compared(self, job: LabelledJob, model: Path) -> None:
+        self.model.look_again(model)
+        self.show_result(job, model)
 
     def _go_on_with(self, model: Path) -> None:
         """Start the next training from the model that was kept."""
@@ -334,12 +351,15 @@ class FinetuneForm(Form):
     def _enable(self, free: bool) -> None:
         for part in (self.data, self.choices, self.model, self.settings, self.finetune_button):
             part.enabled = free
+        self.freezing.look_again(free=False)
         if free:
             self._update()
 
     def _update(self, *_: object) -> None:
-        self.freeze.enabled = self.model.model is not None and not self.panel.running
-        self.finetune_button.enabled = self._view is not None and not self.panel.running
+        free = not self.panel.running and not self.freezing.running
+        self.freeze.enabled = self.model.model is not None and free
+        self.finetune_button.enabled = self._view is not None and free
+        self.freezing.look_again(free=self.freeze.enabled and self._view is not None)
         try:
             self.command.show_command(shell_command(self.job()))
         except BadInput as problem:

@@ -60,7 +60,7 @@ class _Learns(Column):
 
 
 class FreezingPanel(Container[Widget]):
-    """A button, and what it unfolds: the comparison while it runs, and what it found.
+    """The comparison while it runs, and what it found; unfolded by a button.
 
     Parameters
     ----------
@@ -70,6 +70,8 @@ class FreezingPanel(Container[Widget]):
 
     Attributes
     ----------
+    button
+        Shows and hides everything else; the form puts it where it belongs.
     job
         The comparison that runs, or ran last; None before the first.
     """
@@ -110,7 +112,7 @@ class FreezingPanel(Container[Widget]):
             self._results,
             self.command,
         )
-        super().__init__(widgets=[self.button, self.content], labels=False)
+        super().__init__(widgets=[self.content], labels=False)
         self.margins = (0, 0, 0, 0)
         self._results.hide()
         self.content.hide()
@@ -250,6 +252,10 @@ class FreezingPanel(Container[Widget]):
             questions.tell(f"The model {path} is not there any more.", parent=self.native.window())
             return
         MODELS.add(path)
+        self.panel.say(
+            f"The model '{read_card(path).name}' is in the list of models now, and chosen to start "
+            "from."
+        )
         self.model_chosen.emit(self.job, path)
 
 

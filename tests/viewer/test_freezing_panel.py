@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from magicgui.widgets import Container
 from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.jobs.command import shell_command
@@ -25,8 +25,9 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
-from napari_ssl_muscle.viewer import freezing_panel
+from napari_ssl_muscle.viewer import finetune_form, freezing_panel
 from napari_ssl_muscle.viewer.bridge import EventBridge
+from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.freezing_panel import FreezingPanel, comparison_of
 from napari_ssl_muscle.viewer.model_picker import MODELS
 from tests.viewer.conftest import Ears, write_labels, write_scan
@@ -99,13 +100,23 @@ def panel(qapp: QApplication, host: Host) -> Iterator[FreezingPanel]:
     panel.model_chosen.connect(lambda job, path: host.chosen.append((job, path)))
     panel.began.connect(host.hear)
     panel.look_again(free=True)
-    panel.native.resize(320, 900)
-    panel.native.show()
+    form = Container(widgets=[panel.button, panel], labels=False)
+    form.native.resize(320, 900)
+    form.native.show()
     yield panel
     until(lambda: not panel.plot.painting)
-    with contextlib.suppress(RuntimeError):
-        panel.native.close()
-        panel.native.deleteLater()
+    form.native.close()
+    form.native.deleteLater()
+
+
+def write_cohort(folder: Path) -> Path:
+    """Write three labelled scans."""
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        write_labels(folder / f"{name}_seg.nii.gz")
+        write_scan(folder / f"{name}.nii.gz")
+    write_tsv(default_table("thigh"), folder / "dseg.tsv")
+    return folder
 
 
 def write_found(out: Path, write_model: Callable[..., Path], *modes: str) -> None:
@@ -308,12 +319,7 @@ def test_a_real_child_process_compares_what_the_form_says(
     tmp_path: Path,
     ears: Ears,
 ) -> None:
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    for name in ("a", "b", "c"):
-        write_labels(folder / f"{name}_seg.nii.gz")
-        write_scan(folder / f"{name}.nii.gz")
-    write_tsv(default_table("thigh"), folder / "dseg.tsv")
+    folder = write_cohort(tmp_path / "scans")
     model = write_model(channels=["image"])
     host.job = FinetuneJob(
         cohort=folder, out=tmp_path / "run", init=str(model), preset="quick", steps=2, threads=1
@@ -328,3 +334,57 @@ def test_a_real_child_process_compares_what_the_form_says(
     for row, mode in enumerate(DICE):
         card = read_card(expected.out / mode / "model.safetensors")
         assert panel.table.texts()[row][3] == f"{card.dice['mean']:.3f}"
+
+
+# --- in the form "Fine-tune"
+
+
+@pytest.fixture
+def form(layers_only: Any, tmp_path: Path) -> Iterator[FinetuneForm]:
+    form = FinetuneForm(layers_only)
+    form.cohort.value = str(write_cohort(tmp_path / "scans"))
+    until(lambda: form.finetune_button.enabled)
+    yield form
+    form.native.deleteLater()
+
+
+def test_the_form_offers_it_once_there_is_a_model_to_start_from(
+    form: FinetuneForm, write_model: Callable[..., Path], works: list[FakeWork]
+) -> None:
+    assert not form.freezing.button.enabled
+    model = write_model("start", channels=["image"])
+    form.model.add(model)
+    form.preset.value = "quick"
+    form.minutes.value = 2
+    press(form.freezing.button)
+    press(form.freezing.start_button)
+    job = works[0].job
+    assert (job.init, job.preset, job.minutes) == (str(model), "quick", 2)
+    assert job == comparison_of(form.job())
+    assert not form.finetune_button.enabled
+    assert not form.settings.enabled
+
+    write_found(job.out, write_model, "none", "encoder")
+    works[0].bridge.post(Stopped(result={}))
+    end_of(form.freezing.panel)
+    assert form.finetune_button.enabled
+    assert form.freezing.start_button.enabled
+    press(form.freezing.use_button)
+    assert form.model.reference == str(job.out / "encoder" / "model.safetensors")
+    assert form.job().init == form.model.reference
+
+
+def test_while_one_is_trained_four_cannot_be(
+    form: FinetuneForm,
+    write_model: Callable[..., Path],
+    works: list[FakeWork],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(finetune_form, "ChildWork", FakeWork)
+    form.model.add(write_model("start", channels=["image"]))
+    press(form.freezing.button)
+    press(form.finetune_button)
+    assert not form.freezing.start_button.enabled
+    works[0].bridge.post(Failed(sentence="It failed.", details=""))
+    end_of(form.panel)
+    assert form.freezing.start_button.enabled
