@@ -307,6 +307,36 @@ child.wait()
 """
 
 
+LEAVING = """
+import sys, threading
+from pathlib import Path
+from napari_ssl_muscle.jobs.child import ChildJob
+from napari_ssl_muscle.jobs.settings import read_job
+
+class Deaf(ChildJob):
+    def command(self, job_file, stop_file):
+        line = '{"kind":"progress","done":1,"total":2}'
+        return [sys.executable, "-c", f"import time; print('{line}', flush=True); time.sleep(600)"]
+
+going = threading.Event()
+child = Deaf(read_job(Path(sys.argv[1])), lambda event: going.set())
+child.start()
+going.wait()
+child.stop(grace=0.05)
+print(child.process_id)
+"""
+
+
+def test_a_program_that_ends_right_after_stopping_a_job_leaves_nothing_running(
+    job: MeasureJob, tmp_path: Path
+) -> None:
+    (tmp_path / "a job").write_text(job.model_dump_json(), encoding="utf-8")
+    words = [sys.executable, "-c", LEAVING, str(tmp_path / "a job")]
+    child = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    assert mark_of(child) is None
+    assert not all_desks()
+
+
 def test_a_training_goes_on_when_its_parent_is_killed(cohort: Path, tmp_path: Path) -> None:
     """The real program in a real child of a real parent, which gets no chance to say good-bye."""
     job = FinetuneJob(
