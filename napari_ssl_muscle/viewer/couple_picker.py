@@ -13,6 +13,7 @@ from napari_ssl_muscle.viewer.evaluating import Couple, couples_in
 from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.layers import info_of, unwrap
 from napari_ssl_muscle.viewer.parts import choice, column, listen
+from napari_ssl_muscle.viewer.reloading import reload
 
 ALL, BY_HAND = "all", "by hand"
 
@@ -80,6 +81,12 @@ class CouplePicker(Container[Widget]):
             return there
         return [couple for couple in there if couple.subject is self.scans.value]
 
+    def choose(self, prediction: Any) -> None:
+        """Choose the scan that a labels layer belongs to."""
+        self._chosen = True
+        info = info_of(prediction)
+        self.scans.value = info.subject if info is not None else None
+
     def choose_by_hand(self, prediction: Any, reference: Any) -> None:
         """Choose two layers."""
         self._chosen = True
@@ -88,13 +95,9 @@ class CouplePicker(Container[Widget]):
 
     def reset_choices(self, *_: object) -> None:
         """Read the open layers again; chosen ones stay chosen, under whatever name."""
-        for box in (self.scans, self.prediction, self.reference):
-            before = box.value
-            box.reset_choices()
-            if box is self.scans and not self._chosen:
-                before = box.choices[0] if box.choices else None
-            if any(value is before for value in box.choices) and box.value is not before:
-                box.value = before
+        reload(self.scans, first=not self._chosen)
+        reload(self.prediction)
+        reload(self.reference)
         self._on_changed()
 
     def _on_chosen(self, _: int) -> None:

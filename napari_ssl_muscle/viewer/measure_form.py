@@ -35,6 +35,7 @@ from napari_ssl_muscle.viewer.parts import (
     paragraph,
 )
 from napari_ssl_muscle.viewer.plot import PlotArea, holder
+from napari_ssl_muscle.viewer.reloading import reload
 from napari_ssl_muscle.viewer.result_table import ResultTable
 from napari_ssl_muscle.viewer.run_panel import RunPanel
 from napari_ssl_muscle.viewer.save_tables import save_tables
@@ -125,13 +126,7 @@ class MeasureForm(Form):
 
     def reset_choices(self, *_: object) -> None:
         """Read the open layers again; a chosen one stays chosen, under whatever name."""
-        box = self.labels_box
-        before = box.value
-        box.reset_choices()
-        if not self._chosen and box.choices:
-            before = box.choices[0]
-        if any(value is before for value in box.choices) and box.value is not before:
-            box.value = before
+        reload(self.labels_box, first=not self._chosen)
         self._update()
 
     def layers_to_measure(self) -> list[Any]:

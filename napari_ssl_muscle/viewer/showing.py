@@ -60,5 +60,5 @@ def _family(viewer: Any, layer: Any) -> list[Any]:
 def _in_view(viewer: Any, layer: Any) -> bool:
     """Whether the middle of what is seen lies in the layer."""
     low, high = layer.extent.world
-    centre = viewer.camera.center[-2:]
+    centre = getattr(viewer, "scene", viewer).camera.center[-2:]
     return bool((low[-2:] <= centre).all() and (centre <= high[-2:]).all())

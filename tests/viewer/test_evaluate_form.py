@@ -9,16 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_ssl_muscle.evaluation.evaluate import evaluate_case
 from napari_ssl_muscle.evaluation.matching import Pair
+from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.run import run_job
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Failed, Finished
+from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer import opening, questions
-from napari_ssl_muscle.viewer.evaluate_form import NO_LABELS, EvaluateForm
-from napari_ssl_muscle.viewer.layers import unwrap
-from tests.viewer.conftest import SHAPE, Ears, write_labels, write_scan
+from napari_ssl_muscle.viewer.evaluate_form import GONE, NO_LABELS, EvaluateForm
+from napari_ssl_muscle.viewer.hand_made import origin_of
+from napari_ssl_muscle.viewer.layers import difference, unwrap
+from napari_ssl_muscle.viewer.save_panel import SavePanel
+from tests.viewer.conftest import Ears, write_labels, write_scan
 from tests.viewer.helpers import end_of, press
 
 PLUGIN = "napari-ssl-muscle"
@@ -200,3 +207,262 @@ def test_the_command_appears_once_both_are_files(
         by_side=True,
     )
     assert form.command.line.value == shell_command(expected)
+
+
+# --- places and errors
+
+
+def evaluate(form: EvaluateForm) -> None:
+    press(form.evaluate_button)
+    assert isinstance(end_of(form.panel), Finished)
+
+
+def row_of(form: EvaluateForm, *words: str) -> int:
+    """Return the row, as it is shown now, that begins with these words."""
+    (row,) = [n for n, texts in enumerate(form.table.texts()) if texts[: len(words)] == [*words]]
+    return row
+
+
+def click_row(form: EvaluateForm, row: int) -> None:
+    table = form.table
+    table.scrollToItem(table.item(row, 0))
+    place = table.visualItemRect(table.item(row, 0)).center()
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def slice_of(viewer: Any, layer: Any) -> int:
+    return round(float(layer.world_to_data(viewer.dims.point)[0]))
+
+
+def errors_in(viewer: Any) -> list[Any]:
+    return [layer for layer in viewer.layers if "Errors" in layer.name]
+
+
+def test_a_click_on_a_row_shows_the_worst_slice_and_the_errors_of_its_muscle(
+    viewer: Any, form: EvaluateForm, predicted: Any
+) -> None:
+    truth = form.couples.couples()[0].reference.data
+    where = np.nonzero((truth == 2) & (np.arange(6)[:, None, None] == 3))
+    predicted.data_setitem(where, 0)  # muscle 2 is missed in slice 3
+    viewer.dims.ndisplay = 3
+    evaluate(form)
+    (errors,) = errors_in(viewer)
+    ours, theirs = np.asarray(predicted.data), truth
+    expected = np.select(
+        [(ours > 0) & (theirs == 0), (ours == 0) & (theirs > 0), ours != theirs], [1, 2, 3], 0
+    )
+    assert set(np.unique(expected)) == {0, 1, 2}
+    np.testing.assert_array_equal(errors.data, expected)
+    np.testing.assert_allclose(errors.scale, predicted.scale)
+    np.testing.assert_allclose(errors.translate, predicted.translate)
+    assert not errors.editable
+
+    viewer.layers.selection.active = viewer.layers[0]
+    predicted.visible = False
+    click_row(form, row_of(form, "label 2"))
+    assert viewer.dims.ndisplay == 2
+    assert slice_of(viewer, predicted) == 3
+    assert viewer.layers.selection.active is unwrap(predicted)
+    assert predicted.visible
+    assert predicted.selected_label == 2
+    expected_of_2 = np.select([(ours == 2) & (theirs != 2), (theirs == 2) & (ours != 2)], [1, 2])
+    np.testing.assert_array_equal(errors.data, expected_of_2)
+    assert not errors.editable
+    click_row(form, row_of(form, "mean, total"))
+    np.testing.assert_array_equal(errors.data, expected)
+
+
+def test_the_row_still_leads_to_its_slice_when_sorted_and_renamed(
+    viewer: Any, form: EvaluateForm, predicted: Any
+) -> None:
+    truth = form.couples.couples()[0].reference.data
+    predicted.data_setitem(np.nonzero((truth == 2) & (np.arange(6)[:, None, None] == 4)), 0)
+    evaluate(form)
+    form.table.sort_by(1)
+    form.table.sort_by(1)
+    predicted.name = "mine"
+    click_row(form, row_of(form, "label 2"))
+    assert slice_of(viewer, predicted) == 4
+
+
+def test_errors_are_no_labels_to_work_on_and_go_with_the_labels(
+    viewer: Any, form: EvaluateForm, predicted: Any
+) -> None:
+    evaluate(form)
+    (errors,) = errors_in(viewer)
+    assert unwrap(errors) not in form.couples.prediction.choices
+    evaluate(form)
+    assert len(errors_in(viewer)) == 1  # replaced, not added
+    form.show_errors.value = False
+    assert not errors_in(viewer)[0].visible
+    viewer.layers.remove(errors_in(viewer)[0])
+    form.show_errors.value = True
+    assert errors_in(viewer)[0].visible  # once removed, it comes back when asked for
+    viewer.layers.remove(unwrap(predicted))
+    assert not errors_in(viewer)
+    click_row(form, 0)
+    assert form.panel.status.value == GONE
+
+
+def test_labels_that_are_closed_while_they_are_judged_have_figures_and_no_layer(
+    viewer: Any, form: EvaluateForm, predicted: Any
+) -> None:
+    press(form.evaluate_button)
+    viewer.layers.remove(unwrap(predicted))
+    assert isinstance(end_of(form.panel), Finished)
+    assert "label 1" in rows(form)
+    assert not errors_in(viewer)
+    assert not form.evaluate_button.enabled
+
+
+def test_legs_by_themselves_have_their_own_errors(viewer: Any, form: EvaluateForm) -> None:
+    _, truth, prediction = opening.open_sample(viewer)
+    labels = np.array(truth.data)
+    middle = labels.shape[2] // 2
+    value = default_table("thigh").by_name("gracilis").value
+    z = int((labels[..., middle:] == value).sum(axis=(1, 2)).argmax())
+    labels[z, :, middle:][labels[z, :, middle:] == value] = 0  # missed in the left leg only
+    where = np.nonzero(labels)
+    prediction.data_setitem(where, labels[where])
+    form.by_side.value = True
+    evaluate(form)
+    (errors,) = errors_in(viewer)
+    assert errors.data.any()
+    click_row(form, row_of(form, "gracilis right"))
+    assert not errors.data.any()
+    click_row(form, row_of(form, "gracilis left"))
+    assert slice_of(viewer, prediction) == z
+    assert set(np.unique(errors.data)) == {0, 2}
+
+
+# --- several scans, and where labels come from
+
+
+@pytest.fixture
+def three(viewer: Any, tmp_path: Path) -> list[Any]:
+    """Open three scans with ground truth; the third has no labels yet."""
+    predictions = []
+    for name, share in (("sub-01", 3), ("sub-02", 1), ("sub-03", None)):
+        write_labels(tmp_path / f"{name}_seg.nii.gz")
+        image = write_scan(tmp_path / f"{name}.nii.gz", affine=np.diag([2.0, 2.0, 6.0, 1.0]))
+        _, truth, prediction = opening.open_paths(viewer, [image])
+        if share is not None:
+            new = np.roll(truth.data, share, axis=2)
+            predict(prediction, new, trained_on=("sub-02",))
+        predictions.append(unwrap(prediction))
+    return predictions
+
+
+def predict(layer: Any, labels: np.ndarray, trained_on: tuple[str, ...] = ()) -> Provenance:
+    made_by = Provenance(
+        model="tiny",
+        model_hash="0123456789ab",
+        split_hash="fedcba987654",
+        training_subjects=frozenset(trained_on),
+    )
+    layer = unwrap(layer)
+    origin_of(layer).predict(difference(layer.data, labels), made_by=made_by)
+    return made_by
+
+
+def test_all_open_scans_are_judged_in_one_table_with_the_trained_ones_marked(
+    viewer: Any, form: EvaluateForm, three: list[Any]
+) -> None:
+    evaluate(form)
+    texts = form.table.texts()
+    assert [t[:2] for t in texts] == [
+        ["sub-01", "label 1"],
+        ["sub-01", "label 2"],
+        ["sub-02 (trained on)", "label 1"],
+        ["sub-02 (trained on)", "label 2"],
+        ["sub-01", "mean"],
+        ["sub-02 (trained on)", "mean"],
+    ]
+    notes = form.notes.value
+    assert "sub-03 is left out: it has no labels yet" in notes
+    assert "leave out 1 case" in notes
+    assert texts[4][2] in form.panel.status.value  # the mean is without the trained one
+    assert [layer.name for layer in errors_in(viewer)] == ["sub-01 · Errors", "sub-02 · Errors"]
+    click_row(form, row_of(form, "sub-02 (trained on)", "label 2"))
+    assert viewer.layers.selection.active is three[1]
+    shown = {layer.name for layer in viewer.layers if layer.visible}
+    assert shown == {
+        "sub-02",
+        "sub-02 · Ground truth",
+        "sub-02 · Prediction",
+        "sub-02 · Errors",
+        "sub-03",
+        "sub-03 · Ground truth",
+        "sub-03 · Prediction",
+    }
+
+
+def test_one_of_several_scans_can_be_chosen_and_stays_chosen(
+    viewer: Any, form: EvaluateForm, three: list[Any]
+) -> None:
+    form.couples.choose(three[1])
+    three[1].name = "other"
+    viewer.layers.remove(three[2])
+    assert [c.prediction for c in form.couples.couples()] == [three[1]]
+    evaluate(form)
+    assert form.table.texts()[0][0] == "label 1"
+    assert "every one of these subjects" in form.notes.value
+
+
+def test_nothing_but_empty_labels_is_said(
+    viewer: Any, form: EvaluateForm, labelled_file: Path, ears: Ears
+) -> None:
+    opening.open_paths(viewer, [labelled_file])
+    press(form.evaluate_button)
+    assert "still empty" in ears.told[0]
+
+
+def test_window_and_shell_write_the_same_tables_of_corrected_labels(
+    viewer: Any, form: EvaluateForm, labelled_file: Path, tmp_path: Path
+) -> None:
+    _, truth, prediction = opening.open_paths(viewer, [labelled_file])
+    made_by = predict(prediction, np.roll(truth.data, 3, axis=2))
+    saving = SavePanel(viewer)
+    for corrected, name in ((False, "leg_dseg"), (True, "leg_prediction")):
+        if corrected:
+            prediction.data_setitem((np.array([2]), np.array([3]), np.array([3])), 2)
+        saving.choose(unwrap(prediction))
+        saving.path.value = str(tmp_path / "saved" / f"{name}.nii.gz")
+        assert saving.save()
+        evaluate(form)
+        window = form.save(tmp_path / f"window-{name}")
+        job = form.job()
+        assert job is not None
+        run_job(job.model_copy(update={"out": tmp_path / f"shell-{name}"}), lambda _: None)
+        csv, report = ((tmp_path / f"shell-{name}" / path.name).read_text() for path in window)
+        assert csv == window[0].read_text()
+        shell, mine = json.loads(report), json.loads(window[1].read_text())
+        assert shell.pop("created")
+        assert mine.pop("created")
+        assert shell == mine
+        assert mine["provenance"]["model_hash"] == made_by.model_hash
+        assert mine["provenance"]["split_hash"] == made_by.split_hash
+        assert "torch" in mine["provenance"]["versions"]
+        assert [case["corrected_by_hand"] for case in mine["cases"]] == [corrected]
+        assert ("Corrected by hand" in form.notes.value) is corrected
+    saving.native.deleteLater()
+
+
+def test_an_undone_prediction_is_not_called_the_models(
+    viewer: Any, form: EvaluateForm, labelled_file: Path
+) -> None:
+    _, truth, prediction = opening.open_paths(viewer, [labelled_file])
+    predict(prediction, np.roll(truth.data, 3, axis=2))
+    predict(prediction, np.roll(truth.data, 1, axis=2), trained_on=("leg",))
+    evaluate(form)
+    assert "every one of these subjects" in form.notes.value
+    prediction.undo()
+    evaluate(form)
+    assert "none of which the model was trained on" in form.notes.value
+    prediction.undo()
+    where = np.nonzero(truth.data)
+    prediction.data_setitem(where, truth.data[where])
+    evaluate(form)
+    assert form.answer is not None
+    assert form.answer.report.provenance.model_hash is None
+    assert form.answer.report.cases[0].corrected_by_hand is None
