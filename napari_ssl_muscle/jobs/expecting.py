@@ -4,10 +4,56 @@ from __future__ import annotations
 
 import math
 
+from napari_ssl_muscle.jobs.settings import FinetuneJob, LearningJob, PretrainJob
+from napari_ssl_muscle.jobs.starting import recipe_from
 from napari_ssl_muscle.jobs.words import duration
-from napari_ssl_muscle.learning.estimate import Estimate
+from napari_ssl_muscle.learning.cards import ModelCard
+from napari_ssl_muscle.learning.estimate import Estimate, estimate
+from napari_ssl_muscle.scans.errors import BadInput
 
 UNKNOWN = "How long it takes cannot be told yet: nothing was trained on this computer."
+
+
+_TRAINS = 0.75
+"""Share of the slices that train; the others are set apart."""
+
+
+def expected_time(
+    job: LearningJob, card: ModelCard | None, *, only_cpu: bool, slices: int | None = None
+) -> str:
+    """Say how long a training will take; nothing if the job cannot be run as it is.
+
+    Parameters
+    ----------
+    job
+        The training.
+    card
+        Of the model that it starts from.
+    only_cpu
+        PyTorch cannot use a GPU here.
+    slices
+        Slices of the scans, as far as known.
+    """
+    try:
+        recipe, _ = recipe_from(job, card)
+    except BadInput:
+        return ""
+    channels = outputs = len(getattr(job, "channels", None) or ["image"])
+    if isinstance(job, PretrainJob):
+        channels += int(recipe.pretext.mask_channel)
+    else:
+        outputs = 1 + len(getattr(job, "muscles", None) or [""] * 6)
+    legs = 2 if recipe.slices.crop == "leg" else 1
+    return expectation(
+        estimate(
+            recipe,
+            only_cpu=only_cpu,
+            freeze=job.freeze if isinstance(job, FinetuneJob) else "none",
+            images=math.ceil(slices * legs * _TRAINS) if slices else None,
+            channels=channels,
+            classes=outputs,
+        )
+    )
 
 
 def expectation(found: Estimate | None) -> str:

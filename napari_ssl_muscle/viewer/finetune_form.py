@@ -262,7 +262,7 @@ class FinetuneForm(Form):
     def _on_compared(self, *_: object) -> None:
         self._enable(True)
         self.fit_width()
-        self.reveal(self.freezing)
+        self.reveal(self.freezing.results)
 
     def _use_compared(self, job: LabelledJob, model: Path) -> None:
         self.model.look_again(model)
@@ -361,6 +361,11 @@ class FinetuneForm(Form):
         self.finetune_button.enabled = self._view is not None and free
         self.freezing.look_again(free=self.freeze.enabled and self._view is not None)
         try:
-            self.command.show_command(shell_command(self.job()))
+            job = self.job()
         except BadInput as problem:
             self.command.show_command(None, str(problem))
+            self.panel.expect("")
+            return
+        self.command.show_command(shell_command(job))
+        model, view = self.model.model, self._view
+        self.panel.expect_training(job, model.card if model else None, view.slices if view else 0)

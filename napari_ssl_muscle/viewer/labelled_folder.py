@@ -25,6 +25,8 @@ class CohortView:
         Whether it is a study with accepted slices.
     model
         Of a study: the model that was kept, as a job names it.
+    slices
+        How many may train, if all slices of a label map are labelled.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class CohortView:
     problems: tuple[str, ...]
     is_study: bool = False
     model: str | None = None
+    slices: int = 0
 
     @property
     def words(self) -> str:
@@ -87,6 +90,7 @@ def view_study(folder: Path) -> CohortView:
         problems=(),
         is_study=True,
         model=study.model,
+        slices=train,
     )
 
 
@@ -120,7 +124,17 @@ def view_cohort(folder: Path) -> CohortView:
         muscles=tuple(table.names),
         usual=tuple(choose_muscles(table, None).names),
         problems=tuple(cohort.problems),
+        slices=sum(_slices(case.labels) for case in labelled if case.labels is not None),
     )
+
+
+def _slices(labels: Path) -> int:
+    from napari_ssl_muscle.scans.volume import open_label_map
+
+    try:
+        return open_label_map(labels).geometry.canonical_shape[0]
+    except BadInput:  # it is told among the problems
+        return 0
 
 
 def _count(number: int, word: str) -> str:

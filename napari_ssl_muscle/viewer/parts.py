@@ -28,13 +28,17 @@ WIDTH = 340
 """Least width of a form in pixels: nothing in it is cut off."""
 
 
+CPU = "CPU"
+"""What `expected_device` says where there is nothing else."""
+
+
 def expected_device() -> str:
     """Say what work will run on as far as that is known without importing torch."""
     try:
         build = version("torch")
     except PackageNotFoundError:
         return "unknown: PyTorch is not installed"
-    return "CPU" if build.endswith("+cpu") else "GPU if PyTorch finds one, else CPU"
+    return CPU if build.endswith("+cpu") else "GPU if PyTorch finds one, else CPU"
 
 
 class Form(Container[Widget]):

@@ -295,9 +295,14 @@ class PretrainForm(Form):
         self.preview_button.enabled = self.scan.value is not None
         self.preview_row.visible = self.scan.value is not None
         try:
-            self.command.show_command(shell_command(self.job()))
+            job = self.job()
         except BadInput as problem:
             self.command.show_command(None, str(problem))
+            self.panel.expect("")
+            return
+        self.command.show_command(shell_command(job))
+        model, view = self.model.model, self.scans.view
+        self.panel.expect_training(job, model.card if model else None, view.slices if view else 0)
 
 
 def image_choices(viewer: Any) -> list[tuple[str, Any]]:

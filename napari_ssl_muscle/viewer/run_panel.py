@@ -7,8 +7,11 @@ import contextlib
 from magicgui.widgets import Container, Label, ProgressBar, Widget
 from psygnal import Signal
 
+from napari_ssl_muscle.jobs.expecting import expected_time
 from napari_ssl_muscle.jobs.running import name_of
+from napari_ssl_muscle.jobs.settings import LearningJob
 from napari_ssl_muscle.jobs.words import duration, in_words
+from napari_ssl_muscle.learning.cards import ModelCard
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Event,
@@ -25,6 +28,7 @@ from napari_ssl_muscle.viewer.closing import WindowGuard, guard_of
 from napari_ssl_muscle.viewer.curves import Curves, epoch_in_words
 from napari_ssl_muscle.viewer.fold import Fold
 from napari_ssl_muscle.viewer.parts import (
+    CPU,
     expected_device,
     paragraph,
     row,
@@ -144,6 +148,21 @@ class RunPanel(Container[Widget]):
         self._expected = text
         self.expected.value = text
         self.expected.visible = bool(text) and not self.running
+
+    def expect_training(self, job: LearningJob, card: ModelCard | None, slices: int) -> None:
+        """Say how long a training will take, as far as that can be told.
+
+        Parameters
+        ----------
+        job
+            The training.
+        card
+            Of the model that it starts from.
+        slices
+            Slices of its scans; 0 if that is not known.
+        """
+        only_cpu = expected_device() == CPU
+        self.expect(expected_time(job, card, only_cpu=only_cpu, slices=slices or None))
 
     def leave(self, *_: object) -> None:
         """Let a job in a child process run, to be found again; stop other work."""

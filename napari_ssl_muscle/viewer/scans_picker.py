@@ -32,6 +32,7 @@ class ScansView:
     text: str
     channels: tuple[str, ...]
     problems: tuple[str, ...]
+    slices: int = 0
 
 
 def view_scans(folders: tuple[Path, ...]) -> ScansView:
@@ -56,6 +57,7 @@ def view_scans(folders: tuple[Path, ...]) -> ScansView:
         f"subject{'s' * (subjects != 1)}; labels are not needed.",
         channels=tuple(channels),
         problems=tuple(found.warnings),
+        slices=sum(case.scans[0].geometry.canonical_shape[0] for case in found.cases),
     )
 
 

@@ -23,7 +23,7 @@ from napari_ssl_muscle.learning.events import (
     Stopped,
 )
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
-from napari_ssl_muscle.viewer import finetune_form, questions
+from napari_ssl_muscle.viewer import finetune_form, questions, run_panel
 from napari_ssl_muscle.viewer.bridge import EventBridge
 from napari_ssl_muscle.viewer.finetune_form import ALL_CHANNELS, NO_COHORT, FinetuneForm
 from tests.viewer.conftest import Ears, write_labels, write_scan
@@ -190,6 +190,24 @@ def test_progress_epochs_and_notes_are_shown_and_the_new_model_is_listed(
     assert "0.83" in form.panel.status.value
     assert "new" in [known.card.name for known in form.model.models if known.card is not None]
     assert form.finetune_button.enabled
+
+
+def test_before_the_start_it_is_said_how_long_it_will_take(
+    form: FinetuneForm, cohort: Path, works: list[FakeWork], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_panel, "expected_device", lambda: "CPU")
+    assert not form.panel.expected.value
+    look_at(form, cohort)
+    assert form.panel.expected.value.endswith("on this CPU: nothing was trained here yet.")
+    usual = form.panel.expected.value
+    form.preset.value = "poster"  # counts in epochs, so the slices must be known
+    assert form.panel.expected.value.startswith("Roughly")
+    assert form.panel.expected.value != usual
+    form.minutes.value = 5
+    assert form.panel.expected.value.startswith("Will take 5 min")
+    monkeypatch.setattr(run_panel, "expected_device", lambda: "GPU if PyTorch finds one, else CPU")
+    form.minutes.value = 0
+    assert "cannot be told yet" in form.panel.expected.value
 
 
 def test_stop_reaches_the_work_and_says_what_was_kept(

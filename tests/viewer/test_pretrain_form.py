@@ -269,6 +269,19 @@ def test_a_file_that_is_being_replaced_does_no_harm(
     assert len(viewer.layers) == 4
 
 
+def test_before_the_start_it_is_said_how_long_it_will_take(
+    form: PretrainForm, cohort: Path
+) -> None:
+    assert not form.panel.expected.value
+    choose(form, cohort)
+    form.settings.minutes.value = 5
+    assert form.panel.expected.value.startswith("Will take 5 min")
+    form.settings.minutes.value = 0
+    form.settings.preset.value = "quick"
+    assert form.panel.expected.value
+    assert "5 min, as set" not in form.panel.expected.value
+
+
 def test_progress_and_end_are_told_with_the_error_inside_the_masks(
     form: PretrainForm, cohort: Path, tmp_path: Path, write_model: Any
 ) -> None:
