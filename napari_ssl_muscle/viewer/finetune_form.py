@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 NO_COHORT = "Choose the folder with your labelled scans first."
+BUSY = "A training is shown in the form Fine-tune already; wait for its end, or stop it."
 
 
 class FinetuneForm(Form):
@@ -221,6 +222,25 @@ class FinetuneForm(Form):
         self._enable(False)
         self.panel.run(ChildWork(job))
         self.reveal(self.panel)
+
+    def take_up(self, work: ChildWork) -> None:
+        """Show a training of an earlier session that still runs, or has ended since.
+
+        Raises
+        ------
+        BadInput
+            If another training is shown here.
+        """
+        if self.panel.running or self.freezing.running:
+            raise BadInput(BUSY)
+        self.decision.clear()
+        if isinstance(work.job, FinetuneJob):
+            self._job = work.job
+            self._enable(False)
+            self.panel.run(work)
+            self.reveal(self.panel)
+        else:
+            self.freezing.follow(work)
 
     def show_result(self, job: LabelledJob, model: Path) -> None:
         """Ask whether the model of a training on corrections takes the place of the former one.

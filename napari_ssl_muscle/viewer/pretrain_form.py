@@ -14,6 +14,7 @@ from napari_ssl_muscle.jobs.command import shell_command
 from napari_ssl_muscle.jobs.folders import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import PretrainJob, recipe_of, what_is_wrong
 from napari_ssl_muscle.jobs.starting import recipe_from
+from napari_ssl_muscle.learning.cards import find_model, read_card
 from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.scans.errors import BadInput
@@ -46,6 +47,7 @@ from napari_ssl_muscle.viewer.watching import watch
 if TYPE_CHECKING:
     import napari.viewer
 
+BUSY = "A pretraining is shown in the form Pretrain already; wait for its end, or stop it."
 NO_SCANS = "Choose a folder with scans first; they need no labels."
 NO_OPEN_SCAN = "Open a scan first, to see the masks on it."
 SCRATCH = "Nothing"
@@ -189,6 +191,25 @@ class PretrainForm(Form):
         self._enable(False)
         self.probes.begin()
         self.panel.run(ChildWork(job))
+        self.reveal(self.panel)
+
+    def take_up(self, work: ChildWork) -> None:
+        """Show a pretraining of an earlier session that still runs, or has ended since.
+
+        Raises
+        ------
+        BadInput
+            If another one is shown here, or the model that it began with is gone.
+        """
+        if self.panel.running:
+            raise BadInput(BUSY)
+        job = work.job
+        assert isinstance(job, PretrainJob)
+        card = None if job.init is None else read_card(find_model(job.init))
+        self._running = recipe_from(job, card)[0]
+        self._enable(False)
+        self.probes.begin()
+        self.panel.run(work)
         self.reveal(self.panel)
 
     def preview(self) -> None:

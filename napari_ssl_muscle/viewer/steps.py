@@ -13,6 +13,7 @@ from napari_ssl_muscle.viewer.correct_form import CorrectForm
 from napari_ssl_muscle.viewer.evaluate_form import EvaluateForm
 from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.layers import unwrap
+from napari_ssl_muscle.viewer.measure_form import MeasureForm
 from napari_ssl_muscle.viewer.open_form import OpenForm
 from napari_ssl_muscle.viewer.parts import INSIDE, Form, delete_when_undocked, join_tabs, later
 from napari_ssl_muscle.viewer.pretrain_form import PretrainForm
@@ -151,5 +152,5 @@ class EvaluateStep(Step):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         viewer = unwrap(napari_viewer)
-        self.evaluate = EvaluateForm(viewer)
-        super().__init__([("Evaluate", self.evaluate)])
+        self.evaluate, self.measure = EvaluateForm(viewer), MeasureForm(viewer)
+        super().__init__([("Evaluate", self.evaluate), ("Measure", self.measure)])

@@ -16,8 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ssl_muscle.jobs.settings import PretrainJob
+from napari_ssl_muscle.viewer.bridge import AttachedWork
 from napari_ssl_muscle.viewer.layers import unwrap
 from napari_ssl_muscle.viewer.parts import INSIDE, Form, delete_when_undocked
+from napari_ssl_muscle.viewer.running_jobs import FoundJobs
 from napari_ssl_muscle.viewer.steps import (
     ABOVE,
     EvaluateStep,
@@ -63,7 +66,7 @@ class Workbench(QWidget):
         self.pretrain, self.compare = pretraining.pretrain, pretraining.compare
         self.finetune = finetuning.finetune
         self.segment, self.correct = segmenting.segment, segmenting.correct
-        self.evaluate = evaluating.evaluate
+        self.evaluate, self.measure = evaluating.evaluate, evaluating.measure
         self.buttons = QButtonGroup(self)
         self.stack = QStackedWidget()
         grid = QGridLayout()
@@ -80,11 +83,15 @@ class Workbench(QWidget):
             step.setProperty(INSIDE, True)
             self.stack.addWidget(step)
         self.stack.currentChanged.connect(self._on_step)
+        self.found = FoundJobs(self._take_up)
         layout = QVBoxLayout(self)
         layout.addSpacing(ABOVE)
         layout.addLayout(grid)
+        layout.addWidget(self.found.native)
         layout.addWidget(self.stack, 1)
         self.correct.offer_finetuning(self._finetune)
+        self.finetune.decision.kept.connect(self.segment.model.add)
+        self.finetune.decision.again.connect(self._segment_again)
         self.show_form(self.open)
         self._on_step(0)
 
@@ -99,6 +106,17 @@ class Workbench(QWidget):
         model = self.segment.model.model
         self.finetune.choose_study(study, model.path if model is not None else None)
         self.show_form(self.finetune)
+
+    def _segment_again(self, model: Path) -> None:
+        self.segment.model.add(model)
+        self.show_form(self.segment)
+        self.segment.start()
+
+    def _take_up(self, work: AttachedWork) -> None:
+        """Show a job of an earlier session in the form that it belongs to."""
+        form = self.pretrain if isinstance(work.job, PretrainJob) else self.finetune
+        form.take_up(work)
+        self.show_form(form)
 
     def _on_step(self, index: int) -> None:
         button = self.buttons.button(index)

@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from qtpy.QtWidgets import QApplication
 
+from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
+from napari_ssl_muscle.learning.events import Progress, Started, Stopped
+from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer import model_picker, opening
+from napari_ssl_muscle.viewer.bridge import EventBridge
 from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.layers import difference, show_table, unwrap
 from napari_ssl_muscle.viewer.workbench import Workbench
-from tests.viewer.helpers import until
+from tests.viewer.conftest import Ears
+from tests.viewer.helpers import end_of, press, until
 
 
 def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
@@ -68,3 +74,59 @@ def test_closed_and_opened_again_nothing_of_the_workbench_stays_behind(
     assert counts[2] == counts[1]
     events = viewer.layers.events
     assert not [c for c in events.inserted.callbacks if "Form" in str(c)]
+
+
+class Found:
+    """A job of an earlier session, as the list of found jobs hands it on."""
+
+    def __init__(self, job: AnyJob) -> None:
+        self.job = job
+        self.bridge = EventBridge()
+
+    def start(self) -> None:
+        self.bridge.post(Started(action="training", device="CPU, 1 thread"))
+        self.bridge.post(Progress(done=7, total=9))
+
+    def stop(self) -> None:
+        self.bridge.post(Stopped(result={"out": str(self.job.out)}))
+
+    def detach(self) -> None:
+        pass
+
+
+def test_a_job_that_was_left_running_is_shown_in_its_own_form(
+    viewer: Any, scan_file: Path, tmp_path: Path, ears: Ears
+) -> None:
+    _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
+    workbench: Workbench = unwrap(found)
+    assert not workbench.found.native.isVisible()
+    for job, form in (
+        (PretrainJob(cohorts=[tmp_path], out=tmp_path / "a"), workbench.pretrain),
+        (FinetuneJob(cohort=tmp_path, out=tmp_path / "b"), workbench.finetune),
+    ):
+        work: Any = Found(job)
+        workbench._take_up(work)
+        until(lambda form=form: "7 of 9" in form.panel.status.value)
+        step = workbench.steps[workbench.buttons.checkedId()][1]
+        assert form in [there for _, there in step.forms]
+        with pytest.raises(BadInput, match="already"):
+            workbench._take_up(work)
+        press(form.panel.stop_button)
+        end_of(form.panel)
+        assert form.panel.status.value == "Stopped before there was anything to keep."
+
+
+def test_the_model_that_is_kept_segments_from_now_on(
+    viewer: Any, scan_file: Path, write_model: Callable[..., Path]
+) -> None:
+    _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
+    workbench: Workbench = unwrap(found)
+    opening.open_paths(viewer, [scan_file])
+    old, new = write_model("old"), write_model("new", muscle=2)
+    workbench.segment.model.add(old)
+    workbench.finetune.decision.kept.emit(new)
+    assert workbench.segment.model.reference == str(new)
+    workbench.finetune.decision.again.emit(new)
+    end_of(workbench.segment.panel)
+    layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
+    assert set(np.unique(layer.data)) == {0, 2}
