@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,10 +118,12 @@ class Journal:
         self,
         case: str,
         indices: tuple[npt.NDArray[np.integer[Any]], ...],
-        old: npt.ArrayLike,
+        old: npt.ArrayLike | None,
         new: npt.ArrayLike,
     ) -> int:
         """Queue a change; returns at once.
+
+        The arrays are kept until they are written and must not be changed by then.
 
         Parameters
         ----------
@@ -130,7 +133,7 @@ class Journal:
             One array of whole numbers for each axis, as of `numpy.nonzero`.
         old, new
             Values of these voxels before and after, or one for all of them. Voxels that did not
-            change are left out.
+            change are left out; without `old`, all did.
 
         Returns
         -------
@@ -138,12 +141,15 @@ class Journal:
             The number of the change, for `compact`; that of the change before if this is none.
         """
         where = tuple(np.asarray(axis) for axis in np.broadcast_arrays(*indices))
-        before, after = (np.broadcast_to(np.asarray(v), where[0].shape) for v in (old, new))
-        differs = before != after
-        if not differs.any():
+        after = np.broadcast_to(np.asarray(new), where[0].shape)
+        if old is not None:
+            differs = np.broadcast_to(np.asarray(old), after.shape) != after
+            if not differs.all():
+                where, after = tuple(axis[differs] for axis in where), after[differs]
+        if not after.size:
             return self.mark(case)
-        kept = tuple(axis[differs].astype(np.int32) for axis in where)
-        values = after[differs].astype(np.int32)
+        kept = tuple(axis.astype(np.int32, copy=False) for axis in where)
+        values = after.astype(np.int32)
         if (values == values[0]).all():
             values = values[:1]
         self.mark(case)  # reads the file the first time
@@ -294,6 +300,32 @@ class Journal:
             else:
                 path.unlink()
 
+    def take_over(self, case: str, other: Journal, other_case: str) -> None:
+        """Move the changes of a case of another journal to the end of one here.
+
+        A process that is killed meanwhile leaves them in the other journal, from which they can be
+        taken over again.
+
+        Raises
+        ------
+        BadInput
+            If they cannot be read or written.
+        """
+        other.flush()
+        source, target = other._path(other_case), self._path(case)
+        if not source.exists():
+            return
+        if target.exists():
+            for record in read_records(source):
+                self.record(case, record.indices, None, record.values)
+            if not self.flush():
+                raise BadInput(self.problem or f"Corrections cannot be written to {self.folder}.")
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(target, partial(_copy, source))
+            self._numbers.pop(case, None)
+        other.compact(other_case)
+
     # --- inside
 
     def _path(self, case: str) -> Path:
@@ -392,6 +424,10 @@ class Journal:
         except OSError:
             self._files.pop(case).close()  # opened again, it loses the half record
             raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.write_bytes(source.read_bytes())
 
 
 def _write(path: Path, records: list[Record]) -> None:

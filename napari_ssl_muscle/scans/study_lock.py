@@ -23,6 +23,10 @@ NAME = "lock.json"
 _BYTE = 1 << 20
 
 
+class HeldElsewhere(BadInput):
+    """Another window holds the folder."""
+
+
 class StudyLock:
     """Hold a folder for this window until `release`.
 
@@ -38,8 +42,10 @@ class StudyLock:
 
     Raises
     ------
+    HeldElsewhere
+        If another window holds the folder.
     BadInput
-        If another window holds the folder, or it cannot be written to.
+        If it cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +63,7 @@ class StudyLock:
             _lock(file)
         except (BlockingIOError, PermissionError):
             file.close()
-            raise BadInput(
+            raise HeldElsewhere(
                 f"The study {folder} is open in another window ({before or 'on this machine'}); "
                 "close it there first."
             ) from None

@@ -157,9 +157,18 @@ class CorrectForm(Form):
     def go_to(self, z: int) -> None:
         """Show a slice."""
         if self._now is not None:
-            self.viewer.dims.ndisplay = 2
+            self._show_axial()
             world = self._now.layer.data_to_world((z, 0, 0))
-            self.viewer.dims.set_point(0, world[0])
+            self.viewer.dims.set_point(self.viewer.dims.ndim - len(world), world[0])
+
+    def _show_axial(self) -> bool:
+        """Show single axial slices, and say whether anything else was shown."""
+        dims = self.viewer.dims
+        wanted = tuple(range(dims.ndim))
+        if dims.ndisplay == 2 and dims.order == wanted:
+            return False
+        dims.ndisplay, dims.order = 2, wanted
+        return True
 
     def go_to_next(self) -> None:
         """Show the slice that is to be corrected next."""
@@ -218,6 +227,9 @@ class CorrectForm(Form):
         z = self.current
         if self._now is None or z is None:
             return
+        if self._show_axial():  # nobody accepts a slice that they do not see
+            self._say(f"This is slice {z}; press again to accept it.")
+            return
         folder = None
         if self._now.keeper.study is None:
             text = self.folder.value.strip()
@@ -271,6 +283,19 @@ class CorrectForm(Form):
             self.folder.value = str(found.keeper.proposed_place()) if found is not None else ""
             self._say("")
         self._show()
+        info = info_of(active) if active is not None else None
+        if found is not None and info is not None and info.role == "prediction":
+            self._warn_of_another(active)
+
+    def _warn_of_another(self, layer: Any) -> None:
+        """Say so if a person turns to labels of the scan that nobody follows, such as a copy."""
+        now = self._now
+        if now is None or layer is now.layer:
+            return
+        self._say(
+            f"⚠ '{layer.name}' is not kept: a scan has one layer that is, '{now.layer.name}'. "
+            "Correct that one, or save the other to a file."
+        )
 
     def _show(self) -> None:
         now = self._now
@@ -304,8 +329,8 @@ class CorrectForm(Form):
         info = info_of(now.layer)
         table = info.table if info is not None else None
         self.muscles.value = "" if table is None else _legend(table)
-        if now.keeper.problem is not None:
-            self._say(f"⚠ {now.keeper.problem}")
+        if now.problem is not None:
+            self._say(f"⚠ {now.problem}")
         self._show_current()
 
     def _show_unsure(self, *_: object) -> None:

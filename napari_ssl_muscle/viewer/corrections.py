@@ -27,6 +27,7 @@ from napari_ssl_muscle.viewer.layers import Changes, apply_changes, difference, 
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.journal import Pending
+    from napari_ssl_muscle.scans.muscles import MuscleTable
 
 WAIT_MS = 300
 """Rest after a change before it is looked at; a stroke is long over by then, or goes on."""
@@ -69,6 +70,7 @@ class Corrections:
         self._suggested: int | None = None
         self._before: dict[int, dict[int, SliceState]] = {}
         self._shadow = np.array(layer.data, copy=True)
+        self._fits = True
         self._first = bool(self._shadow.any())  # labels from a file, in no journal yet
         self.offer: Pending | None = None
         self._upto = 0
@@ -109,7 +111,17 @@ class Corrections:
     @property
     def slices(self) -> int:
         """How many slices there are."""
-        return int(self.layer.data.shape[0])
+        return int(self._shadow.shape[0])
+
+    @property
+    def problem(self) -> str | None:
+        """A sentence if what is drawn is not kept, else None."""
+        if not self._fits:
+            return (
+                f"The labels of {self.subject.name} have another shape than the scan now, so they "
+                "are not kept. Remove the layer; 'Segment muscles' makes a new one."
+            )
+        return self.keeper.problem
 
     def states(self) -> dict[int, SliceState]:
         """Return z → state; slices that are not there are unseen."""
@@ -138,6 +150,12 @@ class Corrections:
             If the slice is not what it is accepted as, or the study cannot be made or written.
         """
         self.settle()
+        self._require_fit()
+        if self.offer is not None:
+            # What is saved now would count for all, and the offer would be gone.
+            raise BadInput(
+                "Changes of an earlier session wait above; press 'Restore' or 'Discard' first."
+            )
         wanted: SliceState = "accepted as empty" if empty else "accepted"
         if self.states().get(z) == wanted:
             back: SliceState = "touched" if self._origin.is_drawn(z) else "predicted"
@@ -189,7 +207,11 @@ class Corrections:
         """Compare the labels with the copy: journal what changed, and mark its slices."""
         self._timer.stop()
         data = self.layer.data
-        if data.shape != self._shadow.shape:
+        fits = data.shape == self._shadow.shape
+        if fits != self._fits:
+            self._fits = fits
+            self.changed.emit()
+        if not fits:
             return  # somebody has put another array there, of another scan
         position = self._origin.position()
         changed = data != self._shadow
@@ -197,9 +219,10 @@ class Corrections:
         if not planes.size:
             self._position = position
             return
-        inside = np.nonzero(changed[planes])
-        where = (planes[inside[0]], *inside[1:])
-        self._take(where, data[where])
+        changed = changed[planes]
+        values = data[planes][changed]
+        inside = np.nonzero(changed)
+        self._take((planes[inside[0]], *inside[1:]), values, planes)
         self._set(self._after(planes.tolist(), position))
 
     def restore(self) -> None:
@@ -210,6 +233,8 @@ class Corrections:
         BadInput
             If they do not fit.
         """
+        self.settle()  # the latest strokes stay: they come after the others in the journal
+        self._require_fit()
         offer, self.offer = self.offer, None
         saved = self.keeper.saved()
         base = np.zeros_like(self.layer.data) if saved is None else saved
@@ -235,8 +260,15 @@ class Corrections:
 
     # --- inside
 
+    def _require_fit(self) -> None:
+        if not self._fits and self.problem is not None:
+            raise BadInput(self.problem)
+
     def _recall(self) -> None:
         """Put the study's labels into a layer that is still empty."""
+        table, study = self._table(), self.keeper.study
+        if study is not None and table is not None and not study.table.same_muscles(table):
+            return
         saved = self.keeper.saved()
         if saved is not None and saved.shape == self._shadow.shape and not self._shadow.any():
             apply_changes(self.layer, difference(self.layer.data, saved))
@@ -257,8 +289,9 @@ class Corrections:
         position = self._origin.position()
         planes: list[int] = []
         if self.layer.data.shape == self._shadow.shape:
-            self._take(changes.where, np.asarray(changes.values))
-            planes = np.flatnonzero(np.bincount(changes.where[0], minlength=1)).tolist()
+            found = np.flatnonzero(np.bincount(changes.where[0], minlength=1))
+            self._take(changes.where, np.asarray(changes.values), found)
+            planes = found.tolist()
         wanted = self._after(planes, position)
         states = self.states()
         for z in range(self.slices):
@@ -272,27 +305,27 @@ class Corrections:
             except BadInput as problem:
                 self.keeper.problem = str(problem)
 
-    def _take(self, where: tuple[Any, ...], values: Any) -> None:
-        """Journal changed voxels, and put them into the copy."""
+    def _take(self, where: tuple[Any, ...], values: Any, planes: Any) -> None:
+        """Journal changed voxels, and copy the slices that they are in."""
         if not where[0].size:
             return
         if self._first:  # the journal must make sense without the file
             there = np.nonzero(self._shadow)
-            self._record(there, np.zeros_like(self._shadow[there]), self._shadow[there])
+            self._record(there, self._shadow[there])
             self._first = False
-        self._record(where, self._shadow[where], values)
+        self._record(where, values)
         if self.layer.data.dtype != self._shadow.dtype:
             self._shadow = np.array(self.layer.data, copy=True)
         else:
-            self._shadow[where] = values
+            self._shadow[planes] = self.layer.data[planes]
 
     def _notice(self, *_: object) -> None:
         if not self._timer.isActive():
             self._timer.start()
 
-    def _record(self, where: tuple[Any, ...], old: Any, new: Any) -> None:
+    def _record(self, where: tuple[Any, ...], new: Any) -> None:
         try:
-            self.keeper.record(where, old, new)
+            self.keeper.record(where, new)
         except BadInput as problem:
             self.keeper.problem = str(problem)
 
@@ -330,12 +363,21 @@ class Corrections:
         states = self.states()
         self._origin.accepted = frozenset(z for z, s in states.items() if s in ACCEPTED)
 
+    def _table(self) -> MuscleTable | None:
+        info = info_of(self.layer)
+        return (info.table if info is not None else None) or self.subject.table
+
     def _need_study(self, folder: Path | None) -> Path | None:
         """Make the study if there is none; return its folder if it was made now."""
-        if self.keeper.study is not None:
+        table = self._table()
+        study = self.keeper.study
+        if study is not None:
+            if table is not None and not study.table.same_muscles(table):
+                raise BadInput(
+                    f"The study {study.folder} is about other muscles than these labels; save "
+                    "them to a file instead."
+                )
             return None
-        info = info_of(self.layer)
-        table = (info.table if info is not None else None) or self.subject.table
         if table is None:
             raise BadInput(
                 "It is not known which muscles these labels stand for; press 'Segment muscles' "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from napari_ssl_muscle.viewer.corrections import Corrections
 from napari_ssl_muscle.viewer.layers import info_of, layers_of, unwrap
@@ -20,9 +20,14 @@ class Desk:
     """
 
     def __init__(self, viewer: Any) -> None:
-        self._layers = unwrap(viewer).layers
+        # Weakly: whoever is remembered by `_desks` must not keep its key alive.
+        self._list = ref(unwrap(viewer).layers)
         self._users = 0
         self._open: dict[Any, Corrections] = {}
+
+    @property
+    def _layers(self) -> Any:
+        return self._list()
 
     def take(self) -> None:
         """Take part."""
@@ -36,12 +41,13 @@ class Desk:
         """Leave; the last one closes everything."""
         self._users -= 1
         if self._users == 0:
-            for signal, act in (
-                (self._layers.events.inserted, self._follow),
-                (self._layers.events.removed, self._on_removed),
-            ):
-                with contextlib.suppress(ValueError, TypeError, RuntimeError):
-                    signal.disconnect(act)
+            if self._layers is not None:
+                for signal, act in (
+                    (self._layers.events.inserted, self._follow),
+                    (self._layers.events.removed, self._on_removed),
+                ):
+                    with contextlib.suppress(ValueError, TypeError, RuntimeError):
+                        signal.disconnect(act)
             for corrections in self._open.values():
                 corrections.close()
             self._open.clear()
@@ -67,7 +73,7 @@ class Desk:
             info = info_of(layer)
             if info is None or info.role != "prediction" or id(info.subject) in followed:
                 continue
-            if layer.data.ndim != 3:
+            if tuple(layer.data.shape) != tuple(info.subject.geometry.canonical_shape):
                 continue
             images = layers_of(_Holder(self._layers), info.subject, "image")
             if images:

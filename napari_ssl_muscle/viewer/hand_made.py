@@ -136,14 +136,16 @@ class Origin:
             mask[sorted(self.accepted)] = True
             # Looked up now, not when the work began: drawing goes on while a model computes.
             free = ~mask[changes.where]
-            spared = int(free.size - free.sum())
-            changes = Changes(
-                tuple(axis[free] for axis in changes.where), np.asarray(changes.values)[free]
-            )
+            spared = int(free.size - np.count_nonzero(free))
+            if spared:
+                changes = Changes(
+                    tuple(axis[free] for axis in changes.where), np.asarray(changes.values)[free]
+                )
         # An undone prediction cannot come back once another one is written.
         self._steps = [step for step in self._steps if not step.undone]
+        self._layer._commit_staged_history()  # of a stroke that is going on
         before = self._last_atom()
-        apply_changes(self._layer, changes)
+        self._write(changes)
         atom = self._last_atom()
         after = np.array(self._layer.data, copy=True)
         if atom is before:  # nothing changed, so there is nothing to undo either
@@ -154,6 +156,18 @@ class Origin:
         self.confidence = confidence
         self.arrived.emit(changes)
         return spared
+
+    def _write(self, changes: Changes) -> None:
+        """Write the changes as an undo step of their own, also in the middle of a stroke.
+
+        napari gathers what comes during a stroke into the stroke's step.
+        """
+        layer = self._layer
+        drawing, layer._block_history = layer._block_history, False
+        try:
+            apply_changes(layer, changes)
+        finally:
+            layer._block_history = drawing
 
     def _now(self) -> _Step:
         self._look()

@@ -24,7 +24,7 @@ from napari_ssl_muscle.scans.journal import Journal, Pending
 from napari_ssl_muscle.scans.scan_reference import fingerprint
 from napari_ssl_muscle.scans.slice_states import STATES, SliceState
 from napari_ssl_muscle.scans.study import Study, is_study
-from napari_ssl_muscle.scans.study_lock import StudyLock
+from napari_ssl_muscle.scans.study_lock import HeldElsewhere, StudyLock
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -89,6 +89,7 @@ class Keeper:
                     _release(study.folder)
                     raise
                 self._enter(study, case)
+                self._take_draft_along()
                 return
             self._journal = Journal(self._draft / "journal", on_problem=self._complain)
             if self._draft.is_dir():
@@ -125,20 +126,16 @@ class Keeper:
         if self.study is not None:
             self.study.set_states(self.case, states)
             return
+        before = dict(self._states)
         self._states.update(states)
-        if self.problem is None:
-            self._hold_draft()
+        if self.problem is None and self._states != before and self._hold_draft():
             content = {str(z): state for z, state in sorted(self._states.items())}
             write_json(self._draft / _STATES, content)
 
-    def record(
-        self, where: tuple[npt.NDArray[Any], ...], old: npt.NDArray[Any], new: npt.NDArray[Any]
-    ) -> None:
-        """Hand a change to the journal's thread; nothing is done if there is no journal."""
-        if self._journal is not None:
-            if self.study is None:
-                self._hold_draft()
-            self._journal.record(self.case, where, old, new)
+    def record(self, where: tuple[npt.NDArray[Any], ...], new: npt.NDArray[Any]) -> None:
+        """Hand changed voxels to the journal's thread; nothing is done if there is no journal."""
+        if self._journal is not None and (self.study is not None or self._hold_draft()):
+            self._journal.record(self.case, where, None, new)
 
     def saved(self) -> npt.NDArray[np.int32] | None:
         """Return the labels as the study has them, without what the journal holds."""
@@ -196,10 +193,11 @@ class Keeper:
                 self.case = _CASE
             _release(study.folder)
             raise
-        journal = self._journal
+        draft = self._journal
         self._enter(study, case)
-        if journal is not None:
-            journal.close()
+        if draft is not None and self._journal is not None:
+            self._journal.take_over(case, draft, _CASE)
+            draft.close()
         return study
 
     def save(self, labels: npt.NDArray[Any], mark: int) -> None:
@@ -236,16 +234,29 @@ class Keeper:
 
     def _claim(self, study: Study, case: str) -> None:
         if (study.folder, case) in _kept:
-            raise BadInput(
-                f"{self.subject.name} is open twice; corrections of the second one are not kept. "
-                "Close one of them."
-            )
+            raise BadInput(_twice(self.subject.name))
         _kept.add((study.folder, case))
         self.case = case
 
     def _enter(self, study: Study, case: str) -> None:
-        self.study, self.case = study, case
+        self.study, self.case, self.problem = study, case, None
         self._journal = Journal(study.journal_folder, on_problem=self._complain)
+
+    def _take_draft_along(self) -> None:
+        """Take over what a window that was killed while it made the study has left in the draft."""
+        if self.study is None or self._journal is None or not (self._draft / "journal").is_dir():
+            return
+        try:
+            lock = StudyLock(self._draft)
+        except BadInput:
+            return  # somebody is at it
+        try:
+            with Journal(self._draft / "journal") as draft:
+                self._journal.take_over(self.case, draft, _CASE)
+            if not self.study.states(self.case):
+                self.study.set_states(self.case, _read_states(self._draft / _STATES))
+        finally:
+            lock.release()
 
     def _case_in(self, place: Path) -> str | None:
         """Return the scan's case in a study; None if the study does not have it."""
@@ -272,10 +283,24 @@ class Keeper:
             write_whole(path, lambda part: nib.save(image, part))
         return path
 
-    def _hold_draft(self) -> None:
-        if self._lock is None:
+    def _hold_draft(self) -> bool:
+        """Take the draft for this window alone; without it, nothing is kept from now on.
+
+        Trying again later would leave a hole: what was drawn until then.
+        """
+        if self._lock is not None:
+            return True
+        try:
             self._draft.mkdir(parents=True, exist_ok=True)
             self._lock = StudyLock(self._draft)
+        except HeldElsewhere:
+            self._give_up(_twice(self.subject.name))
+        except OSError as error:
+            self._give_up(
+                f"Corrections of {self.subject.name} cannot be kept in {self._draft}: "
+                f"{error.strerror or error}; save the labels to a file often."
+            )
+        return self._lock is not None
 
     def _complain(self, sentence: str) -> None:
         self.problem = sentence
@@ -285,6 +310,13 @@ class Keeper:
         if self._journal is not None:
             self._journal.close()
         self._journal = None
+
+
+def _twice(name: str) -> str:
+    return (
+        f"{name} is open twice; corrections of the second one are not kept. "
+        "Close one of them, and open the scan again."
+    )
 
 
 def _acquire(folder: Path, table: MuscleTable | None = None) -> Study:

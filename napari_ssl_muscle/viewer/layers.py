@@ -129,7 +129,8 @@ class Changes:
     Parameters
     ----------
     where
-        Index arrays, one for each axis (z, y, x).
+        Index arrays, one for each axis (z, y, x); of int32, which is half of what `numpy.nonzero`
+        gives: they stay in the undo history.
     values
         The new label values there.
     """
@@ -255,14 +256,20 @@ def _look(table: MuscleTable | None) -> dict[str, Any]:
 def info_of(layer: Layer) -> LayerInfo | None:
     """Return what the plugin knows of a layer; None for layers that came another way.
 
-    napari copies the metadata when it makes a layer out of another one. What it made out of labels
-    that is no labels layer any more, or the other way round, is not what the metadata says.
+    napari copies the metadata when it makes a layer out of another one: what was split, projected,
+    merged or converted is not what the metadata says any more.
     """
     info = layer.metadata.get(KEY)
     info = getattr(info, "__wrapped__", info)
     if not isinstance(info, LayerInfo):
         return None
-    return info if unwrap(layer)._type_string == _KINDS[info.role] else None
+    if unwrap(layer)._type_string != _KINDS[info.role]:
+        return None
+    if info.role == "image" and not layer.multiscale:
+        shape = tuple(np.shape(layer.data))
+        if (1,) * (3 - len(shape)) + shape != tuple(info.subject.geometry.canonical_shape):
+            return None
+    return info
 
 
 def layers_of(viewer: Any, subject: Subject, role: Role) -> list[Any]:
@@ -332,7 +339,8 @@ def difference(old: np.ndarray, new: np.ndarray) -> Changes:
         Label arrays of one shape.
     """
     where = np.nonzero(old != new)
-    return Changes(where, new[where].astype(old.dtype))
+    values = new[where].astype(old.dtype)
+    return Changes(tuple(axis.astype(np.int32) for axis in where), values)
 
 
 def apply_changes(layer: Labels, changes: Changes) -> None:

@@ -17,11 +17,11 @@ from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import opening, questions
 from napari_ssl_muscle.viewer.bridge import ThreadWork
+from napari_ssl_muscle.viewer.desk import desk_of
 from napari_ssl_muscle.viewer.fitting import Fit, Question, find_fit
 from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.layers import (
-    Changes,
     Subject,
     adopt,
     difference,
@@ -193,10 +193,15 @@ class SegmentForm(Form):
         chosen = [box.value for box in self.scans]
         return [layer for layer in chosen if layer is not None and layer in self.viewer.layers]
 
-    def _target(self, subject: Subject) -> Any:
-        """Return the subject's prediction layer; None if there is none."""
+    def _targets(self, subject: Subject) -> list[Any]:
+        """Return the subject's prediction layers: first the one whose corrections are kept."""
         there = layers_of(self.viewer, subject, "prediction")
-        return there[0] if there else None
+        kept = desk_of(self.viewer).of(there[0]) if there else None
+        return sorted(there, key=lambda layer: kept is None or layer is not kept.layer)
+
+    def _target(self, subject: Subject) -> Any:
+        """Return the first of the subject's prediction layers; None if there is none."""
+        return next(iter(self._targets(subject)), None)
 
     def _on_ended(self, event: object) -> None:
         request, self._request = self._request, None
@@ -206,15 +211,16 @@ class SegmentForm(Form):
             self._show(request, work.result)
 
     def _show(self, request: Request, answer: Answer) -> None:
-        layer = self._target(request.subject)
-        if layer is None and not layers_of(self.viewer, request.subject, "image"):
+        there = self._targets(request.subject)
+        if not there and not layers_of(self.viewer, request.subject, "image"):
             self.panel.say(
                 f"{request.subject.name} was closed meanwhile; its new labels are not shown. Open "
                 "it again to segment it."
             )
             return
         spared = 0
-        if layer is not None and _takes(layer, answer):
+        layer = next((one for one in there if _takes(one, answer)), None)
+        if layer is not None:
             changes = answer.changes
             if changes is None or layer.data is not request.current:
                 # Another layer, or other data in it, than when the work began.
@@ -232,9 +238,10 @@ class SegmentForm(Form):
             empty = answer.labels * 0
             data, meta, _ = label_data(request.subject, "prediction", empty, table=answer.table)
             layer = self.viewer.add_labels(data.astype(answer.labels.dtype), **meta)
-            where = answer.labels.nonzero()
-            origin_of(layer).predict(
-                Changes(where, answer.labels[where]),
+            # Not so empty if the scan has a study: its labels are put there at once.
+            spared = origin_of(layer).predict(
+                difference(layer.data, answer.labels),
+                keep_drawn=self.keep_drawn.value,
                 confidence=answer.confidence,
                 made_by=answer.provenance,
             )

@@ -270,6 +270,45 @@ def test_corrections_of_another_scan_are_refused(tmp_path: Path) -> None:
         assert journal.replay("leg", zeros().astype(np.uint16))[2, 4, 6] == 300
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_changes_move_to_the_end_of_another_journal(tmp_path: Path, there: bool) -> None:
+    labels = zeros()
+    with Journal(tmp_path / "study") as study, Journal(tmp_path / "draft") as draft:
+        if there:
+            paint(study, labels, boxes(1)[0][0], 9)
+        for where, value in boxes(4):
+            paint(draft, labels, where, value)
+        study.take_over("leg", draft, "leg")
+        assert draft.pending("leg") is None
+        number = paint(study, labels, ~boxes(1)[0][0], 7)
+        assert number == 4 + there + 1
+        np.testing.assert_array_equal(study.replay("leg", zeros()), labels)
+        study.take_over("leg", draft, "leg")  # nothing left to take
+        np.testing.assert_array_equal(study.replay("leg", zeros()), labels)
+
+
+def test_a_stroke_is_small_on_disk_and_written_off_the_caller_s_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    append = Journal._append
+
+    def spy(self: Journal, case: str, data: bytes) -> None:
+        threads.append(threading.current_thread())
+        append(self, case, data)
+
+    monkeypatch.setattr(Journal, "_append", spy)
+    y, x = np.nonzero(np.hypot(*np.indices((60, 60)) - 30) < 20)
+    with Journal(tmp_path) as journal:
+        journal.record("leg", (np.full(y.size, 7), y + 200, x + 300), None, 4)
+        assert y.size > 1200
+        record = journal._waiting[0][1] if journal._waiting else None
+        assert record is None or record.nbytes <= 4 * (3 * y.size + 1)
+    assert (tmp_path / "leg.journal").stat().st_size < 1500
+    assert threads
+    assert threading.current_thread() not in threads
+
+
 def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "leg.journal"
     path.write_bytes(b"somebody else's letters, not ours" + MAGIC)
