@@ -34,7 +34,12 @@ from napari_ssl_muscle.jobs.freezing_results import (
     write_results,
 )
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, Work, run_job
-from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
+from napari_ssl_muscle.jobs.settings import (
+    CompareFreezingJob,
+    FinetuneJob,
+    LabelledJob,
+    recipe_of,
+)
 from napari_ssl_muscle.jobs.study_cases import AcceptedLabels
 from napari_ssl_muscle.jobs.words import FROZEN
 from napari_ssl_muscle.learning.cards import find_model, origin, read_card
@@ -56,6 +61,12 @@ from napari_ssl_muscle.scans.volume import LabelMap
 
 MODES = tuple(FROZEN)
 """The freeze modes, in the order in which they train."""
+
+ROUNDS = 15
+"""Validations that make a curve of a training whose steps are known."""
+
+OFTEN = 20
+"""Steps between validations where the number of steps is not known beforehand."""
 
 STUDY_NOTE = (
     "Validated on a block of the accepted slices that none of the four trains on; slices that the "
@@ -202,11 +213,21 @@ def one_of(
     """
     values = {name: getattr(job, name) for name in LabelledJob.model_fields}
     values |= {"out": job.out / mode, "freeze": mode, "resume": False}
+    values["validate_every"] = _validate_every(job)
     if block:
         values["split"] = "block"
     if steps is not None:
         values |= {"steps": steps, "minutes": None, "epochs": None}
     return FinetuneJob.model_validate(values)
+
+
+def _validate_every(job: CompareFreezingJob) -> int:
+    """Return how often to validate: a short training, too, shall give a curve."""
+    if job.validate_every is not None:
+        return job.validate_every
+    usual = recipe_of(job).training
+    often = OFTEN if usual.steps is None else max(1, usual.steps // ROUNDS)
+    return min(usual.validate_every, often)
 
 
 def is_finished(run: Path) -> bool:

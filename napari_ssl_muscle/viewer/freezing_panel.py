@@ -72,6 +72,8 @@ class FreezingPanel(Container[Widget]):
     ----------
     button
         Shows and hides everything else; the form puts it where it belongs.
+    results
+        The table, what it says in words, and the button to go on with a model.
     job
         The comparison that runs, or ran last; None before the first.
     """
@@ -103,18 +105,21 @@ class FreezingPanel(Container[Widget]):
             tooltip="Take the model of the marked row as the one to start from.",
         )
         self.command = CommandLine()
-        self._results = column(holder(self.table), self.verdict, self.use_button)
+        # What was chosen for four trainings is long; curves and figures come before it.
+        self.panel.remove(self.panel.notes)
+        self.results = column(holder(self.table), self.verdict, self.use_button)
         self.content = column(
             paragraph(ABOUT),
             self.start_button,
             self.panel,
             holder(self.plot),
-            self._results,
+            self.results,
+            self.panel.notes,
             self.command,
         )
         super().__init__(widgets=[self.content], labels=False)
         self.margins = (0, 0, 0, 0)
-        self._results.hide()
+        self.results.hide()
         self.content.hide()
         self.button.changed.connect(self.toggle)
         self.start_button.changed.connect(self.start)
@@ -133,7 +138,7 @@ class FreezingPanel(Container[Widget]):
         """Show what belongs to the comparison, or hide it."""
         self._open = not self._open
         self.content.visible = self._open
-        self._results.visible = self._open and self._found is not None
+        self.results.visible = self._open and self._found is not None
         self.look_again(free=self._free)
 
     def look_again(self, *, free: bool) -> None:
@@ -179,7 +184,7 @@ class FreezingPanel(Container[Widget]):
         self._curves = {}
         self._found = None
         self.plot.clear()
-        self._results.hide()
+        self.results.hide()
         self.command.show_command(shell_command(work.job))
         self.panel.run(work)
         self.start_button.enabled = False
@@ -207,7 +212,7 @@ class FreezingPanel(Container[Widget]):
         self.table.setCurrentCell(best, 0)
         self._mark(best)
         self.verdict.value = _in_words(found, found.modes[best])
-        self._results.show()
+        self.results.show()
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, EpochEnd):

@@ -17,6 +17,7 @@ from click.testing import Result
 from pydantic import ValidationError
 
 from napari_ssl_muscle.jobs.command import arguments
+from napari_ssl_muscle.jobs.compare_freezing import one_of
 from napari_ssl_muscle.jobs.folders import read_epochs
 from napari_ssl_muscle.jobs.freezing_events import OneStream
 from napari_ssl_muscle.jobs.freezing_results import learns_in_words, read_comparison
@@ -285,6 +286,22 @@ def test_minutes_are_turned_into_steps_once(
     job = read_job(tmp_path / "out" / "both" / "job.json")
     assert isinstance(job, FinetuneJob)
     assert (job.steps, job.minutes) == (4, None)
+
+
+@pytest.mark.parametrize(
+    ("length", "every"),
+    [
+        ({"steps": 30}, 2),
+        ({"steps": 8000}, 100),
+        ({"minutes": 1}, 20),
+        ({"steps": 30, "validate_every": 7}, 7),
+    ],
+)
+def test_a_short_training_has_a_curve_too(length: dict[str, Any], every: int) -> None:
+    job = CompareFreezingJob.model_validate({"cohort": "c", "out": "o", "init": "m", **length})
+    assert one_of(job, "encoder").validate_every == every
+    # With minutes, the others get their steps from the first.
+    assert one_of(job, "both", steps=500).validate_every == every
 
 
 # --- a study
