@@ -74,7 +74,10 @@ def docked(viewer: Any, name: str = "Panel") -> RunPanel:
 
 def close(viewer: Any) -> bool:
     """Close the window as its button does; return whether it went."""
-    return bool(viewer.window._qt_window.close())
+    went = bool(viewer.window._qt_window.close())
+    if went:
+        viewer.close()  # while there is something left to take down: Qt deletes the window next
+    return went
 
 
 def going(panel: RunPanel, work: Any) -> Any:
