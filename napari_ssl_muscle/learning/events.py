@@ -27,13 +27,17 @@ class Started(_Event):
 
 
 class Progress(_Event):
-    """`done` of `total` units; `seconds_left` is None until it can be said."""
+    """`done` of `total` units; `seconds_left` is None until it can be said.
+
+    `loss` is a training's mean loss since the last time.
+    """
 
     kind: Literal["progress"] = "progress"
     done: int
     total: int
     text: str = ""
     seconds_left: float | None = None
+    loss: float | None = None
 
 
 class EpochEnd(_Event):

@@ -186,6 +186,7 @@ class _Loop:
             place.total = self._planned_steps()
         interval = max(settings.validate_every, self.per_epoch)
         losses: list[Tensor] = []
+        untold = 0  # the last of them, whose mean was not told yet
         began = time.monotonic() - place.seconds
         saved = told = time.monotonic()
         first = place.step
@@ -197,6 +198,7 @@ class _Loop:
                 stopped = True
                 break
             losses.append(self._step(place.step))
+            untold += 1
             place.step += 1
             now = time.monotonic()
             place.seconds = now - began
@@ -211,11 +213,13 @@ class _Loop:
                         # With an image or two, each step is an epoch.
                         text=epoch if self.per_epoch > 1 else "",
                         seconds_left=left,
+                        loss=float(torch.stack(losses[-untold:]).mean()),
                     )
                 )
+                untold = 0
             if place.step % interval == 0 or place.step == place.total:
                 self._validate(losses)
-                losses = []
+                losses, untold = [], 0
                 self._save()
                 saved = time.monotonic()
                 if not told_speed:  # already now: the end may come without warning

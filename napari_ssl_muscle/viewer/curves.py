@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_ssl_muscle.learning.events import EpochEnd
+from napari_ssl_muscle.learning.events import EpochEnd, Progress
 from napari_ssl_muscle.viewer.plot import Paint
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 LOSS = "train_loss"
 CHECKS = {"dice": "Validation Dice", "masked_error": "Validation error"}
 """Figure of the validation that selects the weights → what a person calls it."""
+
+MOST_LIVE = 500
+"""Points of the live loss; when there are more, every second one goes."""
 
 ORANGE, BLUE = "#E69F00", "#56B4E9"
 """Of Okabe and Ito's colours, which the colour-blind tell apart."""
@@ -27,14 +30,15 @@ class Drawn:
 
     Attributes
     ----------
-    loss
-        The training loss.
+    live, loss
+        The training loss: of the last moment, and the mean of each round.
     check
         The figure of the validation images, and its name; both empty without any.
     best
         Steps at which the weights were the best so far.
     """
 
+    live: Mapping[int, float]
     loss: Mapping[int, float]
     check: Mapping[int, float]
     name: str
@@ -49,10 +53,20 @@ class Curves:
 
     def clear(self) -> None:
         """Forget everything: another training begins."""
+        self._live: dict[int, float] = {}
         self._loss: dict[int, float] = {}
         self._check: dict[int, float] = {}
         self._name = ""
         self._best: set[int] = set()
+
+    def take_live(self, event: Progress) -> bool:
+        """Take the loss of this moment, if it is told; return whether there is a line to draw."""
+        if event.loss is None:
+            return False
+        self._live[event.done] = event.loss
+        if len(self._live) > MOST_LIVE:
+            self._live = dict(list(self._live.items())[::2])
+        return self.worth_drawing
 
     def take(self, event: EpochEnd) -> bool:
         """Take what a round of training brought.
@@ -77,12 +91,14 @@ class Curves:
     @property
     def worth_drawing(self) -> bool:
         """Whether there are at least two points."""
-        return len(self._loss) > 1
+        return len(self._loss) > 1 or len(self._live) > 1
 
     def drawn(self) -> Drawn:
         """Return the figures as they are now; later ones do not change them."""
         loss, check = dict(sorted(self._loss.items())), dict(sorted(self._check.items()))
-        return Drawn(loss, check, self._name, frozenset(self._best))
+        return Drawn(
+            dict(sorted(self._live.items())), loss, check, self._name, frozenset(self._best)
+        )
 
     def paint(self) -> Paint:
         """Return what paints the figures as they are now."""
@@ -94,7 +110,9 @@ def draw(figure: Figure, drawn: Drawn) -> None:
     left = figure.subplots()
     left.set_xlabel("Step")
     left.set_ylabel("Training loss", color=ORANGE)
-    left.plot(list(drawn.loss), list(drawn.loss.values()), color=ORANGE, linewidth=1.5)
+    # Thin and pale where it jumps from moment to moment, with the means of the rounds above it.
+    left.plot(list(drawn.live), list(drawn.live.values()), color=ORANGE, linewidth=0.8, alpha=0.6)
+    left.plot(list(drawn.loss), list(drawn.loss.values()), color=ORANGE, linewidth=1.8)
     left.tick_params(axis="y", colors=ORANGE)
     if not drawn.check:
         return

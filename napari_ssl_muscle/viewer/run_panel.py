@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 from magicgui.widgets import Container, Label, ProgressBar, Widget
 from psygnal import Signal
@@ -39,6 +40,9 @@ from napari_ssl_muscle.viewer.plot import PlotArea, holder
 
 __all__ = ["RunPanel", "epoch_in_words"]
 
+LIVE_SECONDS = 2.0
+"""Least time between two paintings of a curve of which only the last moment is new."""
+
 _ENDED = {Finished: "Done.", Stopped: "Stopped.", Failed: "Not done."}
 
 
@@ -64,6 +68,7 @@ class RunPanel(Container[Widget]):
         self._notes: list[str] = []
         self._log: list[str] = []
         self._curves = Curves()
+        self._drawn = 0.0  # when
         self.expected = paragraph()
         self.bar = ProgressBar(value=0, max=1)
         self.bar.native.setTextVisible(False)
@@ -215,6 +220,8 @@ class RunPanel(Container[Widget]):
         elif isinstance(event, Progress):
             self.bar.native.setRange(0, max(event.total, 1))
             self.bar.native.setValue(event.done)
+            if self._curves.take_live(event) and time.monotonic() - self._drawn > LIVE_SECONDS:
+                self._draw()
             if not stopping:
                 self.say(self._in_words(event))
         elif isinstance(event, EpochEnd):
@@ -234,7 +241,10 @@ class RunPanel(Container[Widget]):
         else:
             self._log = []
         self.say(event.sentence if isinstance(event, Failed) else _ENDED[type(event)])
+        self.figures.value = ""  # of a moment that is over; what came out is said instead
         self._show_idle()
+        if self._curves.worth_drawing:
+            self._draw()
         self.ended.emit(event)
         if isinstance(event, Failed) and not self.quiet:
             questions.tell(event.sentence, event.details, self.native.window())
@@ -245,8 +255,12 @@ class RunPanel(Container[Widget]):
         self.figures.value = epoch_in_words(event)
         self.figures.show()
         if self._curves.take(event):
-            self.curves.show()
-            self.plot.show_plot(self._curves.paint())
+            self._draw()
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        self.curves.show()
+        self.plot.show_plot(self._curves.paint())
 
     def _in_words(self, event: Progress) -> str:
         parts = [part for part in (self._action, event.text) if part]

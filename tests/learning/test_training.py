@@ -119,7 +119,11 @@ def test_it_learns_and_keeps_the_best_validation(tmp_path: Path) -> None:
     assert saved[-1].best == max(figures)
     assert [event.best for event in epochs].count(True) == len(saved)
     assert any(isinstance(event, Checkpoint) for event in events)
-    assert [e for e in events if isinstance(e, Progress)][-1].done == 60
+    told = [event for event in events if isinstance(event, Progress)]
+    assert told[-1].done == 60
+    assert told[-1].text == "epoch 15"  # ten images in steps of three
+    # The last moment's loss is among the losses of the last round.
+    assert told[-1].loss == pytest.approx(epochs[-1].metrics["train_loss"], rel=0.5)
 
 
 def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:

@@ -103,11 +103,21 @@ def test_curves_come_with_the_second_round_and_stay_until_the_next_start(
     assert panel.plot.picture.toImage() != first.toImage()
     work.tell(Finished())
     assert panel.curves.visible
-    assert panel.figures.visible
+    assert not panel.figures.visible  # the end says what came out
     panel.run(Rehearsal())
     assert not panel.curves.visible
     assert not panel.figures.visible
     assert panel.plot.picture is None
+
+
+def test_a_short_training_shows_its_loss_before_any_round(panel: RunPanel, work: Rehearsal) -> None:
+    work.tell(Started(action="fine-tuning", device="CPU"))
+    work.tell(*(Progress(done=step, total=60, loss=1 / step) for step in (1, 2, 3)))
+    assert panel.curves.visible
+    until(lambda: not panel.plot.painting)
+    assert panel.plot.picture is not None
+    work.tell(Stopped())
+    assert panel.curves.visible
 
 
 def test_curves_can_be_folded_away(panel: RunPanel, work: Rehearsal) -> None:
