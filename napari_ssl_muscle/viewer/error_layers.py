@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_ssl_muscle.evaluation.errors import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_MUSCLE
 from napari_ssl_muscle.viewer.grid_view import picture
-from napari_ssl_muscle.viewer.layers import unwrap
+from napari_ssl_muscle.viewer.hand_made import origin_of
+from napari_ssl_muscle.viewer.layers import info_of, unwrap
 
 KINDS: dict[int, tuple[str, str]] = {
     FALSE_POSITIVE: ("drawn, not in the truth", "#FF3D6B"),
@@ -24,15 +25,27 @@ NAME = "Errors"
 
 @dataclass(eq=False)
 class _Shown:
+    """The errors of some labels; its owner keeps it, and what it listens to does not."""
+
+    owner: ErrorLayers
+    labels: Any
     array: np.ndarray
     layer: Any = None
+
+    def listen(self) -> None:
+        info = info_of(self.labels)
+        if info is not None and info.role == "prediction":
+            origin_of(self.labels).arrived.connect(self._on_prediction, unique=True)
+
+    def _on_prediction(self, _: object) -> None:
+        self.owner.forget(self.labels)
 
 
 class ErrorLayers:
     """The layers of errors of one evaluation.
 
-    They go when the labels go that they are about. A layer that the user removes stays away until
-    errors are switched on anew.
+    They go when the labels go that they are about, or get a new prediction. A layer that the user
+    removes stays away until errors are switched on anew.
 
     Parameters
     ----------
@@ -71,8 +84,9 @@ class ErrorLayers:
         """
         if not self._there(labels):
             return
-        shown = self._shown.setdefault(labels, _Shown(array))
+        shown = self._shown.setdefault(labels, _Shown(self, labels, array))
         shown.array = array
+        shown.listen()
         if self._there(shown.layer):
             self._refresh(shown)
             return
@@ -98,7 +112,7 @@ class ErrorLayers:
                 self.show(labels, shown.array, "")
 
     def forget(self, labels: Any) -> None:
-        """Remove the errors of labels that were removed."""
+        """Remove the errors of labels that are no longer what they were."""
         shown = self._shown.pop(labels, None)
         if shown is not None:
             self._remove(shown.layer)

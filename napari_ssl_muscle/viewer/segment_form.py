@@ -77,7 +77,7 @@ class SegmentForm(Form):
         self._asked: tuple[Any, Any] | None = None
         super().__init__("Segment muscles")
         self.open_button = small_button("Open…", "Open a scan, a folder or the sample.")
-        self._menu = QMenu()
+        self._menu = QMenu(self.open_button.native)
         self._menu.addAction("Scans (NIfTI)…", self._open_files)
         self._menu.addAction("Cohort folder…", self._open_folder)
         self._menu.addAction("Leg phantom (sample)", self._open_sample)

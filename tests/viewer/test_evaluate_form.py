@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from napari_ssl_muscle.evaluation.evaluate import evaluate_case
 from napari_ssl_muscle.evaluation.matching import Pair
 from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.jobs.run import run_job
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Failed, Finished
@@ -25,6 +26,7 @@ from napari_ssl_muscle.viewer.evaluate_form import GONE, NO_LABELS, EvaluateForm
 from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.layers import difference, unwrap
 from napari_ssl_muscle.viewer.save_panel import SavePanel
+from napari_ssl_muscle.viewer.segment_form import SegmentForm
 from tests.viewer.conftest import Ears, write_labels, write_scan
 from tests.viewer.helpers import end_of, press
 
@@ -304,6 +306,14 @@ def test_errors_are_no_labels_to_work_on_and_go_with_the_labels(
     assert form.panel.status.value == GONE
 
 
+def test_errors_of_a_prediction_go_when_another_one_comes(
+    viewer: Any, form: EvaluateForm, predicted: Any
+) -> None:
+    evaluate(form)
+    predict(predicted, np.zeros_like(predicted.data))
+    assert not errors_in(viewer)
+
+
 def test_labels_that_are_closed_while_they_are_judged_have_figures_and_no_layer(
     viewer: Any, form: EvaluateForm, predicted: Any
 ) -> None:
@@ -415,6 +425,30 @@ def test_nothing_but_empty_labels_is_said(
     opening.open_paths(viewer, [labelled_file])
     press(form.evaluate_button)
     assert "still empty" in ears.told[0]
+
+
+def test_the_tables_tell_the_model_that_was_pressed_for(
+    viewer: Any,
+    form: EvaluateForm,
+    labelled_file: Path,
+    write_model: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    path = write_model(split_hash="abcdef012345", training_subjects=["leg"])
+    opening.open_paths(viewer, [labelled_file])
+    segment = SegmentForm(viewer)
+    segment.model.add(path)
+    press(segment.segment_button)
+    assert isinstance(end_of(segment.panel), Finished)
+    segment.native.deleteLater()
+    evaluate(form)
+    csv, report = form.save(tmp_path / "tables")
+    (provenance, case) = (json.loads(report.read_text())[key] for key in ("provenance", "cases"))
+    assert provenance["model_hash"] == model_hash(path)
+    assert provenance["split_hash"] == "abcdef012345"
+    assert case[0]["training_subject"] is True
+    assert case[0]["corrected_by_hand"] is False
+    assert f"{model_hash(path)},abcdef012345" in csv.read_text()
 
 
 def test_window_and_shell_write_the_same_tables_of_corrected_labels(
