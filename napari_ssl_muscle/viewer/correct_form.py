@@ -139,6 +139,7 @@ class CorrectForm(Form):
             listen(self.native, getattr(layers.events, name), self._follow)
         listen(self.native, layers.selection.events.active, self._follow)
         listen(self.native, self.viewer.dims.events.current_step, self._show_current)
+        listen(self.native, self._desk.changed, self._follow)
         self._desk.take()
         connections = (self._connections, self._unsure_connections)
         when_destroyed(self.native, partial(_leave, self._desk, self.keys, connections))

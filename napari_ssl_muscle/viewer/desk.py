@@ -6,6 +6,8 @@ import contextlib
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+from psygnal import Signal
+
 from napari_ssl_muscle.viewer.corrections import Corrections
 from napari_ssl_muscle.viewer.layers import info_of, layers_of, unwrap
 
@@ -17,7 +19,14 @@ class Desk:
     ----------
     viewer
         The napari viewer.
+
+    Attributes
+    ----------
+    changed
+        Signal: other layers are followed now.
     """
+
+    changed = Signal()
 
     def __init__(self, viewer: Any) -> None:
         # Weakly: whoever is remembered by `_desks` must not keep its key alive.
@@ -79,12 +88,14 @@ class Desk:
             if images:
                 followed.add(id(info.subject))
                 self._open[layer] = Corrections(layer, images[0].data)
+                self.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         corrections = self._open.pop(unwrap(event.value), None)
         if corrections is not None:
             corrections.close()
             self._follow()
+            self.changed.emit()
 
 
 class _Holder:
