@@ -102,7 +102,7 @@ def running_jobs() -> list[FoundJob]:
             one.forget()  # who stopped it knows; or it was long ago
         else:
             found.append(one)
-    return found
+    return sorted(found, key=lambda one: one.since)
 
 
 def name_of(job: AnyJob) -> str:

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from functools import partial
 
 from magicgui.widgets import Container, Widget
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 
 from napari_ssl_muscle.jobs.running import FoundJob, name_of, running_jobs
 from napari_ssl_muscle.learning.events import Failed, Finished, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ENDINGS, AttachedWork
-from napari_ssl_muscle.viewer.parts import column, paragraph, row, small_button
+from napari_ssl_muscle.viewer.parts import paragraph, row, small_button
 
 LOOK_EVERY = 2000
 """Milliseconds between looks at how far the jobs are."""
@@ -25,6 +25,7 @@ LOOK_EVERY = 2000
 Show = Callable[[AttachedWork], None]
 """Shows a job in the form that it belongs to; `BadInput` says why it cannot just now."""
 
+_NAME = "ssl_muscle_found_job"
 _UNITS = {"finetune": "step ", "pretrain": "step ", "compare-freezing": "step "}
 
 
@@ -128,8 +129,11 @@ class JobRow(Container[Widget]):
         self.stop_button.changed.connect(self.stop)
         self.forget_button.changed.connect(self.forget)
         buttons = row(paragraph(), self.show_button, self.stop_button, self.forget_button)
-        super().__init__(widgets=[column(self.text, buttons)], labels=False)
-        self.margins = (0, 0, 0, 0)
+        super().__init__(widgets=[self.text, buttons], labels=False)
+        self.margins = (6, 4, 6, 4)
+        self.native.setObjectName(_NAME)
+        self.native.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.native.setStyleSheet(f"#{_NAME} {{ border: 1px solid #1f6f8b; border-radius: 4px; }}")
         self._tell()
 
     def refresh(self) -> None:
@@ -184,7 +188,7 @@ class JobRow(Container[Widget]):
 
 
 def in_words(found: FoundJob) -> str:
-    """Return "Fine-tuning since 14:02, step 210 of 800", or how it ended."""
+    """Return "Fine-tuning has been running since 14:02, step 210 of 800.", or how it ended."""
     name, since = name_of(found.job), _time(found.since)
     if isinstance(found.end, Finished):
         return f"✓ {name} of {since} has finished meanwhile."
@@ -192,7 +196,7 @@ def in_words(found: FoundJob) -> str:
         return f"{name} of {since} was stopped."
     if isinstance(found.end, Failed):
         return f"⚠ {name} of {since} has failed: {found.end.sentence}"
-    text = f"{name} is running since {since}"
+    text = f"{name} has been running since {since}"
     if found.progress is not None and found.progress.total:
         unit = _UNITS.get(found.job.action, "") if not found.progress.text else ""
         text += f", {unit}{found.progress.done} of {found.progress.total}"

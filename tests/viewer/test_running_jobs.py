@@ -117,7 +117,7 @@ def test_a_job_is_listed_and_shown_with_all_that_has_happened(
     found = banner(qtbot, panel.run)
     (line,) = found.rows
     now = datetime.datetime.now()
-    assert line.text.value.startswith("Fine-tuning is running since ")
+    assert line.text.value.startswith("Fine-tuning has been running since ")
     assert f"since {line.found.since:%H:%M}" in line.text.value or now.hour == 0
     assert line.text.value.endswith(", step 210 of 800.")
     press(line.show_button)
@@ -158,7 +158,7 @@ def test_a_job_is_stopped_from_its_line(qtbot: Any, leave: Any, tmp_path: Path) 
     child, other = leave(), leave(PretrainJob(cohorts=[tmp_path], out=tmp_path / "pre"))
     found = banner(qtbot, nowhere)
     line, second = found.rows
-    assert second.text.value.startswith("Pretraining is running")
+    assert second.text.value.startswith("Pretraining has been running")
     press(line.stop_button)
     until(lambda: "was stopped" in line.text.value)
     assert child._process.poll() is not None
