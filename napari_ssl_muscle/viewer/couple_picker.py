@@ -114,7 +114,7 @@ class CouplePicker(Container[Widget]):
             entries.append((f"All with ground truth ({len(there)})", ALL))
         entries += [(couple.name, couple.subject) for couple in there]
         if len(self._open_labels()) > 1:
-            entries.append(("Two layers of my choice …", BY_HAND))
+            entries.append(("Two layers of my choice", BY_HAND))
         return entries
 
     def _layer_choices(self, first: str, _: object) -> list[tuple[str, Any]]:
