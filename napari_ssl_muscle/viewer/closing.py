@@ -11,6 +11,7 @@ import weakref
 from typing import Literal, Protocol
 
 from napari.utils import notifications
+from psygnal import Signal
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMainWindow, QWidget
 
@@ -21,7 +22,16 @@ from napari_ssl_muscle.viewer.parts import later
 
 Answer = Literal["stop", "leave"]
 
-GOES_ON = "goes on without its form. Open the form again to see it, or to stop it."
+GOES_ON = "goes on without its form; the muscle workbench shows it."
+
+
+class _Left:
+    """Where to hear of jobs that were left."""
+
+    job = Signal(description="A job of this program is not watched any more.")
+
+
+LEFT = _Left()
 
 
 class Panel(Protocol):
@@ -75,6 +85,7 @@ class WindowGuard(QObject):
 
     def tell_left(self, name: str) -> None:
         """Say that a job goes on though its form is gone, unless the window goes, too."""
+        LEFT.job.emit()
         # The window is asked for here, not held: it must be free to go.
         window = self.parent()
         if self._answer is None and isinstance(window, QMainWindow) and window.isVisible():

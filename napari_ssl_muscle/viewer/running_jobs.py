@@ -17,7 +17,8 @@ from napari_ssl_muscle.learning.events import Failed, Finished, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ENDINGS, AttachedWork
-from napari_ssl_muscle.viewer.parts import paragraph, row, small_button
+from napari_ssl_muscle.viewer.closing import LEFT
+from napari_ssl_muscle.viewer.parts import later, listen, paragraph, row, small_button
 
 LOOK_EVERY = 2000
 """Milliseconds between looks at how far the jobs are."""
@@ -51,6 +52,8 @@ class FoundJobs(Container[Widget]):
         self.margins = (0, 0, 0, 0)
         self._clock = QTimer(self.native)
         self._clock.timeout.connect(self.refresh)
+        # Not at once: the window that left it may be closing, and this with it.
+        listen(self.native, LEFT.job, self._look_soon)
         self.look()
 
     @property
@@ -67,6 +70,9 @@ class FoundJobs(Container[Widget]):
                 self._rows.append(line)
                 self.append(line)
         self._settle()
+
+    def _look_soon(self) -> None:
+        later(self.native, self.look)
 
     def refresh(self) -> None:
         """Say anew how far the jobs are."""

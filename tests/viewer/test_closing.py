@@ -21,6 +21,7 @@ from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.viewer import questions
 from napari_ssl_muscle.viewer.bridge import ChildWork, ThreadWork
 from napari_ssl_muscle.viewer.run_panel import RunPanel
+from napari_ssl_muscle.viewer.running_jobs import FoundJobs
 from tests.viewer.conftest import Ears
 from tests.viewer.helpers import until
 from tests.viewer.test_questions import answer
@@ -197,14 +198,17 @@ def test_a_job_whose_dock_is_closed_goes_on_says_so_and_is_found(
     told: list[str] = []
     monkeypatch.setattr(notifications, "show_info", told.append)
     panel = docked(shown)
+    listed = FoundJobs(lambda work: None)
+    shown.window.add_dock_widget(listed)
     work = going(panel, works())
     assert running_jobs() == []
     shown.window.remove_dock_widget(panel.native)
     panel.native.deleteLater()
     until(lambda: told)
-    assert told[0].startswith("Fine-tuning goes on without its form.")
+    assert told[0].startswith("Fine-tuning goes on without its form;")
     assert running(work)
     assert len(running_jobs()) == 1
+    until(lambda: len(listed.rows) == 1)  # another form of this window shows it from now on
     assert ears.asked == []
 
 
