@@ -43,6 +43,9 @@ LOOK_EVERY = 0.05
 _LAST_LINES = 30
 """Lines of the child's stderr that are kept for the report of a crash."""
 
+_KILLED = -9
+"""Exit code of a child that was killed: so Linux ends what takes more memory than there is."""
+
 _OF_THE_MOMENT = (b'{"kind":"progress"',)
 _OUTDATED = (*_OF_THE_MOMENT, b'{"kind":"preview"', b'{"kind":"checkpoint"')
 """How lines begin of which only the latest counts: always, and for one who comes later."""
@@ -341,6 +344,11 @@ def died_in_words(errors: Sequence[str], code: int = UNKNOWN_CODE) -> str:
     code
         Its exit code.
     """
+    if code == _KILLED:
+        return (
+            "The job was ended by the system, most likely because there was not enough memory; "
+            "choose a smaller batch, width or size, or close other programs."
+        )
     last = next((line.strip() for line in reversed(errors) if line.strip()), "")
     which = "" if code == UNKNOWN_CODE else f" (code {code})"
     return f"The job's process ended unexpectedly{which}" + (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from napari_ssl_muscle.learning.events import EpochEnd, Progress
@@ -110,9 +111,11 @@ def draw(figure: Figure, drawn: Drawn) -> None:
     left = figure.subplots()
     left.set_xlabel("Step")
     left.set_ylabel("Training loss", color=ORANGE)
-    # Thin and pale where it jumps from moment to moment, with the means of the rounds above it.
+    # Thin and pale where it jumps from moment to moment; the mean of a round stands in its middle.
     left.plot(list(drawn.live), list(drawn.live.values()), color=ORANGE, linewidth=0.8, alpha=0.6)
-    left.plot(list(drawn.loss), list(drawn.loss.values()), color=ORANGE, linewidth=1.8)
+    ends = [min(drawn.live, default=0), *drawn.loss]
+    middles = [(begin + end) / 2 for begin, end in pairwise(ends)]
+    left.plot(middles, list(drawn.loss.values()), color=ORANGE, linewidth=1.8)
     left.tick_params(axis="y", colors=ORANGE)
     if not drawn.check:
         return

@@ -93,6 +93,7 @@ def test_the_plot_has_an_axis_for_each_and_both_are_named() -> None:
     curves.take(after(20, best=True, train_loss=0.5, dice=0.6))
     left, right = figure_of(curves).axes
     assert (left.get_ylabel(), right.get_ylabel()) == ("Training loss", "Validation Dice")
+    assert left.lines[1].get_xdata().tolist() == [5, 15]  # type: ignore[union-attr]
     assert left.lines[1].get_ydata().tolist() == [1.0, 0.5]  # type: ignore[union-attr]
     assert right.lines[0].get_xdata().tolist() == [10, 20]  # type: ignore[union-attr]
     assert right.get_ylim() == (0, 1)
