@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, _layer_actions
 from qtpy.QtWidgets import QApplication
 
+from napari_ssl_muscle.scans.journal import Journal
+from napari_ssl_muscle.scans.journal_file import read_records
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer import opening
 from napari_ssl_muscle.viewer.correct_form import CorrectForm
@@ -103,6 +106,34 @@ def test_a_prediction_in_the_middle_of_a_stroke_is_an_undo_step_of_its_own() -> 
     assert origin_of(layer).position() == 0
     layer.undo()
     assert not layer.data.any()
+
+
+def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s_thread(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.full_like(desk.layer.data, 1)
+    origin_of(desk.layer).predict(difference(desk.layer.data, labels))
+    journal = desk.now.keeper._journal
+    assert journal.flush()
+    path = journal._path(desk.now.keeper.case)
+    before = path.stat().st_size
+    threads: list[str] = []
+    append = Journal._append
+
+    def spy(self: Journal, case: str, data: bytes) -> None:
+        threads.append(threading.current_thread().name)
+        append(self, case, data)
+
+    monkeypatch.setattr(Journal, "_append", spy)
+    desk.paint(2)
+    changed = desk.layer.data != labels
+    assert 0 < changed.sum() < 20
+    until(lambda: bool(threads))  # by itself, a moment after the stroke
+    assert journal.flush()
+    assert threads == ["journal"]
+    *_, last = read_records(path)
+    np.testing.assert_array_equal(np.stack(last.indices), np.nonzero(changed))
+    assert path.stat().st_size - before < 200
 
 
 def test_renamed_reordered_and_hidden_labels_are_kept_on(desk: Desk) -> None:
