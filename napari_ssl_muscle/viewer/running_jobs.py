@@ -204,7 +204,9 @@ def in_words(found: FoundJob) -> str:
         return f"⚠ {name} of {since} has failed: {found.end.sentence}"
     text = f"{name} has been running since {since}"
     if found.progress is not None and found.progress.total:
-        unit = _UNITS.get(found.job.action, "") if not found.progress.text else ""
+        # While scans are read, scans are counted; what is counted then stands in the text.
+        steps = not found.progress.text or found.progress.text.startswith("epoch")
+        unit = _UNITS.get(found.job.action, "") if steps else ""
         text += f", {unit}{found.progress.done} of {found.progress.total}"
     return f"{text}."
 
