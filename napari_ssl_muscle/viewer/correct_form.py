@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, PushButton
+from psygnal import Signal
 
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.slice_states import ACCEPTED
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_ssl_muscle.scans.muscles import MuscleTable
+    from napari_ssl_muscle.scans.study import Study
 
 NOTHING = "Open a scan first; its slices are listed here, and each can be accepted with one key."
 NO_UNCERTAINTY = "Where the model is unsure is known after the next 'Segment muscles'."
@@ -47,7 +49,14 @@ class CorrectForm(Form):
     ----------
     napari_viewer
         The viewer; napari fills it in.
+
+    Attributes
+    ----------
+    study_found
+        Signal with the `Study` of the scan that is shown from now on, if it is in one.
     """
+
+    study_found = Signal(object)
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
@@ -58,6 +67,7 @@ class CorrectForm(Form):
         self._unsure_of: Any = None
         self._unsure_connections: list[Any] = []
         self._finetune: Callable[[Path], None] | None = None
+        self._save: Callable[[Any], str] | None = None
         super().__init__("Correct")
         self.title = paragraph(NOTHING)
         self.offer_text = paragraph()
@@ -95,6 +105,11 @@ class CorrectForm(Form):
             tooltip="Go on to 'Fine-tune', with this study and the model that labelled the slices.",
         )
         self.finetune_button.hide()
+        self.save_button = PushButton(
+            text="Save labels",
+            tooltip="Write the labels as NIfTI; where, and which layer, is set under 'Segment'.",
+        )
+        self.save_button.hide()
         self.help = paragraph(_help_text())
         buttons = row(self.accept_button, self.empty_button, self.next_button)
         for index in range(3):
@@ -110,6 +125,7 @@ class CorrectForm(Form):
         ):
             self.append(part)
         self.append(self.finetune_button)
+        self.append(self.save_button)
         self.append(Fold("Keys", self.help))
         layout = self.native.widget().layout()
         layout.insertWidget(2, self.table, 1)
@@ -123,6 +139,7 @@ class CorrectForm(Form):
         self.table.chosen.connect(self.go_to)
         self.unsure.changed.connect(self._on_unsure)
         self.finetune_button.changed.connect(self._ask_to_finetune)
+        self.save_button.changed.connect(self._ask_to_save)
         self.keys = Keys(
             {
                 "A": self.accept,
@@ -144,6 +161,11 @@ class CorrectForm(Form):
         connections = (self._connections, self._unsure_connections)
         when_destroyed(self.native, partial(_leave, self._desk, self.keys, connections))
         self._follow()
+
+    @property
+    def study(self) -> Study | None:
+        """The study of the scan that is shown; None if it is in none."""
+        return None if self._now is None else self._now.keeper.study
 
     # --- what the keys and buttons do
 
@@ -245,6 +267,15 @@ class CorrectForm(Form):
         self._finetune = act
         self._show()
 
+    def offer_saving(self, act: Callable[[Any], str]) -> None:
+        """Show a button that calls `act` with the labels layer, and says what that returns."""
+        self._save = act
+        self._show()
+
+    def _ask_to_save(self) -> None:
+        if self._save is not None and self._now is not None:
+            self._say(self._save(self._now.layer))
+
     def _ask_to_finetune(self) -> None:
         if self._finetune is not None and self._now is not None and self._now.keeper.study:
             self._finetune(self._now.keeper.study.folder)
@@ -283,6 +314,8 @@ class CorrectForm(Form):
             self.keys.bind(found.layer if found is not None else None)
             self.folder.value = str(found.keeper.proposed_place()) if found is not None else ""
             self._say("")
+            if found is not None and found.keeper.study is not None:
+                self.study_found.emit(found.keeper.study)
         self._show()
         info = info_of(active) if active is not None else None
         if found is not None and info is not None and info.role == "prediction":
@@ -303,6 +336,8 @@ class CorrectForm(Form):
         self._show_unsure()
         for part in (self.accept_button, self.empty_button, self.next_button, self.place):
             part.enabled = now is not None
+        self.save_button.visible = self._save is not None
+        self.save_button.enabled = now is not None
         if now is None:
             self.title.value = NOTHING
             self.offer.visible = False

@@ -151,6 +151,19 @@ class SavePanel(Container[Widget]):
             )
         return path
 
+    def save_and_tell(self, layer: Any = None) -> str:
+        """Save as the button does, with dialogs; return what the panel says then.
+
+        Parameters
+        ----------
+        layer
+            What to choose first; None for what is chosen.
+        """
+        if layer is not None:
+            self.choose(layer)
+        self._on_save()
+        return str(self.hint.value)
+
     def _on_save(self) -> None:
         try:
             files = self.save()

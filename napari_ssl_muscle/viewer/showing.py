@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from napari_ssl_muscle.viewer.grid_view import is_picture
 from napari_ssl_muscle.viewer.layers import info_of
 
 
@@ -31,9 +32,9 @@ def slice_shown(viewer: Any, layer: Any) -> int | None:
 def bring_forward(viewer: Any, layer: Any, others: Iterable[Any] = ()) -> None:
     """Make the scan that a labels layer belongs to the one that is seen.
 
-    Its layers become visible and the labels the active one. Layers of `others` (labels of other
-    scans) and of their scans are hidden, for they lie in the same place. The camera moves only
-    if the scan would not be in view.
+    Its image and labels become visible, and the labels the active one. Layers of `others` (labels
+    of other scans) and of their scans are hidden, for they lie in the same place. The camera moves
+    only if the scan would not be in view.
     """
     mine = _family(viewer, layer)
     for other in others:
@@ -41,7 +42,8 @@ def bring_forward(viewer: Any, layer: Any, others: Iterable[Any] = ()) -> None:
             if not any(one is m for m in mine):
                 one.visible = False
     for one in mine:
-        one.visible = True
+        if not is_picture(one):  # whoever made those decides when they are seen
+            one.visible = True
     viewer.layers.selection.active = layer
     if not _in_view(viewer, layer):
         viewer.reset_view(layers=mine)

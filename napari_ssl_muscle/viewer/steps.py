@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer.compare_form import CompareForm
 from napari_ssl_muscle.viewer.correct_form import CorrectForm
 from napari_ssl_muscle.viewer.evaluate_form import EvaluateForm
 from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.layers import unwrap
 from napari_ssl_muscle.viewer.measure_form import MeasureForm
+from napari_ssl_muscle.viewer.model_choice import remembered_model
 from napari_ssl_muscle.viewer.open_form import OpenForm
 from napari_ssl_muscle.viewer.parts import INSIDE, Form, delete_when_undocked, join_tabs, later
 from napari_ssl_muscle.viewer.pretrain_form import PretrainForm
@@ -21,6 +24,8 @@ from napari_ssl_muscle.viewer.segment_form import SegmentForm
 
 if TYPE_CHECKING:
     import napari.viewer
+
+    from napari_ssl_muscle.scans.study import Study
 
 ABOVE = 6
 """Pixels above the content: napari takes the margins of a docked widget away."""
@@ -137,6 +142,17 @@ class SegmentStep(Step):
         viewer = unwrap(napari_viewer)
         self.segment, self.correct = SegmentForm(viewer), CorrectForm(viewer)
         super().__init__([("Segment", self.segment), ("Correct", self.correct)])
+        self.correct.offer_saving(self.segment.saving.save_and_tell)
+        self.correct.study_found.connect(self._go_on_with)
+        if (study := self.correct.study) is not None:
+            self._go_on_with(study)
+
+    def _go_on_with(self, study: Study) -> None:
+        """Choose the model that was kept in a study, unless the person has chosen one."""
+        model = remembered_model(study)
+        if model is not None and not self.segment.model.picked_by_hand:
+            with contextlib.suppress(BadInput):  # it is no model any more
+                self.segment.model.add(model)
 
 
 class EvaluateStep(Step):

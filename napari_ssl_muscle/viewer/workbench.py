@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Row, column and width of each step's button, in a grid of six columns.
 _PLACES = ((0, 0, 2), (0, 2, 2), (0, 4, 2), (1, 0, 3), (1, 3, 3))
-SELECTED = "QPushButton:checked { font-weight: bold; background-color: #1f6f8b; color: white; }"
+SELECTED = "QPushButton:checked { background-color: #1f6f8b; color: white; }"
 
 
 class Workbench(QWidget):

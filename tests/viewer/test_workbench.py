@@ -16,6 +16,8 @@ from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import Progress, Started, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import default_table
+from napari_ssl_muscle.scans.study import Study
+from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.viewer import model_picker, opening
 from napari_ssl_muscle.viewer.bridge import EventBridge
 from napari_ssl_muscle.viewer.hand_made import origin_of
@@ -130,3 +132,27 @@ def test_the_model_that_is_kept_segments_from_now_on(
     end_of(workbench.segment.panel)
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
     assert set(np.unique(layer.data)) == {0, 2}
+
+
+def test_tomorrow_the_kept_model_is_chosen_and_the_labels_are_saved_from_where_they_are_corrected(
+    viewer: Any, scan_file: Path, write_model: Callable[..., Path]
+) -> None:
+    table = default_table("thigh")
+    other, kept = write_model("other"), write_model("kept")
+    model_picker.MODELS.add(other)
+    study = Study.create(scan_file.parent / "muscle-study", table)
+    study.add_scan(scan_file)
+    study.set_model(kept)
+    study.close()
+    _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
+    workbench: Workbench = unwrap(found)
+    assert workbench.segment.model.reference == str(other)
+    opening.open_paths(viewer, [scan_file])
+    assert workbench.segment.model.reference == str(kept)
+    layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
+    layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 4)
+    workbench.show_form(workbench.correct)
+    workbench.correct.save_button.native.click()
+    assert "Saved leg_dseg.nii.gz" in workbench.correct.status.value
+    saved = open_label_map(scan_file.parent / "leg_dseg.nii.gz").read()
+    np.testing.assert_array_equal(saved, layer.data)
