@@ -248,8 +248,13 @@ class Corrections:
 
     def discard(self) -> None:
         """Forget the changes of the earlier session, but not those made since it was opened."""
+        self.settle()
         self.offer = None
         self.keeper.forget(self._upto)
+        if self.keeper.study is None and self._origin.position() == 0:
+            # The draft's states were those of the labels that are not wanted.
+            drawn = {z for z in range(self.slices) if self._origin.is_drawn(z)}
+            self._set({z: "touched" if z in drawn else "unseen" for z in range(self.slices)})
         self.changed.emit()
 
     def saved_elsewhere(self) -> None:

@@ -204,8 +204,10 @@ def test_discarded_strokes_are_not_offered_again(open_window: Any, scan_file: Pa
     person.leave()
     person.viewer.close()
     again = open_window(scan_file)
+    assert again.states()[3] == "touched"
     press(again.form.discard_button)
     assert not again.layer.data.any()
+    assert set(again.states().values()) <= {"unseen"}
     again.leave()
     again.viewer.close()
     assert open_window(scan_file).corrections.offer is None
