@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from napari_ssl_muscle.jobs.record import origin_of_file
 from napari_ssl_muscle.learning.cases import LabelledCase
 from napari_ssl_muscle.scans.cohort import Case, Cohort
 from napari_ssl_muscle.scans.errors import BadInput
@@ -105,6 +106,19 @@ def accepted_slices(entries: Sequence[str] | None, cohort: Cohort) -> dict[str, 
     return {name: frozenset(slices) for name, slices in found.items()}
 
 
+def _only_predicted(case: Case) -> str | None:
+    """Return the model whose prediction a case's labels are; None if a person had a hand in them.
+
+    A model that learns from its own predictions only becomes surer of its errors.
+    """
+    assert case.labels is not None
+    try:
+        origin, corrected = origin_of_file(case.labels)
+    except BadInput:
+        return None
+    return None if origin is None or corrected else origin.model
+
+
 def labelled_cases(
     cohort: Cohort,
     table: MuscleTable,
@@ -158,7 +172,16 @@ def labelled_cases(
         for case in labelled
         if case not in whole
     ]
-    cases = [_open(case, channels, volume, (empty or {}).get(case.name)) for case in whole]
+    drawn = []
+    for case in whole:
+        if (model := _only_predicted(case)) is None:
+            drawn.append(case)
+        else:
+            notes.append(
+                f"{case.name} was left out: its labels are what the model {model} predicted, and "
+                "nobody has corrected them."
+            )
+    cases = [_open(case, channels, volume, (empty or {}).get(case.name)) for case in drawn]
     if not cases:
         raise BadInput(
             f"{cohort.folder} has no scan with a label map"

@@ -56,8 +56,8 @@ def load(path: Path, ask: Asker | None = None) -> list[LayerData]:
     Returns
     -------
     list of layer data
-        For a scan its image, its ground truth if there is one, and an empty prediction; for a
-        label map that map.
+        For a scan its image, its ground truth if there is one, and an empty prediction, or the
+        prediction that was saved beside it; for a label map that map.
 
     Raises
     ------
@@ -126,6 +126,10 @@ def load_images(
         image_data(subject, scan.read(), name=_name(scan), path=scan.path, channel=channel or None)
         for channel, scan in scans.items()
     ]
+    if truth is not None and _is_of_a_model(truth.path):
+        # What was segmented and saved here is to be gone on with, and is nobody's truth.
+        layers.append(label_data(subject, "prediction", drawn, table=table, path=truth.path))
+        return layers
     if truth is not None:
         layers.append(label_data(subject, "truth", drawn, table=table, path=truth.path))
     layers.append(label_data(subject, "prediction", table=table))
@@ -159,6 +163,16 @@ def _check(scan: Scan, labels: LabelMap) -> None:
     from napari_ssl_muscle.scans.volume import check_same_grid
 
     check_same_grid(scan, labels)
+
+
+def _is_of_a_model(labels: Path) -> bool:
+    """Whether the record beside a label map says that a model made it, corrected or not."""
+    from napari_ssl_muscle.jobs.record import origin_of_file
+
+    try:
+        return origin_of_file(labels)[0] is not None
+    except BadInput:
+        return False
 
 
 def _table_beside(labels: Path) -> MuscleTable | None:

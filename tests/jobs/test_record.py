@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from napari_ssl_muscle.evaluation.provenance import Provenance
+from napari_ssl_muscle.jobs.cases import labelled_cases
 from napari_ssl_muscle.jobs.record import NAME, origin_of_file, read_record, record_labels
 from napari_ssl_muscle.jobs.run import run_job
 from napari_ssl_muscle.jobs.settings import EvaluateJob
+from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.volume import save_label_map
@@ -58,3 +61,19 @@ def test_an_evaluation_tells_which_cases_were_corrected(tmp_path: Path) -> None:
     lines = (tmp_path / "out" / "evaluation.csv").read_text().splitlines()
     column = lines[0].split(",").index("corrected_by_hand")
     assert {line.split(",")[column] for line in lines[1:]} == {"False", "True"}
+
+
+def test_a_models_own_predictions_do_not_train(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        file = write(tmp_path / f"{name}_dseg.nii.gz")
+        image = np.random.default_rng(0).normal(size=(8, 8, 3)).astype(np.float32)
+        nib.save(nib.Nifti1Image(image, np.eye(4)), tmp_path / f"{name}.nii.gz")
+        if name != "a":
+            record_labels(file, MODEL, name == "c")
+    cohort = open_cohort(tmp_path)
+    cases, notes = labelled_cases(cohort, table_of(cohort), ["image"])
+    assert [case.name for case in cases] == ["a", "c"]
+    assert notes == [
+        "b was left out: its labels are what the model plain predicted, and nobody has corrected "
+        "them."
+    ]

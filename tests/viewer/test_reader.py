@@ -9,9 +9,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_ssl_muscle.evaluation.provenance import Provenance
+from napari_ssl_muscle.jobs.record import record_labels
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.viewer import opening, questions, reader
 from napari_ssl_muscle.viewer.layers import info_of, unwrap
+from napari_ssl_muscle.viewer.origins import origin_of_labels
 from tests.viewer.conftest import SHAPE, Ears, oblique, write_labels, write_scan
 
 PLUGIN = "napari-ssl-muscle"
@@ -187,3 +190,20 @@ def test_the_sample_is_a_leg_with_ground_truth_and_an_empty_prediction(viewer: A
     info = info_of(image)
     assert info is not None
     assert info.subject.geometry.sided
+
+
+def test_labels_that_a_model_made_open_to_be_gone_on_with_and_are_no_ground_truth(
+    viewer: Any, labelled_file: Path
+) -> None:
+    labels = labelled_file.parent / "leg_seg.nii.gz"
+    record_labels(labels, Provenance("starter", "0123456789ab"), True)
+    _, layer = viewer.open(str(labelled_file), plugin=PLUGIN)
+    assert layer.name == "Prediction"
+    assert layer.editable
+    assert set(np.unique(layer.data)) == {0, 1, 2}
+    info = info_of(layer)
+    assert info is not None
+    assert info.path == labels
+    made, corrected = origin_of_labels(layer)
+    assert made is not None
+    assert (made.model, corrected) == ("starter", True)
