@@ -24,6 +24,7 @@ SCRIPTS = (
     "segmenting",
     "clicking",
     "drawing",
+    "correcting",
     "openings",
     "training_speed",
     "training_memory",

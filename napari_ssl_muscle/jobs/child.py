@@ -22,7 +22,7 @@ from typing import Protocol
 
 from napari_ssl_muscle.jobs.desks import Desk
 from napari_ssl_muscle.jobs.folders import JOB, append_event, missing_folders, withdraw
-from napari_ssl_muscle.jobs.processes import UNKNOWN_CODE, OtherProcess, mark_of
+from napari_ssl_muscle.jobs.processes import UNKNOWN_CODE, OtherProcess, mark_of, step_back
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
 from napari_ssl_muscle.learning.events import (
     Checkpoint,
@@ -178,6 +178,7 @@ class ChildJob:
             desk.clear()
             raise
         self._process = process
+        step_back(process.pid)
         mark = mark_of(process.pid)
         if mark is not None:
             with contextlib.suppress(BadInput):  # the disk is full: it runs, but cannot be left

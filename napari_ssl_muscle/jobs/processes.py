@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict
 UNKNOWN_CODE = 256
 """Stands for the exit code of a process that is not our child: no system tells it."""
 
+NICE = 10
+"""How far a child steps back on POSIX systems, from 0 (not) to 19."""
+
 _LOOK_EVERY = 0.02
 
 
@@ -47,6 +50,17 @@ def this_process() -> Mark:
 def is_alive(mark: Mark) -> bool:
     """Whether the very process still runs."""
     return mark_of(mark.pid) == mark and _runs(mark.pid)
+
+
+def step_back(pid: int) -> None:
+    """Let a process compute only with what others leave, so that a window beside it stays quick.
+
+    On an idle computer it is as fast as before. Where the system does not allow it, nothing
+    happens.
+    """
+    with contextlib.suppress(psutil.Error, OSError, AttributeError):
+        process = psutil.Process(pid)
+        process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else NICE)
 
 
 class OtherProcess:

@@ -69,6 +69,8 @@ class Workbench(QWidget):
         self.evaluate, self.measure = evaluating.evaluate, evaluating.measure
         self.buttons = QButtonGroup(self)
         self.stack = QStackedWidget()
+        # napari puts a stretch below a widget in which nothing asks for height.
+        self.stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         grid = QGridLayout()
         grid.setSpacing(4)
         for index, (name, step) in enumerate(self.steps):

@@ -1,0 +1,81 @@
+"""From "Fine-tune" on three corrected slices to the new model's labels on the screen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import napari
+from drawing import workbench_of
+from measured import Measured, hand_over
+from models import benchmark_model
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from scans import benchmark_scan
+from watching import run_until, settle
+
+from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_forms
+
+SLICES = (4, 8, 12)
+
+
+def main(build: Path) -> None:
+    model, name = benchmark_model(build)
+    scan = benchmark_scan(build)
+    shutil.rmtree(scan.parent / "muscle-study", ignore_errors=True)
+    viewer = napari.Viewer()
+    viewer.window.resize(*SIZE)
+    bench = workbench_of(dock_forms(viewer))
+    viewer.open([str(scan)], plugin=PLUGIN)
+    segment, correct, tune = bench.segment, bench.correct, bench.finetune
+    segment.model.add(Path(model))
+    segment.panel.quiet = tune.panel.quiet = True
+    settle(1.0)
+    press(segment.segment_button)
+    run_until(lambda: not segment.panel.running)
+    bench.show_form(correct)
+    for z in SLICES:
+        correct.go_to(z)
+        correct.accept()
+    now = correct._now
+    assert now is not None
+    run_until(lambda: now._work is None)
+    press(correct.finetune_button)
+    run_until(lambda: bool(tune.finetune_button.native.isEnabled()))
+
+    decision = tune.decision
+    # With too few held-out slices both models label the scan by themselves, side by side.
+    shown, frozen = run_until(
+        lambda: not tune.panel.running and bool(decision.side.shown),
+        lambda: press(tune.finetune_button),
+    )
+    press(decision.new_button)
+    again, _ = run_until(
+        lambda: not segment.panel.running and "✓" in str(segment.panel.status.value),
+        lambda: press(decision.again_button),
+    )
+    minutes = f"{tune.minutes.value:g} min, as proposed"
+    viewer.close()
+    what = f'"Fine-tune" on {len(SLICES)} corrected slices ({name}, {minutes})'
+    hand_over(
+        [
+            Measured(f"{what} to both predictions side by side", shown, "s", "< 60"),
+            Measured('"Segment again" with the new model', again, "s"),
+            Measured("longest time without a reaction of the window meanwhile", frozen, "s"),
+        ]
+    )
+
+
+def press(button: Any) -> None:
+    click: Any = QTest.mouseClick
+    click(button.native, Qt.MouseButton.LeftButton)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]).absolute()
+    # Not the user's own home: a study and runs are made there.
+    os.environ["HOME"] = str(folder / "bench" / "home")
+    main(folder)
