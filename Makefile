@@ -4,13 +4,14 @@ QT ?= pyqt5
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: help app test test-qt6 lint bench clean
+.PHONY: help app test test-qt6 lint walkthrough bench clean
 
 help:
 	@echo "make app       set up and open napari with a phantom scan (QT=pyqt6 for the other Qt)"
 	@echo "make test      set up and run every test"
 	@echo "make test-qt6  the window's tests again, on PyQt6"
 	@echo "make lint      style, types, and who may import whom"
+	@echo "make walkthrough  a session with real clicks on the phantom, and pictures of it"
 	@echo "make bench     how fast it is here: a table, and build/bench.json"
 	@echo "make clean     remove what was built (the environment .venv stays)"
 
@@ -32,6 +33,10 @@ lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+walkthrough:
+	@tools/setup test
+	QT_API=$(QT) $(BIN)/python tools/display.py $(BIN)/python tools/walkthrough.py build/walkthrough
 
 bench:
 	@tools/setup test
