@@ -354,6 +354,7 @@ class Journal:
                 last = len(self._waiting) <= 1
                 asked_for = self._safe < self._wanted <= self._written + (entry is not None)
                 sync = (self._closing and last) or asked_for or self._patience() == 0
+                final = self._closing
             trouble = self._try(entry, sync)
             with self._changed:
                 is_new = trouble is not None and self.problem is None
@@ -366,7 +367,7 @@ class Journal:
                     if sync:
                         self._safe = self._written
                 self._changed.notify_all()
-                if trouble is not None and self._closing:
+                if trouble is not None and final:  # a try that began before deserves another
                     return
             if trouble is not None and is_new and self._on_problem is not None:
                 self._on_problem(trouble)
