@@ -15,6 +15,7 @@ import psutil
 from measured import Measured, hand_over
 from qtpy.QtCore import QEvent, QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
+from watching import run_until
 
 from napari_ssl_muscle.viewer import opening
 from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, WORKBENCH
@@ -73,6 +74,8 @@ def trim() -> None:
 
 
 def state() -> dict[str, float]:
+    run_until(lambda: not any("ssl-muscle" in one.name for one in threading.enumerate()))
+    settle()
     gc.collect()
     trim()
     viewer = napari.current_viewer()
