@@ -6,7 +6,6 @@ when it is a RuntimeError (which all of torch's are), so errors travel as `Faile
 
 from __future__ import annotations
 
-import gc
 import queue
 import threading
 import traceback
@@ -98,40 +97,6 @@ ENDINGS = (Finished, Stopped, Failed)
 """Exactly one of these is the last event of any work."""
 
 
-class _NoCollection:
-    """Python's garbage collector waits while any work is in here.
-
-    A full collection holds Python's lock, and so the window, for 0.15 to 0.2 s in napari; importing
-    torch or matplotlib in a thread sets one off (measured: 0.19 s without a reaction, 0.03 s
-    without the collection).
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._was_on = False
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._was_on = gc.isenabled()
-                gc.disable()
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._was_on:
-                # What came meanwhile counts as old: looked through as young, all at once, it would
-                # hold the window just as long.
-                gc.freeze()
-                gc.unfreeze()
-                gc.enable()
-
-
-_no_collection = _NoCollection()
-
-
 class ThreadWork:
     """A function in a thread of its own.
 
@@ -166,8 +131,7 @@ class ThreadWork:
 
     def _run(self) -> None:
         try:
-            with _no_collection:
-                self.result = self._target(self.bridge.post, self._stop.is_set)
+            self.result = self._target(self.bridge.post, self._stop.is_set)
             ending: Event = Finished()
         except StoppedByUser:
             ending = Stopped()

@@ -6,6 +6,7 @@ neither may hold up the brush.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_ssl_muscle.learning.collecting import uncollected
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
 from napari_ssl_muscle.viewer.bridge import ENDINGS, ThreadWork
 
@@ -142,6 +144,9 @@ class PlotArea(QWidget):
 def _render(paint: Paint, size: tuple[float, float], dpi: float, ink: str) -> Any:
     """Return RGBA pixels `(rows, columns, 4)`; runs in a thread."""
     with _one_at_a_time:
+        if "matplotlib.figure" not in sys.modules:
+            with uncollected():
+                pass
         import numpy as np
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from typing import Any
 
@@ -121,28 +120,3 @@ def _alive(thing: Any) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def test_no_garbage_is_collected_while_any_work_runs_in_a_thread(qapp: Any) -> None:
-    # A full collection in a worker's import would hold the window.
-    go_on = [threading.Event(), threading.Event()]
-    seen: list[bool] = []
-
-    def work(which: int) -> Any:
-        def target(emit: Any, stop: Any) -> None:
-            go_on[which].wait()
-            seen.append(gc.isenabled())
-            if which == 1:
-                raise RuntimeError("it ends badly")
-
-        return target
-
-    works = [ThreadWork(work(which)) for which in (0, 1)]
-    assert gc.isenabled()
-    for one in works:
-        one.start()
-    for one, event in zip(works, go_on, strict=True):
-        event.set()
-        assert one.wait(60)
-    assert seen == [False, False]
-    assert gc.isenabled()

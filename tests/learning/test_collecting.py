@@ -1,0 +1,46 @@
+"""An import in a thread sets off no garbage collection, and garbage is collected after it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+from napari_ssl_muscle.learning.collecting import uncollected
+
+
+class Ring:
+    """Garbage that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_nothing_is_collected_inside_and_everything_afterwards() -> None:
+    began: list[str] = []
+    gc.callbacks.append(lambda phase, info: began.append(phase))
+    try:
+        with pytest.raises(ZeroDivisionError), uncollected():  # noqa: PT012 - what is inside counts
+            ring = weakref.ref(Ring())
+            kept = [[] for _ in range(100_000)]  # far more than sets off a collection
+            assert not began
+            1 / 0  # noqa: B018
+        assert not began
+        assert len(kept) == 100_000
+    finally:
+        gc.callbacks.pop()
+    assert gc.isenabled()
+    assert ring() is not None
+    gc.collect()
+    assert ring() is None
+
+
+def test_who_has_switched_the_collector_off_finds_it_off() -> None:
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
