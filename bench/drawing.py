@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import sys
 import time
@@ -35,6 +36,7 @@ def main(build: Path) -> None:
     bench = workbench_of(dock_forms(viewer))
     viewer.open([str(benchmark_scan(build))], plugin=PLUGIN)
     settle(1.0)
+    collections = Collections()
     stroke = strokes(viewer)
     drawing, scan = "somebody draws and browses", "512 × 512 × 16"
     run_for(3.0, stroke)  # the first strokes make what later ones find
@@ -47,8 +49,30 @@ def main(build: Path) -> None:
             Measured(f"{longest} while {drawing}, {scan}", without, "s"),
             Measured(f"{longest} while a model trains", idle, "s", "< 0.1"),
             Measured(f"{longest} while a model trains and {drawing}", with_training, "s", "< 0.1"),
+            Measured(
+                "longest full garbage collection of Python meanwhile", collections.longest, "s"
+            ),
         ]
     )
+
+
+class Collections:
+    """Notes how long Python's full garbage collections last: they, too, hold the window.
+
+    They come with napari's own objects, with a training or without, every few minutes.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._began = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] == 2:
+            if phase == "start":
+                self._began = time.monotonic()
+            else:
+                self.longest = max(self.longest, time.monotonic() - self._began)
 
 
 def workbench_of(form: Any) -> Workbench:
