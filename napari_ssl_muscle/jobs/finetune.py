@@ -106,6 +106,7 @@ def training(job: FinetuneJob, ground: Ground, *, name: str | None = None) -> Wo
             validation="none" if job.split == "none" or alone else "auto",
             channels=gathered.channels,
             name=name,
+            described=_described(job),
             emit=emit,
             stop=stop,
             resume=job.resume,
@@ -113,6 +114,15 @@ def training(job: FinetuneJob, ground: Ground, *, name: str | None = None) -> Wo
         return Outcome(_result(job, result.model, result.metrics), result.stopped)
 
     return work
+
+
+def _described(job: LabelledJob) -> tuple[str, str]:
+    """Return what the card calls the scans of a job, and their labels."""
+    if job.study is None:
+        return "the user's cohort", "the cohort's label maps"
+    if job.cohort is None:
+        return "a study of the user", "slices that a person accepted"
+    return "the user's cohort and study", "label maps, and slices that a person accepted"
 
 
 @dataclass(frozen=True)

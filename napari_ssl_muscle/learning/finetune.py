@@ -69,6 +69,7 @@ def finetune(
     channels: Sequence[str] = ("image",),
     name: str | None = None,
     sources: Sequence[TrainingData] = (),
+    described: tuple[str, str] = ("the user's cohort", "the cohort's label maps"),
     emit: Emit,
     stop: ShouldStop,
     resume: bool = False,
@@ -99,7 +100,10 @@ def finetune(
     name
         The model's name; None takes the folder's.
     sources
-        What the card says of the training data; None given names the cohort's subjects only.
+        What the card says of the training data. None given: that of this training as `described`,
+        and that of the model it starts from.
+    described
+        What the card calls the scans, and their labels.
     emit, stop
         Stream of events, and the question whether to end.
     resume
@@ -135,10 +139,16 @@ def finetune(
         torch.manual_seed(recipe.training.seed)
         net = UNet.from_settings(recipe.network, len(channels), len(table.muscles) + 1)
         transductive = False
+        # Who was trained on by the model to start from, is known to the new one, too.
+        before: set[str] = set()
+        inherited: list[TrainingData] = []
         if init is not None:
             source = load_model(init)
             for sentence in _hand_over(net, source, table):
                 note(sentence)
+            inherited = source.card.training_data
+            if source.card.task == "segmentation":
+                before = set(source.card.training_subjects)
             tested = set(split.test) if split is not None and split.unit == "subject" else set()
             known = sorted(tested.intersection(source.card.training_subjects))
             transductive = source.card.transductive or bool(known)
@@ -179,13 +189,14 @@ def finetune(
             training_data=list(sources)
             or [
                 TrainingData(
-                    name="the user's cohort",
+                    name=described[0],
                     subjects=len({store.series[i.series].subject for i in chosen.training}),
                     slices=len({(store.series[i.series].case, i.z) for i in chosen.training}),
-                    labels="the cohort's label maps",
-                )
+                    labels=described[1],
+                ),
+                *inherited,
             ],
-            training_subjects=sorted(used),
+            training_subjects=sorted(used | before),
             dice_note=chosen.text,
             split_hash=split.hash if split is not None else None,
             leaking=split is not None and split.leaking,

@@ -90,11 +90,11 @@ class RunPanel(Container[Widget]):
                 self.expected,
                 row(self.bar, self.stop_button),
                 self.status,
+                self.device,
                 self.log_button,
                 self.figures,
                 self.curves,
                 self.notes,
-                self.device,
             ],
             labels=False,
         )

@@ -248,3 +248,15 @@ def test_pretrained_weights_are_handed_over(
     kept = safetensors.torch.load_file(after.model)
     assert (source["encoder.1.conv1.weight"] == kept["encoder.1.conv1.weight"]).all()
     assert (source["encoder.0.conv1.weight"][:, :1] == kept["encoder.0.conv1.weight"]).all()
+
+
+def test_who_the_model_to_start_from_was_trained_on_is_not_forgotten(
+    trained: Path, cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+) -> None:
+    before = read_card(trained)
+    unknown = replace(cases[0], name="new", subject="new")
+    short = tiny.model_copy(update={"training": tiny.training.model_copy(update={"steps": 1})})
+    result = learn([unknown], table, short, tmp_path / "run", init=str(trained))
+    card = read_card(result.model)
+    assert card.training_subjects == sorted({*before.training_subjects, "new"})
+    assert card.training_data[1:] == before.training_data

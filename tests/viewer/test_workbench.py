@@ -13,17 +13,17 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
-from napari_ssl_muscle.learning.events import Progress, Started, Stopped
+from napari_ssl_muscle.learning.events import Finished, Progress, Started, Stopped
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.study import Study
 from napari_ssl_muscle.scans.volume import open_label_map
-from napari_ssl_muscle.viewer import model_picker, opening
+from napari_ssl_muscle.viewer import finetune_form, model_picker, opening
 from napari_ssl_muscle.viewer.bridge import EventBridge
 from napari_ssl_muscle.viewer.hand_made import origin_of
 from napari_ssl_muscle.viewer.layers import difference, show_table, unwrap
 from napari_ssl_muscle.viewer.workbench import Workbench
-from tests.viewer.conftest import Ears
+from tests.viewer.conftest import Ears, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 
@@ -156,3 +156,46 @@ def test_tomorrow_the_kept_model_is_chosen_and_the_labels_are_saved_from_where_t
     assert "Saved leg_dseg.nii.gz" in workbench.correct.status.value
     saved = open_label_map(scan_file.parent / "leg_dseg.nii.gz").read()
     np.testing.assert_array_equal(saved, layer.data)
+
+
+def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
+    viewer: Any,
+    scan_file: Path,
+    tmp_path: Path,
+    write_model: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    ears: Ears,
+) -> None:
+    works: list[Found] = []
+
+    def begin(job: AnyJob) -> Found:
+        works.append(Found(job))
+        return works[0]
+
+    monkeypatch.setattr(finetune_form, "ChildWork", begin)
+    _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
+    workbench: Workbench = unwrap(found)
+    opening.open_paths(viewer, [scan_file])
+    old, new = write_model("old"), write_model("new", muscle=2)
+    workbench.segment.model.add(old)
+    layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
+    show_table(layer, default_table("thigh"))
+    origin_of(layer).predict(difference(layer.data, np.ones_like(layer.data)))
+    workbench.correct.accept()
+    until(lambda: workbench.correct._now is not None and workbench.correct._now._work is None)
+    workbench.correct.finetune_button.native.click()
+    until(lambda: workbench.finetune._view is not None)
+    press(workbench.finetune.finetune_button)
+    until(lambda: "7 of 9" in workbench.finetune.panel.status.value)
+    viewer.layers.clear()
+    other = write_scan(tmp_path / "other.nii.gz")
+    opening.open_paths(viewer, [other])
+    works[0].bridge.post(Finished(result={"model": str(new), "out": str(new.parent)}))
+    assert isinstance(end_of(workbench.finetune.panel), Finished)
+    until(lambda: not workbench.finetune.decision.panel.running)
+    assert "not enough held-out slices" in workbench.finetune.decision.text.value
+    press(workbench.finetune.decision.new_button)
+    assert workbench.segment.model.reference == str(new)
+    assert not ears.told
+    # The labels of the scan that was opened meanwhile are nobody's prediction.
+    assert not any(unwrap(x).data.any() for x in viewer.layers if x.name == "Prediction")
