@@ -241,6 +241,11 @@ class ModelPicker(Container[Widget]):
         self._show_card()
         self.picked.emit()
 
+    def fold(self) -> None:
+        """Fold the card away, to make room for what comes of the choice."""
+        if self._unfolded:
+            self._fold()
+
     def _fold(self) -> None:
         self._unfolded = not self._unfolded
         self._show_card()

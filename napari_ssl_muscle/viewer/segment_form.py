@@ -157,6 +157,7 @@ class SegmentForm(Form):
         request = self._request
         self._work = ThreadWork(lambda emit, stop: self._segmenter.run(request, emit, stop))
         self._enable(False)
+        self.model.fold()  # else results and "Save labels" lie below the window's edge
         self.panel.run(self._work)
         self.reveal(self.panel)
 

@@ -56,6 +56,7 @@ def test_a_click_labels_the_scan_as_one_undo_step_and_leaves_ground_truth_alone(
     before = truth.data.copy()
     assert isinstance(segment(form), Finished)
     assert set(np.unique(prediction.data)) == {0, 3}
+    assert not form.model.card.visible
     np.testing.assert_array_equal(truth.data, before)
     assert set(layers(viewer)) - {"Uncertainty"} == {"leg", "Ground truth", "Prediction"}
     found = prediction.data.copy()
