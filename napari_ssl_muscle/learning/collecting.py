@@ -30,3 +30,21 @@ def uncollected() -> Iterator[None]:
             gc.unfreeze()  # … and now in the oldest
             if was_on:
                 gc.enable()
+
+
+@contextmanager
+def short_lived() -> Iterator[None]:
+    """Make many objects that are garbage at the end, and leave none of them.
+
+    A figure of matplotlib is tens of thousands of objects in cycles. Looked through by the
+    collector while it is painted, they would grow old and soon set off a full collection.
+    """
+    with _lock:
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.collect(0)  # all that was made inside is young still: some milliseconds
+            if was_on:
+                gc.enable()

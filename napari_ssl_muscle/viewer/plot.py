@@ -16,7 +16,7 @@ from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_ssl_muscle.learning.collecting import uncollected
+from napari_ssl_muscle.learning.collecting import short_lived, uncollected
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
 from napari_ssl_muscle.viewer.bridge import ENDINGS, ThreadWork
 
@@ -146,34 +146,40 @@ def _render(paint: Paint, size: tuple[float, float], dpi: float, ink: str) -> An
     with _one_at_a_time:
         if "matplotlib.figure" not in sys.modules:
             with uncollected():
-                pass
-        import numpy as np
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+                import matplotlib.backends.backend_agg
+                import matplotlib.figure  # noqa: F401
+        with short_lived():
+            return _painted(paint, size, dpi, ink)
 
-        colours = dict.fromkeys(
-            ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink
+
+def _painted(paint: Paint, size: tuple[float, float], dpi: float, ink: str) -> Any:
+    import numpy as np
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    colours = dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink
+    )
+    style: Any = {
+        **colours,
+        "font.size": FONT,
+        "axes.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+    }
+    with rc_context(style):
+        figure = Figure(
+            figsize=(size[0] / dpi, size[1] / dpi),
+            dpi=dpi,
+            facecolor="none",
+            layout="constrained",
         )
-        style: Any = {
-            **colours,
-            "font.size": FONT,
-            "axes.facecolor": "none",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "legend.frameon": False,
-        }
-        with rc_context(style):
-            figure = Figure(
-                figsize=(size[0] / dpi, size[1] / dpi),
-                dpi=dpi,
-                facecolor="none",
-                layout="constrained",
-            )
-            canvas: Any = FigureCanvasAgg(figure)
-            paint(figure)
-            canvas.draw()
-            return np.array(canvas.buffer_rgba())
+        canvas: Any = FigureCanvasAgg(figure)
+        paint(figure)
+        canvas.draw()
+        return np.array(canvas.buffer_rgba())
 
 
 def _ink() -> str:

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from napari_ssl_muscle.learning.collecting import uncollected
+from napari_ssl_muscle.learning.collecting import short_lived, uncollected
 
 
 class Ring:
@@ -44,3 +44,21 @@ def test_who_has_switched_the_collector_off_finds_it_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_lives_shortly_is_gone_at_the_end_and_never_grew_old() -> None:
+    def make() -> weakref.ref[Ring]:
+        kept = [Ring() for _ in range(20_000)]
+        return weakref.ref(kept[0])
+
+    generations: list[int] = []
+    gc.callbacks.append(lambda phase, info: generations.append(info["generation"]))
+    try:
+        with short_lived():
+            ring = make()
+            assert not generations
+    finally:
+        gc.callbacks.pop()
+    assert set(generations) == {0}
+    assert ring() is None
+    assert gc.isenabled()
