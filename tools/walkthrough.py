@@ -230,6 +230,8 @@ def main() -> int:
         place.mkdir()
         for file in given.scan.parent.glob(given.scan.name.removesuffix(".nii.gz") + "*.nii.gz"):
             shutil.copyfile(file, place / file.name)
+        for table in given.scan.parent.glob("*.label"):
+            shutil.copyfile(table, place / table.name)
         scan = place / given.scan.name
     os.environ["HOME"] = str(pictures)
     run(pictures, scan, given.model, given.accept, given.minutes)
@@ -280,6 +282,10 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
         ),
         None,
     )
+    known = info_of(layer)
+    assert known is not None
+    assert known.table is not None
+    values = known.table.values
     person.show(bench.correct)
     layer.mode = "paint"
     layer.brush_size = max(6, layer.data.shape[-1] // 40)
@@ -298,8 +304,10 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
             check((layer.data[z] != before).any(), f"the stroke on slice {z} is there")
         if truth is not None:
             # A careful person draws for minutes; here all of it comes at once.
-            where = np.nonzero(layer.data[z] != truth.data[z])
-            layer.data_setitem((np.full(len(where[0]), z), *where), truth.data[z][where])
+            # Muscles that the model does not know are left out.
+            wanted = np.where(np.isin(truth.data[z], values), truth.data[z], 0)
+            where = np.nonzero(layer.data[z] != wanted)
+            layer.data_setitem((np.full(len(where[0]), z), *where), wanted[where])
         if number == 0:
             person.picture("painted")
         person.key("A" if layer.data[z].any() else "E")

@@ -108,6 +108,14 @@ class FinetuneForm(Form):
             row(self.cohort, self.cohort_button, label="Scans"),
             labels=True,
         )
+        self.earlier = line(
+            tooltip="Labelled scans of before; the accepted slices join them.",
+            hint="folder with earlier labels",
+        )
+        self.earlier_button = small_button("Choose…", "Choose the folder.")
+        self.earlier_row = column(
+            row(self.earlier, self.earlier_button, label="And from"), labels=True
+        )
         self.channel_row = column(self.channel, labels=True)
         self.choices = column(self.channel_row, heading("Muscles to learn"), self.muscles)
         self.settings = column(
@@ -128,6 +136,7 @@ class FinetuneForm(Form):
         for part in (
             self.data,
             self.summary,
+            self.earlier_row,
             self.choices,
             self.model,
             self.settings,
@@ -139,9 +148,11 @@ class FinetuneForm(Form):
             self.freezing,
         ):
             self.append(part)
-        self.line_up(self.data, self.channel_row, self.model, self.settings)
+        self.line_up(self.data, self.earlier_row, self.channel_row, self.model, self.settings)
         self.finish()
         self.choices.hide()
+        self.earlier_row.hide()
+        self.earlier_button.changed.connect(self._choose_earlier)
         self.cohort.changed.connect(self._look_at_cohort)
         self.cohort_button.changed.connect(self._choose_cohort)
         self.out_button.changed.connect(self._choose_out)
@@ -174,7 +185,7 @@ class FinetuneForm(Form):
         init = self.model.reference
         try:
             return FinetuneJob(
-                cohort=None if self._view.is_study else self._view.folder,
+                cohort=self._earlier_labels() if self._view.is_study else self._view.folder,
                 study=self._view.folder if self._view.is_study else None,
                 out=Path(self.out.value.strip()).expanduser(),
                 init=init,
@@ -309,6 +320,19 @@ class FinetuneForm(Form):
         if folder is not None:
             self.cohort.value = str(folder)
 
+    def _choose_earlier(self) -> None:
+        folder = questions.ask_folder("Folder with earlier labels", self.native.window())
+        if folder is not None:
+            self.earlier.value = str(folder)
+
+    def _earlier_labels(self) -> Path | None:
+        """Return the folder whose labels train beside a study; None for none."""
+        text = self.earlier.value.strip()
+        folder = Path(text).expanduser()
+        if text and not folder.is_dir():
+            raise BadInput(f"There is no folder {text} with earlier labels; choose another one.")
+        return folder if text else None
+
     def _choose_out(self) -> None:
         folder = questions.ask_folder(
             "Where to put the new model's folder", self.native.window(), runs_folder()
@@ -351,7 +375,8 @@ class FinetuneForm(Form):
         self.muscles.offer(view.muscles, view.usual)
         self._suit(view)
         self.choices.show()
-        self.line_up(self.data, self.channel_row, self.model, self.settings)
+        self.earlier_row.visible = view.is_study
+        self.line_up(self.data, self.earlier_row, self.channel_row, self.model, self.settings)
         self.fit_width()
         self._update()
 
@@ -369,7 +394,8 @@ class FinetuneForm(Form):
                 self.model.look_again(kept)
 
     def _enable(self, free: bool) -> None:
-        for part in (self.data, self.choices, self.model, self.settings, self.finetune_button):
+        data = (self.data, self.earlier_row, self.choices)
+        for part in (*data, self.model, self.settings, self.finetune_button):
             part.enabled = free
         self.freezing.look_again(free=False)
         if free:

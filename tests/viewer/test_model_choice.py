@@ -11,9 +11,11 @@ import pytest
 from magicgui.widgets import Container
 from napari.components import ViewerModel
 
+from napari_ssl_muscle.jobs.command import shell_command
 from napari_ssl_muscle.learning import cards
+from napari_ssl_muscle.learning.cards import read_card
 from napari_ssl_muscle.learning.events import Failed, Finished, Progress, Stopped
-from napari_ssl_muscle.scans.muscles import default_table
+from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.scans.study import Study
 from napari_ssl_muscle.viewer import opening
 from napari_ssl_muscle.viewer.desk import desk_of
@@ -27,7 +29,7 @@ from napari_ssl_muscle.viewer.model_choice import (
     remembered_model,
 )
 from napari_ssl_muscle.viewer.side_by_side import TITLES
-from tests.viewer.conftest import Ears, oblique, write_scan
+from tests.viewer.conftest import Ears, oblique, write_labels, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 WriteModel = Callable[..., Path]
@@ -345,8 +347,6 @@ def test_another_training_takes_the_question_of_the_last_one_away(
 def test_a_cohort_after_a_study_takes_what_was_proposed_back(
     layers_only: ViewerModel, study: Study, models: tuple[Path, Path], home: Path, tmp_path: Path
 ) -> None:
-    from tests.viewer.conftest import write_labels
-
     cohort = tmp_path / "cohort"
     cohort.mkdir()
     write_scan(cohort / "a.nii.gz")
@@ -358,4 +358,40 @@ def test_a_cohort_after_a_study_takes_what_was_proposed_back(
     until(lambda: form._view is not None)
     assert form.minutes.value == 0
     assert Path(form.out.value).parent == home / "ssl-muscle" / "runs"
+    form.native.deleteLater()
+
+
+def test_accepted_slices_join_the_labels_of_before(
+    layers_only: ViewerModel, study: Study, models: tuple[Path, Path], tmp_path: Path, ears: Ears
+) -> None:
+    """A real child process trains for a moment."""
+    cohort = tmp_path / "cohort"
+    cohort.mkdir()
+    write_scan(cohort / "before.nii.gz")
+    write_labels(cohort / "before_seg.nii.gz")
+    write_tsv(default_table("thigh"), cohort / "dseg.tsv")
+    form = FinetuneForm(layers_only)
+    assert hidden(form.earlier_row)
+    form.choose_study(study.folder, models[0])
+    until(lambda: form._view is not None)
+    assert not hidden(form.earlier_row)
+    form.earlier.value = str(tmp_path / "nowhere")
+    press(form.finetune_button)
+    assert "There is no folder" in ears.told.pop()
+    form.earlier.value = str(cohort)
+    job = form.job()
+    assert (job.cohort, job.study) == (cohort, study.folder)
+    assert form.command.line.value == shell_command(job)
+    form.preset.value = "quick"
+    form.minutes.value = 0.05
+    form.split.value = "none"
+    press(form.finetune_button)
+    assert isinstance(end_of(form.panel), Finished), ears.told
+    (case,) = study.scans
+    card = read_card(Path(job.out) / "model.safetensors")
+    assert set(card.training_subjects) >= {"before", study.scans[case].subject}
+    form.cohort.value = str(cohort)
+    until(lambda: form._view is not None)
+    assert hidden(form.earlier_row)
+    assert form.job().study is None
     form.native.deleteLater()
