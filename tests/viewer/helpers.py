@@ -7,6 +7,8 @@ from typing import Any
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
 
+from napari_ssl_muscle.viewer.bridge import EventBridge
+
 PATIENCE = 120_000
 """Milliseconds after which a test that waits in vain fails; nothing takes nearly as long."""
 
@@ -54,3 +56,24 @@ def until(ready: Any) -> None:
     look.stop()
     late.stop()
     assert ready(), "waited in vain"
+
+
+class FakeWork:
+    """Stands in for a child process: remembers the job, tells what the test says.
+
+    A test that uses it sets `made` to a list of its own.
+    """
+
+    made: list[FakeWork]
+
+    def __init__(self, job: Any) -> None:
+        self.job = job
+        self.bridge = EventBridge()
+        self.stopped = False
+        self.made.append(self)
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.stopped = True

@@ -24,30 +24,11 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.viewer import finetune_form, questions, run_panel
-from napari_ssl_muscle.viewer.bridge import EventBridge
 from napari_ssl_muscle.viewer.finetune_form import ALL_CHANNELS, NO_COHORT, FinetuneForm
 from tests.viewer.conftest import Ears, write_labels, write_scan
-from tests.viewer.helpers import end_of, press, until
+from tests.viewer.helpers import FakeWork, end_of, press, until
 
 WriteModel = Callable[..., Path]
-
-
-class FakeWork:
-    """Stands in for the child process: remembers the job, tells what the test says."""
-
-    made: list[FakeWork]
-
-    def __init__(self, job: FinetuneJob) -> None:
-        self.job = job
-        self.bridge = EventBridge()
-        self.stopped = False
-        self.made.append(self)
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        self.stopped = True
 
 
 @pytest.fixture

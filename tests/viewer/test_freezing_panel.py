@@ -26,34 +26,15 @@ from napari_ssl_muscle.learning.events import (
 from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.viewer import finetune_form, freezing_panel
-from napari_ssl_muscle.viewer.bridge import EventBridge
 from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.freezing_panel import FreezingPanel, comparison_of
 from napari_ssl_muscle.viewer.model_picker import MODELS
 from tests.viewer.conftest import Ears, write_labels, write_scan
-from tests.viewer.helpers import end_of, press, until
+from tests.viewer.helpers import FakeWork, end_of, press, until
 
 DICE = {"none": 0.7, "encoder": 0.9, "decoder": 0.8, "both": 0.6}
 LEARNS = {"none": 1_900_000, "encoder": 700_000, "decoder": 1_200_000, "both": 119}
 MINUTES = {"none": 10.0, "encoder": 6.0, "decoder": 7.0, "both": 5.0}
-
-
-class FakeWork:
-    """Stands in for the child process."""
-
-    made: list[FakeWork]
-
-    def __init__(self, job: CompareFreezingJob) -> None:
-        self.job = job
-        self.bridge = EventBridge()
-        self.stopped = False
-        self.made.append(self)
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        self.stopped = True
 
 
 @pytest.fixture
