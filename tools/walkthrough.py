@@ -327,7 +327,7 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
     tune.minutes.value = minutes
     person.picture("before-fine-tuning")
     person.press(tune.finetune_button)
-    person.until(lambda: tune.panel.bar.native.value() > 0, "the first steps")
+    person.until(lambda: tune.panel.plot.picture is not None, "the first curve")
     person.picture("fine-tuning")
     person.until(lambda: not tune.panel.running, "the new model")
     person.until(lambda: not tune.decision.panel.running, "the comparison")

@@ -110,6 +110,7 @@ def draw(figure: Figure, drawn: Drawn) -> None:
     """Draw the training loss (left axis) and the validation figure (right axis) over steps."""
     left = figure.subplots()
     left.set_xlabel("Step")
+    left.locator_params(axis="x", integer=True)
     left.set_ylabel("Training loss", color=ORANGE)
     # Thin and pale where it jumps from moment to moment; the mean of a round stands in its middle.
     left.plot(list(drawn.live), list(drawn.live.values()), color=ORANGE, linewidth=0.8, alpha=0.6)

@@ -109,8 +109,8 @@ class FinetuneForm(Form):
             labels=True,
         )
         self.earlier = line(
-            tooltip="Labelled scans of before; the accepted slices join them.",
-            hint="folder with earlier labels",
+            tooltip="A folder with labelled scans of before; the accepted slices join them.",
+            hint="may stay empty",
         )
         self.earlier_button = small_button("Choose…", "Choose the folder.")
         self.earlier_row = column(
@@ -158,6 +158,7 @@ class FinetuneForm(Form):
         self.out_button.changed.connect(self._choose_out)
         self.finetune_button.changed.connect(self.start)
         self.panel.ended.connect(self._on_ended)
+        self.panel.grown.connect(self._show_curves)
         self.freezing.button.changed.connect(lambda: self.reveal(self.freezing))
         self.freezing.began.connect(partial(self._enable, False))
         self.freezing.ended.connect(self._on_compared)
@@ -233,6 +234,9 @@ class FinetuneForm(Form):
         self._enable(False)
         self.panel.run(ChildWork(job))
         self.reveal(self.panel)
+
+    def _show_curves(self) -> None:
+        self.reveal(self.panel.curves)
 
     def take_up(self, work: ChildWork) -> None:
         """Show a training of an earlier session that still runs, or has ended since.

@@ -133,6 +133,7 @@ class PretrainForm(Form):
         self.back_button.changed.connect(self._leave_grid)
         self.panel.event.connect(self._on_event)
         self.panel.ended.connect(self._on_ended)
+        self.panel.grown.connect(self._show_curves)
         self.changed.connect(self._update)
         self.settings.changed.connect(self._forget_coverage)
         self.model.picked.connect(self._forget_coverage)
@@ -192,6 +193,9 @@ class PretrainForm(Form):
         self.probes.begin()
         self.panel.run(ChildWork(job))
         self.reveal(self.panel)
+
+    def _show_curves(self) -> None:
+        self.reveal(self.panel.curves)
 
     def take_up(self, work: ChildWork) -> None:
         """Show a pretraining of an earlier session that still runs, or has ended since.

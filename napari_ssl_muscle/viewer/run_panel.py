@@ -57,6 +57,7 @@ class RunPanel(Container[Widget]):
 
     event = Signal(object, description="Every event of the work, in the GUI thread.")
     ended = Signal(object, description="The closing event, once the panel is ready for more.")
+    grown = Signal(description="The curves have come, and may lie below the window's edge.")
 
     def __init__(self, unit: str) -> None:
         self.quiet = False  # no dialogs: nobody looks, as when a picture is made
@@ -259,8 +260,11 @@ class RunPanel(Container[Widget]):
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
+        first = self.curves.native.isHidden()
         self.curves.show()
         self.plot.show_plot(self._curves.paint())
+        if first:
+            self.grown.emit()
 
     def _in_words(self, event: Progress) -> str:
         parts = [part for part in (self._action, event.text) if part]

@@ -89,6 +89,8 @@ def test_what_runs_and_how_far_is_said(panel: RunPanel, work: Rehearsal) -> None
 def test_curves_come_with_the_second_round_and_stay_until_the_next_start(
     panel: RunPanel, work: Rehearsal
 ) -> None:
+    grown: list[bool] = []
+    panel.grown.connect(lambda: grown.append(True))
     work.tell(Started(action="fine-tuning", device="CPU"), after(10, train_loss=1.0, dice=0.5))
     assert panel.figures.value == "Epoch 1 · loss 1.000 · validation Dice 0.500 (best so far)"
     assert not panel.curves.visible
@@ -101,6 +103,7 @@ def test_curves_come_with_the_second_round_and_stay_until_the_next_start(
     until(lambda: not panel.plot.painting)
     assert panel.plot.picture is not None
     assert panel.plot.picture.toImage() != first.toImage()
+    assert grown == [True]  # scrolled to once, and not again and again
     work.tell(Finished())
     assert panel.curves.visible
     assert not panel.figures.visible  # the end says what came out
