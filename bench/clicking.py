@@ -20,8 +20,8 @@ from watching import run_until, settle
 
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_forms
-from napari_ssl_muscle.viewer.layers import info_of, unwrap
-from napari_ssl_muscle.viewer.segment_form import SegmentForm
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+from napari_ssl_muscle.viewer.segment.form import SegmentForm
 
 LONGEST = "longest time without a reaction of the window"
 FREEZE = "≤ 0.25"

@@ -18,9 +18,9 @@ from qtpy.QtTest import QTest
 from scans import benchmark_scan
 from watching import run_until, settle
 
-from napari_ssl_muscle.scans.phantom import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
 from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_forms
-from napari_ssl_muscle.viewer.layers import info_of, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.workbench import Workbench
 
 SECONDS = 20.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_ssl_muscle.learning.cards import ModelCard, list_models
+from napari_ssl_muscle.learning.models.card import ModelCard, list_models
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.scans.muscles import default_table
 
@@ -18,8 +18,8 @@ def benchmark_model(folder: Path) -> tuple[str, str]:
     for model in list_models():
         if model.card is not None and model.card.task == "segmentation":
             return str(model.path), model.card.name
-    from napari_ssl_muscle.learning.unet import UNet
-    from napari_ssl_muscle.learning.weights import save_model
+    from napari_ssl_muscle.learning.models.model_file import save_model
+    from napari_ssl_muscle.learning.network.unet import UNet
 
     recipe = preset("recommended")
     table = default_table("thigh")

@@ -17,8 +17,8 @@ from qtpy.QtCore import QEvent, QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 from watching import run_until
 
-from napari_ssl_muscle.viewer import opening
 from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, WORKBENCH
+from napari_ssl_muscle.viewer.open import commands
 
 WARM = 10
 """Openings before the counting begins: caches fill, and Python's memory finds its size."""
@@ -28,7 +28,7 @@ TIMES = 50
 def main() -> None:
     viewer = napari.Viewer()
     viewer.window.resize(*SIZE)
-    opening.open_sample(viewer)
+    commands.open_sample(viewer)
     for _ in range(WARM):
         open_and_close(viewer)
     before = state()

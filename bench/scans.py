@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nibabel as nib
 
-from napari_ssl_muscle.scans.phantom import PhantomSettings, phantom_scan
+from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
 
 
 def benchmark_scan(folder: Path) -> Path:

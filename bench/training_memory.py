@@ -11,8 +11,8 @@ from pathlib import Path
 
 from measured import Measured, hand_over
 
-from napari_ssl_muscle.scans.phantom import write_phantom
-from napari_ssl_muscle.scans.phantom_settings import PhantomSettings
+from napari_ssl_muscle.phantom.scan import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 
 STEPS = 20
 

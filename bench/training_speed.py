@@ -13,14 +13,14 @@ import torch
 from measured import Measured, hand_over
 from torch import Tensor, nn
 
-from napari_ssl_muscle.learning.augment import augment
-from napari_ssl_muscle.learning.checkpoint import Place
-from napari_ssl_muscle.learning.device import choose_device, describe
+from napari_ssl_muscle.learning.data.augment import augment
 from napari_ssl_muscle.learning.events import nobody
-from napari_ssl_muscle.learning.losses import dice_ce
+from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import AugmentSettings, NetworkSettings, TrainingSettings
-from napari_ssl_muscle.learning.training import Batch, train
-from napari_ssl_muscle.learning.unet import UNet
+from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.device import choose_device, describe
+from napari_ssl_muscle.learning.training.loop import Batch, train
+from napari_ssl_muscle.learning.training.losses import dice_ce
 
 CLASSES = 7
 BATCH = 8

@@ -20,12 +20,13 @@ from typing import Any
 import click
 
 from napari_ssl_muscle import __version__
+from napari_ssl_muscle.actions import run_job
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.cli_options import job_from, options_of
 from napari_ssl_muscle.jobs.display import Display, JsonLines, TextDisplay
-from napari_ssl_muscle.jobs.options import job_from, options_of
-from napari_ssl_muscle.jobs.run import JobFailed, run_job
+from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob, read_job
 from napari_ssl_muscle.learning.events import Failed, Progress, Stopped
-from napari_ssl_muscle.scans.errors import BadInput
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 
@@ -131,7 +132,7 @@ def phantom(out: Path, **settings: Any) -> int:
     The scans look like thigh MRI; the muscles change from month to month, by true volumes that
     are written down. The layout is BIDS.
     """
-    from napari_ssl_muscle.scans.phantom import PhantomSettings, write_phantom
+    from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
 
     display = TextDisplay(sys.stderr)
     try:
@@ -170,7 +171,7 @@ def inspect(folder: Path) -> int:
 def models(names: tuple[str, ...], folders: tuple[Path, ...]) -> int:
     """List the shipped models, or read the cards of MODELs aloud."""
     from napari_ssl_muscle.jobs.card_words import card_in_words
-    from napari_ssl_muscle.learning.cards import find_model, list_models, read_card
+    from napari_ssl_muscle.learning.models.card import find_model, list_models, read_card
 
     for folder in folders:
         if not folder.is_dir():
@@ -211,9 +212,9 @@ def import_reference(checkpoint: Path, out: Path, table: Path | None, title: str
         raise BadInput(f"{checkpoint} does not exist; give a checkpoint of the reference U-Net.")
     if out.exists():
         raise BadInput(f"{out} exists already; choose another --out.")
-    from napari_ssl_muscle.learning import reference
+    from napari_ssl_muscle.learning.network import reference_import
 
-    reference.import_reference(checkpoint, out, table=muscles, title=title)
+    reference_import.import_reference(checkpoint, out, table=muscles, title=title)
     click.echo(out)
     return DONE
 
@@ -259,7 +260,12 @@ def gain(
     Test subjects' scans never take part in a pretraining. Results are saved as they come in
     OUT/gain.csv; the same command goes on where it was stopped.
     """
-    from napari_ssl_muscle.experiments.gain import GainPlan, read_rows, run_gain, summary
+    from napari_ssl_muscle.experiments.pretraining_gain import (
+        GainPlan,
+        read_rows,
+        run_gain,
+        summary,
+    )
 
     usual = {"preset": preset, "threads": threads}
     plan = GainPlan(

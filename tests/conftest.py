@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_ssl_muscle.learning import estimate
+from napari_ssl_muscle.learning.training import time_estimate
 
 _numbers = count()
 
@@ -25,5 +25,5 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 def own_speeds(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file in which this test's trainings leave their speeds, not the real one."""
     file = tmp_path_factory.getbasetemp() / "speeds" / f"{next(_numbers)}.json"
-    monkeypatch.setattr(estimate, "speed_file", lambda: file)
+    monkeypatch.setattr(time_estimate, "speed_file", lambda: file)
     return file

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from napari_ssl_muscle import cli
 from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.learning.events import Failed, Started, from_line
-from napari_ssl_muscle.scans.phantom import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
 
 PROGRAM = [sys.executable, "-m", "napari_ssl_muscle"]
 
@@ -231,9 +231,9 @@ def test_models_reads_a_runs_card_aloud_and_names_broken_files(
 def test_a_reference_checkpoint_becomes_a_model(tmp_path: Path) -> None:
     import torch
 
-    from napari_ssl_muscle.learning.cards import read_card
-    from napari_ssl_muscle.learning.reference import key_map
-    from napari_ssl_muscle.learning.unet import UNet
+    from napari_ssl_muscle.learning.models.card import read_card
+    from napari_ssl_muscle.learning.network.reference_import import key_map
+    from napari_ssl_muscle.learning.network.unet import UNet
 
     net = UNet(1, 3, width=8, depth=4)
     names = {ours: theirs for theirs, ours in key_map(4, "transposed").items()}

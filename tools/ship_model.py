@@ -12,8 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
-from napari_ssl_muscle.learning.cards import TrainingData
-from napari_ssl_muscle.learning.weights import load_model, save_model
+from napari_ssl_muscle.learning.models.card import TrainingData
+from napari_ssl_muscle.learning.models.model_file import load_model, save_model
 
 
 def main() -> None:

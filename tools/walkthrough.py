@@ -38,7 +38,7 @@ class Session:
         import napari
 
         from napari_ssl_muscle.viewer.app import dock_forms
-        from napari_ssl_muscle.viewer.layers import unwrap
+        from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
         from napari_ssl_muscle.viewer.workbench import Workbench
 
         self.pictures = pictures
@@ -243,9 +243,9 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
     import numpy as np
     from qtpy.QtCore import Qt
 
-    from napari_ssl_muscle.learning.cards import find_model
-    from napari_ssl_muscle.viewer import questions
-    from napari_ssl_muscle.viewer.layers import info_of, unwrap
+    from napari_ssl_muscle.learning.models.card import find_model
+    from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+    from napari_ssl_muscle.viewer.widgets import dialogs
 
     person = Session(pictures)
     bench, viewer = person.bench, person.viewer
@@ -254,7 +254,7 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
     if scan is None:
         person.press(bench.open.sample_button)
     else:
-        questions.ask_files = lambda *_: [scan]  # the system's dialog has no buttons to click here
+        dialogs.ask_files = lambda *_: [scan]  # the system's dialog has no buttons to click here
         person.press(bench.open.files_button)
     person.until(lambda: len(viewer.layers) > 1, "the scan")
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.evaluation.aligning import Aligned, align
-from napari_ssl_muscle.evaluation.compare import MuscleResult, compare
-from napari_ssl_muscle.evaluation.matching import Pair
-from napari_ssl_muscle.evaluation.overlap import (
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.alignment import Aligned, align
+from napari_ssl_muscle.evaluation.dice import (
     BatchDice,
     SliceCounts,
     count_slices,
     dice_of_counts,
 )
+from napari_ssl_muscle.evaluation.muscle_metrics import MuscleResult, compare
+from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.tables import split_side, table_beside
-from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.volume import LabelMap, open_label_map

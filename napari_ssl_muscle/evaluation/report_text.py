@@ -5,14 +5,14 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from napari_ssl_muscle.evaluation.compare import MuscleResult
-from napari_ssl_muscle.evaluation.overlap import BATCH
+from napari_ssl_muscle.evaluation.dice import BATCH
+from napari_ssl_muscle.evaluation.muscle_metrics import MuscleResult
 from napari_ssl_muscle.evaluation.statistics import mean_over_subjects
 from napari_ssl_muscle.evaluation.summary import dice_by_subject, summarise
-from napari_ssl_muscle.evaluation.text_table import aligned, muscle_title, number
+from napari_ssl_muscle.text_table import aligned, muscle_title, number
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.evaluation.reports import EvaluationReport
+    from napari_ssl_muscle.evaluation.report import EvaluationReport
 
 
 def evaluation_text(report: EvaluationReport, width: int = 100) -> str:

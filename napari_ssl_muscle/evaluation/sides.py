@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.evaluation.tables import split_side
-from napari_ssl_muscle.scans.body import gap_between_legs
+from napari_ssl_muscle.scans.body_mask import gap_between_legs
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from napari_ssl_muscle.evaluation.compare import MuscleResult
 from napari_ssl_muscle.evaluation.evaluate import CaseResult
+from napari_ssl_muscle.evaluation.muscle_metrics import MuscleResult
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.evaluation.matching import SUFFIXES, case_name
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.images import stem_of
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.pairing import SUFFIXES, case_name
+from napari_ssl_muscle.scans.formats.nifti import stem_of
 from napari_ssl_muscle.scans.muscles import (
     Muscle,
     MuscleTable,

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.files import write_text
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_text
 
 
 def json_text(content: Any) -> str:

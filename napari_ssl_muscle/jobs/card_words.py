@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_ssl_muscle.learning.cards import ModelCard, TrainingData
+from napari_ssl_muscle.learning.models.card import ModelCard, TrainingData
 
 
 def card_in_words(card: ModelCard) -> list[tuple[str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari_ssl_muscle.evaluation.text_table import aligned
 from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
+from napari_ssl_muscle.text_table import aligned
 
 _LAYOUTS = {"bids": "BIDS", "nnunet": "nnU-Net raw", "flat": "images side by side"}
 

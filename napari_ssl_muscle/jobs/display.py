@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import Protocol, TextIO
 
-from napari_ssl_muscle.jobs.words import in_words, progress_in_words
+from napari_ssl_muscle.jobs.text import in_words, progress_in_words
 from napari_ssl_muscle.learning.events import (
     Event,
     Failed,

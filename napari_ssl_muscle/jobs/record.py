@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import Provenance, versions
-from napari_ssl_muscle.learning.cards import ModelCard
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.files import write_json
+from napari_ssl_muscle.files import write_json
+from napari_ssl_muscle.learning.models.card import ModelCard
 
 NAME = "segment.json"
 

@@ -1,23 +1,22 @@
 """Runs a job here and now: one stream of events, one way to end.
 
-Every action is a module of its own name beside this one, with a function
-``prepare(job) -> Work``: it looks at everything that the job names, raises `BadInput` where
-something is wrong, and writes nothing. The `Work` that it returns does the rest.
+Every action has a function ``prepare(job) -> Work``: it looks at everything that the job names,
+raises `BadInput` where something is wrong, and writes nothing. The `Work` that it returns does the
+rest. `napari_ssl_muscle.actions` lists all of them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import importlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any
 
-from napari_ssl_muscle.jobs.folders import RunFolder, check_run_folder
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.run_folder import RunFolder, check_run_folder
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
-from napari_ssl_muscle.learning.estimate import remember
 from napari_ssl_muscle.learning.events import (
     Emit,
     Event,
@@ -29,9 +28,9 @@ from napari_ssl_muscle.learning.events import (
     never,
     nobody,
 )
-from napari_ssl_muscle.learning.memory import is_out_of_memory
 from napari_ssl_muscle.learning.stopping import StoppedByUser
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.learning.training.memory import is_out_of_memory
+from napari_ssl_muscle.learning.training.time_estimate import remember
 
 
 class JobFailed(Exception):  # noqa: N818 - said as it is
@@ -50,20 +49,11 @@ Work = Callable[[Emit, ShouldStop], Outcome]
 """Does what a job asks for, after everything about it was found to be right."""
 
 
-class Action(Protocol):
-    """What the module of an action offers."""
-
-    def prepare(self, job: Any) -> Work:
-        """Check everything that the job names, and return its work."""
-        ...
-
-
-def run_job(
+def run_prepared(
     job: AnyJob,
+    prepare: Callable[[Any], Work],
     emit: Emit = nobody,
     stop: ShouldStop = never,
-    *,
-    prepare: Callable[[Any], Work] | None = None,
 ) -> dict[str, Any]:
     """Run a job to its end on this thread.
 
@@ -71,13 +61,12 @@ def run_job(
     ----------
     job
         What to do.
+    prepare
+        Checks everything that the job names, and returns its work.
     emit
         Told every event; the last one is `Finished`, `Stopped` or `Failed`.
     stop
         Asked between steps; true once the user wants it to end.
-    prepare
-        Prepares the job instead of its action's module: for an action that runs jobs of another
-        one and knows already what they need.
 
     Returns
     -------
@@ -103,9 +92,6 @@ def run_job(
                 remember(event)
 
     try:
-        if prepare is None:
-            module = job.action.replace("-", "_")
-            prepare = cast(Action, importlib.import_module(f"{__package__}.{module}")).prepare
         if isinstance(job, LearningJob):
             check_run_folder(job)
         work = prepare(job)

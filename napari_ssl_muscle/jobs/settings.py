@@ -24,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_text
 from napari_ssl_muscle.learning.settings import (
     AugmentSettings,
     FreezeMode,
@@ -36,8 +38,6 @@ from napari_ssl_muscle.learning.settings import (
     TrainingSettings,
     preset,
 )
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.files import write_text
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A name that the user types: a muscle, a channel, a subject."""

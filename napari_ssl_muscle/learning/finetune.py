@@ -13,21 +13,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_ssl_muscle.learning import holdout
-from napari_ssl_muscle.learning.cards import RUN_FILE, ModelCard, TrainingData, origin
-from napari_ssl_muscle.learning.cases import LabelledCase
-from napari_ssl_muscle.learning.checkpoint import Place
-from napari_ssl_muscle.learning.contrast import profiles
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.data import validation_split
+from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.contrast import profiles
+from napari_ssl_muscle.learning.data.image_cache import ImageStore
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop
-from napari_ssl_muscle.learning.segmentation import SegmentationTask
+from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingData, origin
+from napari_ssl_muscle.learning.models.model_file import (
+    Model,
+    current_versions,
+    load_model,
+    save_model,
+)
+from napari_ssl_muscle.learning.network.transfer import freeze, frozen_sentence, hand_over
+from napari_ssl_muscle.learning.network.unet import UNet
+from napari_ssl_muscle.learning.segmentation_task import SegmentationTask
 from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
 from napari_ssl_muscle.learning.stopping import StoppedByUser
-from napari_ssl_muscle.learning.store import ImageStore
-from napari_ssl_muscle.learning.training import train
-from napari_ssl_muscle.learning.transfer import freeze, frozen_sentence, hand_over
-from napari_ssl_muscle.learning.unet import UNet
-from napari_ssl_muscle.learning.weights import Model, current_versions, load_model, save_model
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import Split
 
@@ -247,10 +252,14 @@ def _fill(store: ImageStore, cases: Sequence[LabelledCase], emit: Emit, stop: Sh
 
 def _choose(
     store: ImageStore, split: Split | None, validation: Literal["auto", "none"]
-) -> holdout.Holdout:
+) -> validation_split.Holdout:
     if split is not None:
-        return holdout.by_split(store, split)
-    return holdout.nothing(store) if validation == "none" else holdout.by_block(store)
+        return validation_split.by_split(store, split)
+    return (
+        validation_split.nothing(store)
+        if validation == "none"
+        else validation_split.by_block(store)
+    )
 
 
 def _hand_over(net: UNet, source: Model, table: MuscleTable) -> list[str]:

@@ -12,12 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_ssl_muscle.learning.cards import ModelCard
-from napari_ssl_muscle.learning.contrast import far_from_training
-from napari_ssl_muscle.learning.device import choose_device, threads
-from napari_ssl_muscle.learning.events import ShouldStop, never
-from napari_ssl_muscle.learning.room import Room
-from napari_ssl_muscle.learning.slices import (
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.data.contrast import far_from_training
+from napari_ssl_muscle.learning.data.slices import (
     Frame,
     common_size,
     find_frames,
@@ -25,9 +22,12 @@ from napari_ssl_muscle.learning.slices import (
     to_images,
     to_window,
 )
+from napari_ssl_muscle.learning.events import ShouldStop, never
+from napari_ssl_muscle.learning.models.card import ModelCard
+from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.stopping import StoppedByUser
-from napari_ssl_muscle.learning.weights import Model
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.device import choose_device, threads
 
 __all__ = ["Segmentation", "StoppedByUser", "segment_volume"]
 

@@ -12,21 +12,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_ssl_muscle.learning.cards import RUN_FILE, ModelCard, TrainingData, origin
-from napari_ssl_muscle.learning.cases import LabelledCase
-from napari_ssl_muscle.learning.checkpoint import Place
-from napari_ssl_muscle.learning.contrast import profiles
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.contrast import profiles
+from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
 from napari_ssl_muscle.learning.events import Emit, Note, Preview, Progress, ShouldStop
-from napari_ssl_muscle.learning.pretext.inpainting import InpaintingTask
+from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingData, origin
+from napari_ssl_muscle.learning.models.model_file import (
+    Model,
+    current_versions,
+    load_model,
+    save_model,
+)
+from napari_ssl_muscle.learning.network.transfer import hand_over
+from napari_ssl_muscle.learning.network.unet import UNet
+from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
 from napari_ssl_muscle.learning.pretext.probes import Probes
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.stopping import StoppedByUser
-from napari_ssl_muscle.learning.store import ImageStore, Item
-from napari_ssl_muscle.learning.training import train
-from napari_ssl_muscle.learning.transfer import hand_over
-from napari_ssl_muscle.learning.unet import UNet
-from napari_ssl_muscle.learning.weights import Model, current_versions, load_model, save_model
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.loop import train
 
 SHARE = 1 / 8
 """Share of the subjects whose images only validate, as the study's 12.5 %."""

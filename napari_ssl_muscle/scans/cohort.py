@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.layouts import (
     Case,
     Layout,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_ssl_muscle.scans.images import stem_of
+from napari_ssl_muscle.scans.formats.nifti import stem_of
 
 Layout = Literal["bids", "nnunet", "flat"]
 

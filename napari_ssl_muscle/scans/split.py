@@ -22,8 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.files import write_json
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_json
 
 Unit = Literal["subject", "slice"]
 Fractions = tuple[float, float, float]

@@ -10,10 +10,10 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.scans.files import write_whole
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_whole
+from napari_ssl_muscle.scans.formats.nifti import count_volumes, load_header, read_voxels, stem_of
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.images import count_volumes, load_header, read_voxels, stem_of
 from napari_ssl_muscle.scans.muscles import (
     Muscle,
     MuscleTable,

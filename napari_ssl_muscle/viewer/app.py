@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.errors import BadInput
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_ssl_muscle.viewer.segment_form import SegmentForm
+    from napari_ssl_muscle.viewer.segment.form import SegmentForm
     from napari_ssl_muscle.viewer.workbench import Workbench
 
 PLUGIN = "napari-ssl-muscle"
@@ -75,7 +75,7 @@ def open_app(
 
 def dock_forms(viewer: napari.viewer.Viewer) -> SegmentForm:
     """Dock the workbench, with "Segment" in front, and return that form."""
-    from napari_ssl_muscle.viewer.layers import unwrap
+    from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 
     _, workbench = viewer.window.add_plugin_dock_widget(PLUGIN, WORKBENCH)
     found: Workbench = unwrap(workbench)
@@ -91,17 +91,18 @@ def _fill(
     demo: bool,
     ask: bool,
 ) -> None:
-    from napari_ssl_muscle.viewer import opening, questions
+    from napari_ssl_muscle.viewer.open import commands
+    from napari_ssl_muscle.viewer.widgets import dialogs
 
     if demo:
-        opening.open_sample(viewer)
+        commands.open_sample(viewer)
         form.choose_fitting_model()
     if ask:
-        opening.open_paths(viewer, paths)
+        commands.open_paths(viewer, paths)
         return
-    with questions.silence():
+    with dialogs.silence():
         for path in paths:
-            opening.check_path(path)
+            commands.check_path(path)
             viewer.open([str(path)], plugin=PLUGIN)
 
 
@@ -116,8 +117,8 @@ def _photograph(
     from qtpy.QtTest import QTest
     from qtpy.QtWidgets import QApplication
 
+    from napari_ssl_muscle.files import write_whole
     from napari_ssl_muscle.learning.events import Failed, Finished
-    from napari_ssl_muscle.scans.files import write_whole
 
     problems: list[BaseException] = []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.viewer.loading import Asker
+    from napari_ssl_muscle.viewer.open.loading import Asker
 
 ReadFunction = Callable[..., list[Any]]
 _NIFTI = (".nii", ".nii.gz")
@@ -36,9 +36,9 @@ def read(path: str | Sequence[str]) -> list[Any]:
     BadInput
         If a path cannot be opened and no window is on screen to tell it in a dialog.
     """
-    from napari_ssl_muscle.scans.errors import BadInput
-    from napari_ssl_muscle.viewer.loading import Cancelled, load
-    from napari_ssl_muscle.viewer.watching import watch_current
+    from napari_ssl_muscle.errors import BadInput
+    from napari_ssl_muscle.viewer.layers.layer_rules import watch_current
+    from napari_ssl_muscle.viewer.open.loading import Cancelled, load
 
     ask = _asker()
     layers: list[Any] = []
@@ -59,7 +59,7 @@ def read(path: str | Sequence[str]) -> list[Any]:
 def _asker() -> Asker | None:
     """Return who can be asked: the window, if one is on screen."""
     try:
-        from napari_ssl_muscle.viewer import questions
+        from napari_ssl_muscle.viewer.widgets import dialogs
     except ImportError:  # no Qt binding: napari is used as a library
         return None
-    return questions if questions.can_ask() else None
+    return dialogs if dialogs.can_ask() else None

@@ -9,23 +9,29 @@ from typing import TYPE_CHECKING
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.viewer.compare_form import CompareForm
-from napari_ssl_muscle.viewer.correct_form import CorrectForm
-from napari_ssl_muscle.viewer.evaluate_form import EvaluateForm
-from napari_ssl_muscle.viewer.finetune_form import FinetuneForm
-from napari_ssl_muscle.viewer.layers import unwrap
-from napari_ssl_muscle.viewer.measure_form import MeasureForm
-from napari_ssl_muscle.viewer.model_choice import remembered_model
-from napari_ssl_muscle.viewer.open_form import OpenForm
-from napari_ssl_muscle.viewer.parts import INSIDE, Form, delete_when_undocked, join_tabs, later
-from napari_ssl_muscle.viewer.pretrain_form import PretrainForm
-from napari_ssl_muscle.viewer.segment_form import SegmentForm
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.viewer.correct.form import CorrectForm
+from napari_ssl_muscle.viewer.evaluate.evaluate_form import EvaluateForm
+from napari_ssl_muscle.viewer.evaluate.measure_form import MeasureForm
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.open.form import OpenForm
+from napari_ssl_muscle.viewer.segment.form import SegmentForm
+from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
+from napari_ssl_muscle.viewer.train.model_decision import remembered_model
+from napari_ssl_muscle.viewer.train.pretrain_form import PretrainForm
+from napari_ssl_muscle.viewer.train.reconstruction_form import CompareForm
+from napari_ssl_muscle.viewer.widgets.form import (
+    INSIDE,
+    Form,
+    delete_when_undocked,
+    join_tabs,
+    later,
+)
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_ssl_muscle.scans.study import Study
+    from napari_ssl_muscle.study.study import Study
 
 ABOVE = 6
 """Pixels above the content: napari takes the margins of a docked widget away."""

@@ -17,10 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_ssl_muscle.jobs.settings import PretrainJob
-from napari_ssl_muscle.viewer.bridge import AttachedWork
-from napari_ssl_muscle.viewer.layers import unwrap
-from napari_ssl_muscle.viewer.parts import INSIDE, Form, delete_when_undocked
-from napari_ssl_muscle.viewer.running_jobs import FoundJobs
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.steps import (
     ABOVE,
     EvaluateStep,
@@ -30,6 +27,9 @@ from napari_ssl_muscle.viewer.steps import (
     SegmentStep,
     Step,
 )
+from napari_ssl_muscle.viewer.widgets.background import AttachedWork
+from napari_ssl_muscle.viewer.widgets.form import INSIDE, Form, delete_when_undocked
+from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs
 
 if TYPE_CHECKING:
     import napari.viewer

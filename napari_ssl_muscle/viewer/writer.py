@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_ssl_muscle.viewer.saving import grid_of, save_labels, with_ending
+from napari_ssl_muscle.viewer.segment.saving import grid_of, save_labels, with_ending
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -32,7 +32,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     BadInput
         If they cannot be written, or the layer has more than three axes.
     """
-    from napari_ssl_muscle.scans.errors import BadInput
+    from napari_ssl_muscle.errors import BadInput
 
     labels = np.asarray(data)
     if labels.ndim == 2:

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from label_files import lps, save
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.evaluate import evaluate_case, evaluate_cases
-from napari_ssl_muscle.evaluation.matching import Pair
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable
 
 TABLE = MuscleTable((Muscle(1, "gracilis"), Muscle(2, "sartorius")))

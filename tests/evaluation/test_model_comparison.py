@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.model_comparison import HeldOutScan, Predicted, compare_models
-from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table
 
 TABLE = default_table("thigh").select(["VL", "VM"])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.statistics import mean_over_subjects, paired_difference
-from napari_ssl_muscle.scans.errors import BadInput
 
 FIRST = {"a": [0.70, 0.74], "b": [0.60], "c": [0.66, 0.68, 0.70], "d": [0.81], "e": [0.5]}
 SECOND = {"a": [0.75, 0.75], "b": [0.65], "c": [0.67], "d": [0.80, 0.84], "e": [0.58]}

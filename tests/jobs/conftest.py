@@ -10,12 +10,12 @@ import torch
 from click.testing import CliRunner, Result
 
 from napari_ssl_muscle.cli import main
-from napari_ssl_muscle.learning.cards import ModelCard
+from napari_ssl_muscle.learning.models.card import ModelCard
+from napari_ssl_muscle.learning.models.model_file import save_model
+from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
-from napari_ssl_muscle.learning.unet import UNet
-from napari_ssl_muscle.learning.weights import save_model
+from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.scans.phantom import PhantomSettings, write_phantom
 
 SMALLEST = NetworkSettings(width=4, depth=1)
 

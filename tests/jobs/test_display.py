@@ -1,7 +1,7 @@
 import io
 
 from napari_ssl_muscle.jobs.display import JsonLines, TextDisplay
-from napari_ssl_muscle.jobs.words import duration, in_words
+from napari_ssl_muscle.jobs.text import duration, in_words
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Failed,

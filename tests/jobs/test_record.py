@@ -8,11 +8,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.evaluation.provenance import Provenance
-from napari_ssl_muscle.jobs.cases import labelled_cases
 from napari_ssl_muscle.jobs.record import NAME, origin_of_file, read_record, record_labels
-from napari_ssl_muscle.jobs.run import run_job
 from napari_ssl_muscle.jobs.settings import EvaluateJob
+from napari_ssl_muscle.jobs.training_data.labelled import labelled_cases
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import default_table

@@ -1,15 +1,15 @@
 """How a job ends: events, log, folder, and what is left on disk."""
 
-import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from napari_ssl_muscle.jobs.folders import CHECKPOINT, EVENTS, JOB, check_writable
-from napari_ssl_muscle.jobs.run import JobFailed, Outcome, Work, in_a_sentence, run_job
-from napari_ssl_muscle.jobs.settings import FinetuneJob, MeasureJob, read_job
+from napari_ssl_muscle.actions import ACTIONS, run_job
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.run import JobFailed, Outcome, Work, in_a_sentence
+from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, EVENTS, JOB, check_writable
+from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, MeasureJob, read_job
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Event,
@@ -21,7 +21,6 @@ from napari_ssl_muscle.learning.events import (
     from_line,
 )
 from napari_ssl_muscle.learning.stopping import StoppedByUser
-from napari_ssl_muscle.scans.errors import BadInput
 
 Install = Callable[[str, Work], None]
 
@@ -31,9 +30,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return a function that replaces the work of an action."""
 
     def replace(action: str, work: Work) -> None:
-        module = types.ModuleType(action)
-        module.prepare = lambda job: work  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, f"napari_ssl_muscle.jobs.{action}", module)
+        actions = {**ACTIONS, action: lambda job: work}
+        monkeypatch.setattr("napari_ssl_muscle.actions.ACTIONS", actions)
 
     return replace
 
@@ -187,3 +185,7 @@ def test_a_folder_without_permission_is_named(
     with pytest.raises(BadInput) as caught:
         check_writable(tmp_path / "new")
     assert str(tmp_path) in str(caught.value)
+
+
+def test_every_job_has_its_action() -> None:
+    assert set(ACTIONS) == {kind.model_fields["action"].default for kind in JOBS}

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.settings import (
     JOBS,
     EvaluateJob,
@@ -17,7 +18,6 @@ from napari_ssl_muscle.jobs.settings import (
     write_job,
 )
 from napari_ssl_muscle.learning.settings import PRESETS, AugmentSettings, Recipe
-from napari_ssl_muscle.scans.errors import BadInput
 
 
 def finetune(**settings: object) -> FinetuneJob:

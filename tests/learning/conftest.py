@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_ssl_muscle.learning.cases import LabelledCase
+from napari_ssl_muscle.learning.data.case import LabelledCase
 from napari_ssl_muscle.learning.settings import (
     AugmentSettings,
     NetworkSettings,
@@ -14,8 +14,8 @@ from napari_ssl_muscle.learning.settings import (
     SliceSettings,
     TrainingSettings,
 )
+from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
 from napari_ssl_muscle.scans.muscles import MuscleTable, default_table
-from napari_ssl_muscle.scans.phantom import PhantomSettings, phantom_scan
 from napari_ssl_muscle.scans.volume import open_label_map, open_scan
 
 SLICES = 12

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import safetensors.torch
 
-from napari_ssl_muscle.learning.cards import read_card
-from napari_ssl_muscle.learning.cases import LabelledCase
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.image_cache import read_channels
 from napari_ssl_muscle.learning.events import Event, Note, never, nobody
 from napari_ssl_muscle.learning.finetune import FinetuneResult, finetune
+from napari_ssl_muscle.learning.models.card import read_card
+from napari_ssl_muscle.learning.models.model_file import load_model
 from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.pretrain import pretrain
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.stopping import StoppedByUser
-from napari_ssl_muscle.learning.store import read_channels
-from napari_ssl_muscle.learning.weights import load_model
-from napari_ssl_muscle.scans.body import body_mask
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.scans.body_mask import body_mask
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import split_by_subject
 
@@ -206,7 +206,7 @@ def test_more_images_than_memory_train_the_same(
     short = tiny.model_copy(update={"training": tiny.training.model_copy(update={"steps": 5})})
     inside = learn(cases[:1], table, short, tmp_path / "memory")
     monkeypatch.setattr(
-        "napari_ssl_muscle.learning.store.ImageStore.__init__.__kwdefaults__",
+        "napari_ssl_muscle.learning.data.image_cache.ImageStore.__init__.__kwdefaults__",
         {
             "with_bodies": False,
             "memory": 0,

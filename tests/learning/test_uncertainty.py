@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_ssl_muscle.learning.cards import ModelCard
+from napari_ssl_muscle.learning.models.card import ModelCard
+from napari_ssl_muscle.learning.models.model_file import Model
+from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
-from napari_ssl_muscle.learning.unet import UNet
-from napari_ssl_muscle.learning.weights import Model
+from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.scans.phantom import PhantomSettings, phantom_scan
 
 
 def untrained(crop: str) -> Model:

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.cohort import (
     inspect,
     label_files_of,
@@ -16,7 +17,6 @@ from napari_ssl_muscle.scans.cohort import (
     open_cohort,
     table_of,
 )
-from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.layouts import subject_and_session
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

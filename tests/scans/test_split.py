@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.split import (
     Split,
     check_no_leak,

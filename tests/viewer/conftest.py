@@ -13,9 +13,9 @@ import pytest
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_ssl_muscle.learning import cards
+from napari_ssl_muscle.learning.models import card
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.viewer import model_picker, questions
+from napari_ssl_muscle.viewer.widgets import dialogs, model_picker
 
 SHAPE = (48, 40, 6)
 """Of the small scan, as stored (x, y, z)."""
@@ -25,7 +25,7 @@ SHAPE = (48, 40, 6)
 def nothing_remembered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test its own home folder and list of models, without the shipped ones."""
     monkeypatch.setattr(model_picker.MODELS, "paths", [])
-    monkeypatch.setattr(cards, "shipped_folder", lambda: home / "shipped")
+    monkeypatch.setattr(card, "shipped_folder", lambda: home / "shipped")
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +89,9 @@ def ears(monkeypatch: pytest.MonkeyPatch) -> Ears:
         heard.asked.append(f"Close with {names}? {can_stay=}")
         return heard.closing
 
-    monkeypatch.setattr(questions, "tell", tell)
-    monkeypatch.setattr(questions, "confirm", confirm)
-    monkeypatch.setattr(questions, "ask_closing", ask_closing)
+    monkeypatch.setattr(dialogs, "tell", tell)
+    monkeypatch.setattr(dialogs, "confirm", confirm)
+    monkeypatch.setattr(dialogs, "ask_closing", ask_closing)
     return heard
 
 
@@ -148,10 +148,10 @@ def write_model(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a model which labels every voxel that it sees as one muscle."""
     import torch
 
-    from napari_ssl_muscle.learning.cards import ModelCard
+    from napari_ssl_muscle.learning.models.card import ModelCard
+    from napari_ssl_muscle.learning.models.model_file import save_model
+    from napari_ssl_muscle.learning.network.unet import UNet
     from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
-    from napari_ssl_muscle.learning.unet import UNet
-    from napari_ssl_muscle.learning.weights import save_model
 
     def write(name: str = "tiny", muscle: int = 1, **changes: Any) -> Path:
         channels = changes.pop("channels", ["water"])

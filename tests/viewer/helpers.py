@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
 
-from napari_ssl_muscle.viewer.bridge import EventBridge
+from napari_ssl_muscle.viewer.widgets.background import EventBridge
 
 PATIENCE = 120_000
 """Milliseconds after which a test that waits in vain fails; nothing takes nearly as long."""

@@ -13,9 +13,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDockWidget
 
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.viewer import app
-from napari_ssl_muscle.viewer.layers import unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.workbench import Workbench
 from tests.viewer.helpers import until
 

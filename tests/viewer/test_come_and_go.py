@@ -15,15 +15,21 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, _layer_actions
 from qtpy.QtWidgets import QApplication
 
-from napari_ssl_muscle.scans.journal import Journal
-from napari_ssl_muscle.scans.journal_file import read_records
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.viewer import opening
-from napari_ssl_muscle.viewer.correct_form import CorrectForm
-from napari_ssl_muscle.viewer.hand_made import origin_of
-from napari_ssl_muscle.viewer.keeping import Keeper
-from napari_ssl_muscle.viewer.layers import difference, info_of, layers_of, show_table, unwrap
-from napari_ssl_muscle.viewer.segment_form import SegmentForm
+from napari_ssl_muscle.study.correction_store import Keeper
+from napari_ssl_muscle.study.journal import Journal
+from napari_ssl_muscle.study.journal_format import read_records
+from napari_ssl_muscle.viewer.correct.form import CorrectForm
+from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.scan_layers import (
+    difference,
+    info_of,
+    layers_of,
+    show_table,
+    unwrap,
+)
+from napari_ssl_muscle.viewer.open import commands
+from napari_ssl_muscle.viewer.segment.form import SegmentForm
 from tests.viewer.helpers import press, until
 
 
@@ -33,7 +39,7 @@ class Desk:
     def __init__(self, scan: Path) -> None:
         self.viewer = ViewerModel()
         self.form = CorrectForm(self.viewer)
-        self.image, self.layer = map(unwrap, opening.open_paths(self.viewer, [scan]))
+        self.image, self.layer = map(unwrap, commands.open_paths(self.viewer, [scan]))
         self.viewer.layers.selection.active = self.layer
         show_table(self.layer, default_table("thigh"))
 
@@ -161,7 +167,7 @@ def test_labels_removed_right_after_a_stroke_are_offered_when_the_scan_is_opened
     desk.viewer.layers.remove(desk.layer)
     assert desk.form._now is None
     desk.form.accept()  # nothing there: nothing happens
-    _, layer = opening.open_paths(desk.viewer, [scan_file])
+    _, layer = commands.open_paths(desk.viewer, [scan_file])
     desk.viewer.layers.selection.active = layer
     assert desk.now.layer is unwrap(layer)
     press(desk.form.restore_button)
@@ -325,10 +331,11 @@ def test_killed_at_any_write_of_an_acceptance_nothing_is_lost(
         for name in ("HOME", "USERPROFILE"):
             monkeypatch.setenv(name, str(shot / "home"))
         viewer = ViewerModel()
-        opened = opening.open_paths(viewer, [shot / "scans" / scan_file.name])
+        opened = commands.open_paths(viewer, [shot / "scans" / scan_file.name])
         info = info_of(unwrap(opened[0]))
         assert info is not None
-        keeper = Keeper(info.subject, image)
+        subject = info.subject
+        keeper = Keeper(subject.name, subject.geometry, subject.scan, image)
         assert keeper.problem is None
         saved = keeper.saved()
         found = keeper.replay(np.zeros_like(drawn) if saved is None else saved)

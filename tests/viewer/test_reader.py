@@ -9,12 +9,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.jobs.record import record_labels
-from napari_ssl_muscle.scans.errors import BadInput
-from napari_ssl_muscle.viewer import opening, questions, reader
-from napari_ssl_muscle.viewer.layers import info_of, unwrap
-from napari_ssl_muscle.viewer.origins import origin_of_labels
+from napari_ssl_muscle.viewer import reader
+from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+from napari_ssl_muscle.viewer.open import commands
+from napari_ssl_muscle.viewer.widgets import dialogs
 from tests.viewer.conftest import SHAPE, Ears, oblique, write_labels, write_scan
 
 PLUGIN = "napari-ssl-muscle"
@@ -67,9 +69,9 @@ def test_labels_are_told_from_scans_by_their_values_where_the_name_says_nothing(
 def test_labels_on_another_grid_are_left_out_and_this_is_said(
     viewer: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "can_ask", lambda: True)
+    monkeypatch.setattr(dialogs, "can_ask", lambda: True)
     write_labels(tmp_path / "leg_seg.nii.gz", np.diag([2.0, 2.0, 5.0, 1.0]))
-    added = opening.open_paths(viewer, [write_scan(tmp_path / "leg.nii.gz")])
+    added = commands.open_paths(viewer, [write_scan(tmp_path / "leg.nii.gz")])
     assert [layer.name for layer in added] == ["leg", "Prediction"]
     (sentence,) = ears.told
     assert "leg_seg.nii.gz" in sentence
@@ -87,9 +89,9 @@ def test_a_4d_file_asks_which_volume(
         asked.append((name, volumes))
         return 2
 
-    monkeypatch.setattr(questions, "can_ask", lambda: True)
-    monkeypatch.setattr(questions, "ask_volume", ask)
-    image, _ = opening.open_paths(viewer, [path])
+    monkeypatch.setattr(dialogs, "can_ask", lambda: True)
+    monkeypatch.setattr(dialogs, "ask_volume", ask)
+    image, _ = commands.open_paths(viewer, [path])
     assert asked == [("echoes.nii.gz", 3)]
     assert image.name == "echoes (volume 2)"
     np.testing.assert_array_equal(image.data, array[::-1, ::-1, :, 2].transpose(2, 1, 0))
@@ -103,9 +105,9 @@ def test_changing_ones_mind_opens_nothing(
     viewer: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_scan(tmp_path / "echoes.nii.gz", noise(8, 9, 10, 3))
-    monkeypatch.setattr(questions, "can_ask", lambda: True)
-    monkeypatch.setattr(questions, "ask_volume", lambda *_: None)
-    assert opening.open_paths(viewer, [path]) == []
+    monkeypatch.setattr(dialogs, "can_ask", lambda: True)
+    monkeypatch.setattr(dialogs, "ask_volume", lambda *_: None)
+    assert commands.open_paths(viewer, [path]) == []
     assert not viewer.layers
     assert not ears.told
 
@@ -151,7 +153,7 @@ def damaged(tmp_path: Path, kind: str) -> Path:
 def test_what_cannot_be_opened_is_one_sentence_and_adds_no_layer(
     viewer: Any, tmp_path: Path, ears: Ears, kind: str, words: str
 ) -> None:
-    assert opening.open_paths(viewer, [damaged(tmp_path, kind)]) == []
+    assert commands.open_paths(viewer, [damaged(tmp_path, kind)]) == []
     (sentence,) = ears.told
     assert words in sentence
     assert "leg." in sentence
@@ -161,7 +163,7 @@ def test_what_cannot_be_opened_is_one_sentence_and_adds_no_layer(
 def test_a_bad_file_does_not_keep_the_others_from_opening(
     viewer: Any, tmp_path: Path, scan_file: Path, ears: Ears
 ) -> None:
-    added = opening.open_paths(viewer, [tmp_path / "none.nii.gz", scan_file])
+    added = commands.open_paths(viewer, [tmp_path / "none.nii.gz", scan_file])
     assert [layer.name for layer in added] == ["leg", "Prediction"]
     assert len(ears.told) == 1
 
@@ -169,17 +171,17 @@ def test_a_bad_file_does_not_keep_the_others_from_opening(
 def test_a_missing_affine_is_said(
     viewer: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "can_ask", lambda: True)
+    monkeypatch.setattr(dialogs, "can_ask", lambda: True)
     path = tmp_path / "leg.nii.gz"
     nib.save(nib.Nifti1Image(noise(*SHAPE), None), path)
-    image, _ = opening.open_paths(viewer, [path])
+    image, _ = commands.open_paths(viewer, [path])
     assert tuple(image.scale) == (1, 1, 1)
     (sentence,) = ears.told
     assert "no affine" in sentence
 
 
 def test_the_sample_is_a_leg_with_ground_truth_and_an_empty_prediction(viewer: Any) -> None:
-    image, truth, prediction = (unwrap(layer) for layer in opening.open_sample(viewer))
+    image, truth, prediction = (unwrap(layer) for layer in commands.open_sample(viewer))
     assert image.name == "Leg phantom"
     assert not truth.editable
     assert set(np.unique(truth.data)) == set(range(7))

@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import Finished, Progress, Started, Stopped
-from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.scans.study import Study
 from napari_ssl_muscle.scans.volume import open_label_map
-from napari_ssl_muscle.viewer import finetune_form, model_picker, opening
-from napari_ssl_muscle.viewer.bridge import EventBridge
-from napari_ssl_muscle.viewer.hand_made import origin_of
-from napari_ssl_muscle.viewer.layers import difference, show_table, unwrap
+from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.scan_layers import difference, show_table, unwrap
+from napari_ssl_muscle.viewer.open import commands
+from napari_ssl_muscle.viewer.train import finetune_form
+from napari_ssl_muscle.viewer.widgets import model_picker
+from napari_ssl_muscle.viewer.widgets.background import EventBridge
 from napari_ssl_muscle.viewer.workbench import Workbench
 from tests.viewer.conftest import Ears, write_scan
 from tests.viewer.helpers import end_of, press, until
@@ -32,7 +34,7 @@ def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
 ) -> None:
     _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
     workbench: Workbench = unwrap(found)
-    opening.open_paths(viewer, [scan_file])
+    commands.open_paths(viewer, [scan_file])
     model = write_model()
     workbench.segment.model.add(model)
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
@@ -62,7 +64,7 @@ def test_closed_and_opened_again_nothing_of_the_workbench_stays_behind(
     viewer: Any, scan_file: Path, write_model: Callable[..., Path]
 ) -> None:
     model_picker.MODELS.add(write_model())
-    opening.open_paths(viewer, [scan_file])  # so that the forms look at something in threads
+    commands.open_paths(viewer, [scan_file])  # so that the forms look at something in threads
     counts = []
     for _ in range(3):
         dock, _ = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
@@ -123,7 +125,7 @@ def test_the_model_that_is_kept_segments_from_now_on(
 ) -> None:
     _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
     workbench: Workbench = unwrap(found)
-    opening.open_paths(viewer, [scan_file])
+    commands.open_paths(viewer, [scan_file])
     old, new = write_model("old"), write_model("new", muscle=2)
     workbench.segment.model.add(old)
     workbench.finetune.decision.kept.emit(new)
@@ -147,7 +149,7 @@ def test_tomorrow_the_kept_model_is_chosen_and_the_labels_are_saved_from_where_t
     _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
     workbench: Workbench = unwrap(found)
     assert workbench.segment.model.reference == str(other)
-    opening.open_paths(viewer, [scan_file])
+    commands.open_paths(viewer, [scan_file])
     assert workbench.segment.model.reference == str(kept)
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
     layer.data_setitem((np.array([1]), np.array([2]), np.array([3])), 4)
@@ -175,7 +177,7 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
     monkeypatch.setattr(finetune_form, "ChildWork", begin)
     _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
     workbench: Workbench = unwrap(found)
-    opening.open_paths(viewer, [scan_file])
+    commands.open_paths(viewer, [scan_file])
     old, new = write_model("old"), write_model("new", muscle=2)
     workbench.segment.model.add(old)
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
@@ -189,7 +191,7 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
     until(lambda: "7 of 9" in workbench.finetune.panel.status.value)
     viewer.layers.clear()
     other = write_scan(tmp_path / "other.nii.gz")
-    opening.open_paths(viewer, [other])
+    commands.open_paths(viewer, [other])
     works[0].bridge.post(Finished(result={"model": str(new), "out": str(new.parent)}))
     assert isinstance(end_of(workbench.finetune.panel), Finished)
     until(lambda: not workbench.finetune.decision.panel.running)

@@ -9,11 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_ssl_muscle.scans.errors import BadInput
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.muscles import default_table, read_table
 from napari_ssl_muscle.scans.volume import open_label_map
-from napari_ssl_muscle.viewer import opening
-from napari_ssl_muscle.viewer.layers import show_table, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import show_table, unwrap
+from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.writer import write_labels
 
 PLUGIN = "napari-ssl-muscle"
@@ -26,7 +26,7 @@ def draw(layer: Any) -> None:
 def test_napari_s_save_writes_the_scan_s_own_grid_and_the_tables(
     viewer: Any, scan_file: Path, tmp_path: Path
 ) -> None:
-    _, prediction = opening.open_paths(viewer, [scan_file])
+    _, prediction = commands.open_paths(viewer, [scan_file])
     layer = unwrap(prediction)
     show_table(layer, default_table("thigh"))
     draw(layer)
@@ -44,17 +44,17 @@ def test_napari_s_save_writes_the_scan_s_own_grid_and_the_tables(
 def test_without_being_named_our_writer_takes_nii_gz(
     viewer: Any, scan_file: Path, tmp_path: Path
 ) -> None:
-    _, prediction = opening.open_paths(viewer, [scan_file])
+    _, prediction = commands.open_paths(viewer, [scan_file])
     draw(prediction)
     written = unwrap(prediction).save(str(tmp_path / "out.nii.gz"))
     assert str(tmp_path / "out.tsv") in written
 
 
 def test_what_was_saved_opens_as_it_was(viewer: Any, scan_file: Path, tmp_path: Path) -> None:
-    image, prediction = opening.open_paths(viewer, [scan_file])
+    image, prediction = commands.open_paths(viewer, [scan_file])
     draw(prediction)
     unwrap(prediction).save(str(tmp_path / "again_dseg.nii.gz"), plugin=PLUGIN)
-    (again,) = opening.open_paths(viewer, [tmp_path / "again_dseg.nii.gz"])
+    (again,) = commands.open_paths(viewer, [tmp_path / "again_dseg.nii.gz"])
     np.testing.assert_array_equal(again.data, prediction.data)
     np.testing.assert_allclose(again.scale, image.scale)
     np.testing.assert_allclose(again.translate, image.translate)
@@ -63,7 +63,7 @@ def test_what_was_saved_opens_as_it_was(viewer: Any, scan_file: Path, tmp_path: 
 def test_labels_that_were_drawn_anew_take_the_grid_of_the_scan_below(
     viewer: Any, scan_file: Path, tmp_path: Path
 ) -> None:
-    image, _ = opening.open_paths(viewer, [scan_file])
+    image, _ = commands.open_paths(viewer, [scan_file])
     drawn = np.zeros(image.data.shape, np.uint16)
     drawn[2, 10:20, 10:20] = 300
     layer = unwrap(viewer.add_labels(drawn, scale=image.scale, translate=image.translate))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari_ssl_muscle.learning.cards import ModelCard
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.settings import PretextSettings, SliceSettings
-from napari_ssl_muscle.scans.errors import BadInput
 
 
 def check_comparable(cards: Sequence[ModelCard]) -> None:

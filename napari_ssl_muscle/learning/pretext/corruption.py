@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from napari_ssl_muscle.learning.pretext.masking import MaskedSquares
 from napari_ssl_muscle.learning.pretext.noise import AddedNoise
-from napari_ssl_muscle.learning.pretext.squares import MaskedSquares
 from napari_ssl_muscle.learning.settings import PretextSettings
 
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_ssl_muscle.learning.pretext.inpainting import VALIDATION_SEED, InpaintingTask
-from napari_ssl_muscle.learning.pretext.squares import mean_distance_to_visible
+from napari_ssl_muscle.files import write_whole
+from napari_ssl_muscle.learning.data.image_cache import Item
+from napari_ssl_muscle.learning.pretext.inpainting_task import VALIDATION_SEED, InpaintingTask
+from napari_ssl_muscle.learning.pretext.masking import mean_distance_to_visible
 from napari_ssl_muscle.learning.settings import PretextSettings
-from napari_ssl_muscle.learning.store import Item
-from napari_ssl_muscle.scans.files import write_whole
 
 COUNT = 6
 """Probe slices: enough to see a leg from end to end, few enough to cost nothing."""

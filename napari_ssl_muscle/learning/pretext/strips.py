@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ssl_muscle.learning.pretext.comparison import Comparison
+from napari_ssl_muscle.learning.pretext.reconstruction import Comparison
 
 PANEL = 1.6
 """Inches of one picture: six across fit a screen."""

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 
-from napari_ssl_muscle.learning.cards import read_card
-from napari_ssl_muscle.learning.cases import LabelledCase
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.image_cache import Item
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, Preview, never
+from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretrain import PretrainResult, hold_out, pretrain
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.learning.store import Item
-from napari_ssl_muscle.scans.errors import BadInput
 from napari_ssl_muscle.scans.volume import open_scan
 
 

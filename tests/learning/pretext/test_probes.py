@@ -8,11 +8,11 @@ import torch
 from matplotlib.image import imread
 from torch import nn
 
-from napari_ssl_muscle.learning.cases import LabelledCase
-from napari_ssl_muscle.learning.pretext.inpainting import InpaintingTask
+from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.image_cache import ImageStore
+from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
 from napari_ssl_muscle.learning.pretext.probes import Probes
 from napari_ssl_muscle.learning.settings import AugmentSettings, PretextSettings, SliceSettings
-from napari_ssl_muscle.learning.store import ImageStore
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,226 @@
+"""Volume and cross-sectional area per muscle and side: no reference needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_ssl_muscle.evaluation.pairing import case_name, subject_and_session
+from napari_ssl_muscle.evaluation.sides import legs
+from napari_ssl_muscle.evaluation.tables import split_side, table_beside, table_by_values
+from napari_ssl_muscle.scans.geometry import Geometry
+from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.volume import open_label_map
+
+OBLIQUE = 10.0
+"""Degrees between the slices and the patient's axial plane from which a note is made: the area in
+the plane of the slice is then over 1.5 % larger than that of the axial section."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Size of one muscle, in one leg where legs are told apart.
+
+    Attributes
+    ----------
+    muscle
+        Its standard name, without a side.
+    side
+        "left" or "right" of the patient; "first leg" or "second leg" where the affine does not
+        tell; "single leg"; "" where nothing is known of legs.
+    volume_ml
+        In mL.
+    csa_mm2
+        Area in mm² in the plane of each slice, from the lowest slice to the highest.
+    """
+
+    muscle: str
+    side: str
+    volume_ml: float
+    csa_mm2: tuple[float, ...]
+
+    @property
+    def _there(self) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(self.csa_mm2)
+
+    @property
+    def slices(self) -> int:
+        """Number of slices that show the muscle."""
+        return int(self._there.size)
+
+    @property
+    def first_slice(self) -> int:
+        """Index of the lowest slice that shows it."""
+        return int(self._there[0])
+
+    @property
+    def last_slice(self) -> int:
+        """Index of the highest slice that shows it."""
+        return int(self._there[-1])
+
+    @property
+    def mean_csa_mm2(self) -> float:
+        """Mean area over the slices that show it."""
+        return float(np.asarray(self.csa_mm2)[self._there].mean())
+
+    @property
+    def max_csa_mm2(self) -> float:
+        """Largest area."""
+        return float(max(self.csa_mm2))
+
+    @property
+    def max_csa_slice(self) -> int:
+        """Index of the slice with the largest area."""
+        return int(np.argmax(self.csa_mm2))
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """All muscles of one label map.
+
+    Attributes
+    ----------
+    name, subject, session
+        Whose label map it is, from the file's name; session None where it says none.
+    spacing
+        Voxel size (dz, dy, dx) in mm.
+    measures
+        One entry for each muscle and side that is there, in the order of the table.
+    notes
+        Sentences that belong to the figures.
+    """
+
+    name: str
+    subject: str
+    session: str | None
+    spacing: tuple[float, float, float]
+    measures: tuple[Measure, ...]
+    notes: tuple[str, ...]
+
+
+def measure(
+    labels: npt.NDArray[np.integer], table: MuscleTable, geometry: Geometry, name: str = ""
+) -> Measurement:
+    """Measure every muscle of a label array.
+
+    Left and right come from the muscles' names where the table has sides, else from the affine
+    and the gap between the legs (see `sides.sides`).
+
+    Parameters
+    ----------
+    labels
+        Array (z, y, x) of label values in the canonical view.
+    table
+        What the values mean.
+    geometry
+        Of the scan.
+    name
+        Name of the case; subject and session are taken from it.
+
+    Raises
+    ------
+    BadInput
+        If `labels` holds a value that the table does not name.
+    """
+    table.require_known(labels, name or "The label map")
+    dz, dy, dx = geometry.spacing
+    notes = [geometry.problem] if geometry.problem else []
+    found = legs(labels, table, geometry)
+    if found.note:
+        notes.append(found.note)
+    measures, absent = [], []
+    for muscle in table.muscles:
+        standard, own_side = split_side(muscle.name)
+        here = labels == muscle.value
+        if not here.any():
+            absent.append(muscle.name)
+            continue
+        for k, leg in enumerate(found.names, 1):
+            voxels = (here & (found.index == k)).sum(axis=(1, 2))
+            if voxels.any():
+                area = voxels * dy * dx
+                measures.append(
+                    Measure(
+                        muscle=standard,
+                        side=own_side or leg,
+                        volume_ml=float(area.sum() * dz / 1000.0),
+                        csa_mm2=tuple(float(a) for a in area),
+                    )
+                )
+    if absent:
+        notes.append(f"Not in the label map: {', '.join(absent)}.")
+    if (tilt := _tilt(geometry)) >= OBLIQUE:
+        notes.append(
+            f"The slices are tilted by {tilt:.0f}° against the axial plane; areas are those in "
+            "the plane of the slices."
+        )
+    subject, session = subject_and_session(name)
+    return Measurement(name, subject, session, geometry.spacing, tuple(measures), tuple(notes))
+
+
+def measure_file(path: Path, table: MuscleTable | None = None) -> Measurement:
+    """Measure a label map on disk; see `measure`.
+
+    Without a table the one beside the file serves; without that, values stand for themselves.
+
+    Raises
+    ------
+    BadInput
+        If the file or its table cannot be read, or the table does not name a value.
+    """
+    opened = open_label_map(path)
+    labels = opened.read()
+    table = table or table_beside(path) or table_by_values(labels)
+    table.require_known(labels, str(path))
+    return measure(labels, table, opened.geometry, case_name(path))
+
+
+def measure_files(
+    paths: Sequence[Path],
+    table: MuscleTable | None = None,
+    *,
+    progress: Callable[[int, int, Measurement], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> list[Measurement]:
+    """Measure several label maps.
+
+    Parameters
+    ----------
+    paths
+        NIfTI label maps; all are opened before the first is measured.
+    table
+        What the values mean, in all of them; see `measure_file` for None.
+    progress
+        Called after each with how many are done, how many there are, and the result.
+    stop
+        Asked before each; once it is true those done so far are returned.
+
+    Raises
+    ------
+    BadInput
+        As in `measure_file`.
+    """
+    for path in paths:
+        open_label_map(path)
+    results: list[Measurement] = []
+    for path in paths:
+        if stop is not None and stop():
+            break
+        results.append(measure_file(path, table))
+        if progress is not None:
+            progress(len(results), len(paths), results[-1])
+    return results
+
+
+def _tilt(geometry: Geometry) -> float:
+    """Return the angle between slices and axial plane in degrees; 0 where it is unknown."""
+    if geometry.problem or not geometry.oriented:
+        return 0.0
+    axes = geometry.canonical_affine[:3, :3]
+    normal = np.cross(axes[:, 1], axes[:, 2])
+    upright = abs(normal[2]) / np.linalg.norm(normal)
+    return float(np.degrees(np.arccos(min(upright, 1.0))))

@@ -1,0 +1,169 @@
+"""Reports of volumes and cross-sectional areas: CSV, JSON, and text for the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ssl_muscle.evaluation.measure import Measurement
+from napari_ssl_muscle.evaluation.provenance import versions
+from napari_ssl_muscle.evaluation.writing import csv_text, json_text, write_together
+from napari_ssl_muscle.text_table import aligned, muscle_title, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "subject",
+    "session",
+    "case",
+    "muscle",
+    "side",
+    "volume_ml",
+    "mean_csa_mm2",
+    "max_csa_mm2",
+    "max_csa_slice",
+    "slices",
+    "first_slice",
+    "last_slice",
+)
+"""Columns of `measures.csv`; one row for each case, muscle and side."""
+
+SLICE_COLUMNS = (
+    "subject",
+    "session",
+    "case",
+    "muscle",
+    "side",
+    "slice",
+    "above_lowest_slice_mm",
+    "csa_mm2",
+)
+"""Columns of `cross_sections.csv`; one row for each of a muscle's slices. The lowest is 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasureReport:
+    """Measurements of one or more label maps.
+
+    Attributes
+    ----------
+    measurements
+        One for each label map.
+    """
+
+    measurements: Sequence[Measurement]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each case, muscle and side, with `COLUMNS` as keys."""
+        return [
+            {
+                "subject": found.subject,
+                "session": found.session,
+                "case": found.name,
+                **{name: getattr(measure, name) for name in COLUMNS[3:]},
+            }
+            for found in self.measurements
+            for measure in found.measures
+        ]
+
+    def slice_rows(self) -> list[dict[str, Any]]:
+        """Return one row for each slice of each muscle and side, with `SLICE_COLUMNS` as keys."""
+        return [
+            {
+                "subject": found.subject,
+                "session": found.session,
+                "case": found.name,
+                "muscle": measure.muscle,
+                "side": measure.side,
+                "slice": z,
+                "above_lowest_slice_mm": z * found.spacing[0],
+                "csa_mm2": area,
+            }
+            for found in self.measurements
+            for measure in found.measures
+            for z, area in enumerate(measure.csa_mm2)
+            if area > 0
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """Return `rows` as a table of pandas."""
+        import pandas as pd  # heavy: only for those who want it
+
+        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {
+            "format": 1,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+            "units": {
+                "volume_ml": "mL",
+                "csa_mm2": "mm² in the plane of the slice",
+                "slice": "counted from the lowest slice, which is 0",
+            },
+            "cases": [
+                {
+                    "case": found.name,
+                    "subject": found.subject,
+                    "session": found.session,
+                    "spacing_mm": {
+                        "slices": found.spacing[0],
+                        "rows": found.spacing[1],
+                        "columns": found.spacing[2],
+                    },
+                    "notes": list(found.notes),
+                    "measures": [
+                        {
+                            **{name: getattr(measure, name) for name in COLUMNS[3:]},
+                            "csa_mm2": list(measure.csa_mm2),
+                        }
+                        for measure in found.measures
+                    ],
+                }
+                for found in self.measurements
+            ],
+        }
+
+    def to_text(self, width: int = 100) -> str:
+        """Return one table for each case, with its notes."""
+        parts = []
+        for found in self.measurements:
+            head = "muscle,volume mL,mean area mm²,largest area mm²,in slice,slices"
+            rows = [
+                head.split(","),
+                *(
+                    [
+                        muscle_title(measure.muscle, measure.side),
+                        number(measure.volume_ml, 1),
+                        number(measure.mean_csa_mm2, 0),
+                        number(measure.max_csa_mm2, 0),
+                        str(measure.max_csa_slice),
+                        f"{measure.first_slice}–{measure.last_slice}",
+                    ]
+                    for measure in found.measures
+                ),
+            ]
+            parts.append("\n".join([found.name, aligned(rows, width), *found.notes]))
+        return "\n\n".join(parts) + "\n"
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write `measures.csv`, `cross_sections.csv` and `measures.json`, all or none.
+
+        Raises
+        ------
+        BadInput
+            If the folder cannot be written.
+        """
+        return write_together(
+            folder,
+            {
+                "measures.csv": csv_text(COLUMNS, self.rows()),
+                "cross_sections.csv": csv_text(SLICE_COLUMNS, self.slice_rows()),
+                "measures.json": json_text(self.to_json()),
+            },
+        )

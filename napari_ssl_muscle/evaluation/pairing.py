@@ -1,0 +1,209 @@
+"""Which prediction belongs to which reference, and whose they are: from the file names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.scans.formats.nifti import stem_of
+from napari_ssl_muscle.scans.layouts import subject_and_session
+
+__all__ = [
+    "Matching",
+    "Pair",
+    "case_name",
+    "find_label_maps",
+    "match",
+    "subject_and_session",
+]
+
+SUFFIXES = (".nii.gz", ".nii")
+
+_ROLE = re.compile(
+    r"[_-](seg|segmentation|dseg|labels?|masks?|pred|prediction|predicted|gt|"
+    r"ground[_-]?truth|reference|ref)$",
+    re.IGNORECASE,
+)
+_IMAGE_FOLDERS = {"imagesTr", "imagesTs"}
+_CHANNEL = re.compile(r"_\d{4}$")
+_ENTITY = re.compile(r"(?:^|_)(sub|ses|run)-([A-Za-z0-9]+)")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prediction and its reference.
+
+    Attributes
+    ----------
+    name
+        What their file names have in common; the name of the case in reports.
+    prediction, reference
+        The two label maps.
+    """
+
+    name: str
+    prediction: Path
+    reference: Path
+
+    @property
+    def subject(self) -> str:
+        """The subject, from the name: `sub-01`, what stands before `_ses-`, or the whole name."""
+        return subject_and_session(self.name)[0]
+
+    @property
+    def session(self) -> str | None:
+        """The session, from the name: `ses-2`, or None where it says none."""
+        return subject_and_session(self.name)[1]
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Pairs, and what was left over.
+
+    Attributes
+    ----------
+    pairs
+        Sorted by name.
+    without_reference, without_prediction
+        Label maps that found no partner; a report says so, lest a missing prediction be taken
+        for a good one.
+    """
+
+    pairs: tuple[Pair, ...]
+    without_reference: tuple[Path, ...] = ()
+    without_prediction: tuple[Path, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left over, in sentences."""
+        return [
+            f"{text}, so not evaluated: {_few(paths)}."
+            for paths, text in (
+                (self.without_prediction, "No prediction was found for"),
+                (self.without_reference, "No reference was found for"),
+            )
+            if paths
+        ]
+
+
+def match(predictions: Path, references: Path) -> Matching:
+    """Pair the label maps of two folders by name, or two files with each other.
+
+    Names are compared without what only says what a file is (`_seg`, `_dseg`, `_label`,
+    `_prediction`, …). Those that are left over are compared once more by subject, session and run
+    alone where the names are BIDS names (`sub-01_ses-2_T1w_dseg` is a label map of
+    `sub-01_ses-2`), or without nnU-Net's channel number (`CASE_0000_seg` is one of `CASE`).
+
+    Parameters
+    ----------
+    predictions, references
+        Two folders, searched with their subfolders, or two NIfTI files. A folder that lies in
+        the other one is left out of the search there.
+
+    Raises
+    ------
+    BadInput
+        If a path or any label map is missing, one is a file and the other a folder, none match,
+        or a name has several partners.
+    """
+    predictions, references = Path(predictions), Path(references)
+    for path in (predictions, references):
+        if not path.exists():
+            raise BadInput(f"{path} does not exist; give label maps or a folder of them.")
+    if predictions.is_file() and references.is_file():
+        return Matching((Pair(case_name(predictions), predictions, references),))
+    if predictions.is_file() or references.is_file():
+        raise BadInput(
+            f"{predictions} and {references} are a file and a folder; "
+            "give two label maps, or two folders of them."
+        )
+    left = find_label_maps(predictions, but_not=references)
+    right = find_label_maps(references, but_not=predictions)
+    for folder, files in ((predictions, left), (references, right)):
+        if not files:
+            raise BadInput(f"There is no NIfTI file (.nii, .nii.gz) in {folder}.")
+    pairs: list[Pair] = []
+    for key in (case_name, _loose_name):
+        found = _pair_by(key, left, right)
+        pairs += found
+        left = [p for p in left if p not in {pair.prediction for pair in found}]
+        right = [p for p in right if p not in {pair.reference for pair in found}]
+    if not pairs:
+        raise BadInput(
+            f"No prediction in {predictions} has the name of a reference in {references}: "
+            f"{_few(left)} stand against {_few(right)}; "
+            "give both the same name, apart from endings such as _seg or _prediction."
+        )
+    return Matching(tuple(sorted(pairs, key=lambda p: p.name)), tuple(left), tuple(right))
+
+
+def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
+    """Return the NIfTI files in a folder and below that look like label maps, sorted.
+
+    Where some names end in `_seg`, `_dseg`, `_label` or the like, the others are taken for the
+    images that they belong to. nnU-Net's image folders, hidden files and folders, and the folder
+    `but_not`, where it lies below `folder`, are left out.
+    """
+    other = but_not.resolve() if but_not is not None else None
+    if other is not None and folder.resolve() not in other.parents:
+        other = None
+    files = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if (
+            path.name.endswith(SUFFIXES)
+            and path.is_file()
+            and not any(part.startswith(".") or part in _IMAGE_FOLDERS for part in parts)
+            and (other is None or other not in path.resolve().parents)
+        ):
+            files.append(path)
+    said = [path for path in files if _ROLE.search(stem_of(path))]
+    return said or files
+
+
+def case_name(path: Path) -> str:
+    """Return a file's name without `.nii.gz` and without endings such as `_seg`."""
+    name = stem_of(path)
+    while (shorter := _ROLE.sub("", name)) and shorter != name:
+        name = shorter
+    return name
+
+
+def _loose_name(path: Path) -> str:
+    name = case_name(path)
+    entities = _ENTITY.findall(name)
+    if any(key == "sub" for key, _ in entities):
+        return "_".join(f"{key}-{value}" for key, value in entities)
+    return _CHANNEL.sub("", name)
+
+
+def _pair_by(key: Callable[[Path], str], left: Sequence[Path], right: Sequence[Path]) -> list[Pair]:
+    """Pair what has the same key; BadInput where that leaves a choice."""
+    predictions, references = _grouped(key, left), _grouped(key, right)
+    pairs = []
+    for name in sorted(predictions.keys() & references.keys()):
+        for several in (predictions[name], references[name]):
+            if len(several) > 1:
+                raise BadInput(
+                    f"{_few(several)} are all label maps of the same case {name}; "
+                    "leave one of them in the folder, or give two files."
+                )
+        pairs.append(Pair(name, predictions[name][0], references[name][0]))
+    return pairs
+
+
+def _grouped(key: Callable[[Path], str], paths: Sequence[Path]) -> dict[str, list[Path]]:
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(key(path), []).append(path)
+    return groups
+
+
+def _few(paths: Sequence[Path], most: int = 4) -> str:
+    names = [path.name for path in paths[:most]]
+    if len(paths) > most:
+        names.append(f"{len(paths) - most} more")
+    return ", ".join(names)

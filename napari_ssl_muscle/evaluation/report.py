@@ -1,0 +1,214 @@
+"""Evaluation reports: CSV for statistics programs, JSON for machines, text for the screen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ssl_muscle.evaluation.dice import BATCH, BatchDice, dice_of_counts
+from napari_ssl_muscle.evaluation.evaluate import CaseResult
+from napari_ssl_muscle.evaluation.muscle_metrics import RULES
+from napari_ssl_muscle.evaluation.provenance import LEAKING, Provenance
+from napari_ssl_muscle.evaluation.report_text import evaluation_text
+from napari_ssl_muscle.evaluation.statistics import mean_over_subjects
+from napari_ssl_muscle.evaluation.summary import dice_by_subject, summarise
+from napari_ssl_muscle.evaluation.writing import csv_text, json_text, write_together
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "subject",
+    "session",
+    "case",
+    "muscle",
+    "side",
+    "dice",
+    "hd95_mm",
+    "msd_mm",
+    "volume_pred_ml",
+    "volume_ref_ml",
+    "difference_ml",
+    "status",
+    "training_subject",
+    "corrected_by_hand",
+    "worst_slice",
+    "model_hash",
+    "split_hash",
+)
+"""Columns of the CSV; one row for each case, muscle and side."""
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """Everything that an evaluation found.
+
+    Attributes
+    ----------
+    cases
+        The results, case by case.
+    provenance
+        Where the predictions come from.
+    notes
+        Sentences about the whole, such as cases without a partner.
+    """
+
+    cases: tuple[CaseResult, ...]
+    provenance: Provenance = field(default_factory=Provenance)
+    notes: tuple[str, ...] = ()
+
+    def is_training(self, case: CaseResult) -> bool | None:
+        """Return whether the model was trained on the case's subject; None if it is not known."""
+        return self.provenance.trained_on((case.pair.subject, case.pair.name))
+
+    @property
+    def summarised(self) -> tuple[CaseResult, ...]:
+        """The cases that means are taken over: without training subjects, if any others are."""
+        return tuple(c for c in self.cases if not self.is_training(c)) or self.cases
+
+    @property
+    def batch_dice(self) -> BatchDice | None:
+        """Batch-aggregate Dice over the compared slices of `summarised`, case after case.
+
+        None if the cases do not all have the same muscles.
+        """
+        cases = self.summarised
+        if not cases or len({case.names for case in cases}) > 1:
+            return None
+        return dice_of_counts(reduce(add, (case.counts for case in cases)))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each case, muscle and side, with `COLUMNS` as keys."""
+        return [
+            {
+                **asdict(result),
+                "subject": case.pair.subject,
+                "session": case.pair.session,
+                "case": case.pair.name,
+                "training_subject": self.is_training(case),
+                "corrected_by_hand": case.corrected_by_hand,
+                "model_hash": self.provenance.model_hash,
+                "split_hash": self.provenance.split_hash,
+            }
+            for case in self.cases
+            for result in case.muscles
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """Return `rows` as a table of pandas."""
+        import pandas as pd  # heavy: only for those who want it
+
+        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
+
+    def to_csv(self) -> str:
+        """Return `rows` as CSV: an empty field is "not counted", "inf" an infinite distance."""
+        return csv_text(COLUMNS, self.rows())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole report as plain data (infinite distances still as numbers)."""
+        dice = dice_by_subject(self.summarised)
+        batch = self.batch_dice
+        return {
+            "format": 1,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "provenance": self.provenance.to_json(),
+            "rules": {
+                "absent muscles": dict(RULES),
+                "infinite distances": "null, with the status missed or invented",
+                "means": self.means_over(),
+                "batch Dice": f"aggregated over batches of {BATCH} consecutive compared slices",
+            },
+            "notes": self.sentences(),
+            "mean_dice": asdict(mean_over_subjects({s: [d] for s, d in dice.items()}))
+            if len(dice) > 1
+            else {"subjects": dice, "mean": next(iter(dice.values()), None)},
+            "batch_dice": asdict(batch) if batch else None,
+            "summary": [asdict(entry) for entry in summarise(self.summarised)],
+            "cases": [
+                {
+                    "case": case.pair.name,
+                    "subject": case.pair.subject,
+                    "session": case.pair.session,
+                    "training_subject": self.is_training(case),
+                    "corrected_by_hand": case.corrected_by_hand,
+                    "prediction": case.pair.prediction.name,
+                    "reference": case.pair.reference.name,
+                    "slices_compared": case.slices_compared,
+                    "slices": case.slices,
+                    "mean_dice": case.mean_dice,
+                    "batch_dice": asdict(case.batch_dice),
+                    "notes": list(case.notes),
+                }
+                for case in self.cases
+            ],
+            "rows": [{key: row[key] for key in COLUMNS} for row in self.rows()],
+        }
+
+    def to_text(self, width: int = 100) -> str:
+        """Return the report for the screen: muscle × subject, means per muscle, notes."""
+        return evaluation_text(self, width)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write `evaluation.csv` and `evaluation.json`, both or neither; return their paths.
+
+        Raises
+        ------
+        BadInput
+            If the folder cannot be written.
+        """
+        return write_together(
+            folder,
+            {"evaluation.csv": self.to_csv(), "evaluation.json": json_text(self.to_json())},
+        )
+
+    def means_over(self) -> str:
+        """Say which cases means are taken over, and why."""
+        training = sum(bool(self.is_training(case)) for case in self.cases)
+        if not training:
+            if self.provenance.training_subjects is None:
+                return (
+                    "Means are over all subjects; it is not known whether the model was trained "
+                    "on any of them."
+                )
+            return "Means are over all subjects, none of which the model was trained on."
+        if training == len(self.cases):
+            return (
+                "The model was trained on every one of these subjects: the figures say how well "
+                "it learned them, not how it does on others."
+            )
+        return f"Means leave out {training} case(s) of subjects that the model was trained on."
+
+    def sentences(self) -> list[str]:
+        """Return every sentence that belongs to the figures: rules, warnings, notes."""
+        compared = sum(case.slices_compared for case in self.cases)
+        slices = sum(case.slices for case in self.cases)
+        sentences = [LEAKING] if self.provenance.leaking else []
+        sentences.append(self.means_over())
+        sentences.append(
+            f"Compared: {compared} of {slices} slices"
+            + (" (those with reference labels)." if compared < slices else ".")
+        )
+        corrected = [case.pair.name for case in self.cases if case.corrected_by_hand]
+        if corrected:
+            sentences.append(
+                f"Corrected by hand after the model: {', '.join(corrected)}. The figures are those "
+                "of the corrected labels, not of the model."
+            )
+        sentences += self.notes
+        said: dict[str, list[str]] = {}
+        for case in self.cases:
+            for note in case.notes:
+                said.setdefault(note, []).append(case.pair.name)
+        sentences += [
+            note if len(names) == len(self.cases) else f"{', '.join(names)}: {note}"
+            for note, names in said.items()
+        ]
+        met = {m.status for case in self.cases for m in case.muscles}
+        sentences += [rule for status, rule in RULES.items() if status in met and status != "both"]
+        if met & {"missed", "invented"}:
+            sentences.append("Mean distances are over the muscles that were found.")
+        return sentences

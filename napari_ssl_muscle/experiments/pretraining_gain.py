@@ -1,0 +1,299 @@
+"""Does pretraining help? The same fine-tunings from scratch and from pretrained weights.
+
+Every trial names the subjects that train and those that test; every arm is run with the same
+seeds, steps and settings, and differs in nothing but the weights that it starts from. Pretraining
+never sees the images of a trial's test subjects.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.dice import dice_per_class
+from napari_ssl_muscle.evaluation.muscle_metrics import labelled_slices
+from napari_ssl_muscle.evaluation.statistics import Interval, paired_difference
+from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.jobs.actions import finetune, pretrain
+from napari_ssl_muscle.jobs.run import run_prepared
+from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
+from napari_ssl_muscle.jobs.training_data.labelled import (
+    choose_channels,
+    choose_muscles,
+    labelled_cases,
+)
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
+from napari_ssl_muscle.scans.cohort import open_cohort, table_of
+
+COLUMNS = ("labelled", "trial", "arm", "seed", "test_subject", "muscle", "dice", "model")
+"""Columns of gain.csv: one row for each muscle of each test subject of each fine-tuning."""
+
+SCRATCH, PRETRAINED = "scratch", "pretrained"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Who trains and who tests."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Training subjects, joined."""
+        return "+".join(self.train)
+
+
+@dataclass(frozen=True)
+class GainPlan:
+    """What is compared.
+
+    Attributes
+    ----------
+    cohort
+        Folder with scans and labels.
+    scans
+        Folders whose scans pretraining learns from (labels are not read).
+    out
+        Folder of the results and of the runs.
+    labelled
+        Numbers of labelled subjects to fine-tune from.
+    test
+        Subjects that test; none: each single subject trains in turn and the others test.
+    seeds
+        Seeds of the fine-tunings, 0, 1, ….
+    finetune, pretrain
+        Settings of the jobs besides cohort, folder, subjects and seed.
+    """
+
+    cohort: Path
+    scans: tuple[Path, ...]
+    out: Path
+    labelled: tuple[int, ...] = (1,)
+    test: tuple[str, ...] = ()
+    seeds: int = 3
+    finetune: dict[str, Any] = field(default_factory=dict)
+    pretrain: dict[str, Any] = field(default_factory=dict)
+
+
+def trials_of(subjects: Sequence[str], labelled: Sequence[int], test: Sequence[str]) -> list[Trial]:
+    """Return the trials of a plan.
+
+    Raises
+    ------
+    BadInput
+        If there are too few subjects, or a test subject is not there.
+    """
+    unknown = [name for name in test if name not in subjects]
+    if unknown:
+        raise BadInput(
+            f"There is no labelled subject {unknown[0]}; there are {', '.join(subjects)}."
+        )
+    if not test:
+        if len(subjects) < 2:
+            raise BadInput("One labelled subject can train or test, not both; label a second one.")
+        return [Trial((name,), tuple(s for s in subjects if s != name)) for name in subjects]
+    others = [name for name in subjects if name not in test]
+    if max(labelled) > len(others):
+        raise BadInput(
+            f"{max(labelled)} labelled subjects were asked for, but only {len(others)} are left "
+            "beside those that test; ask for fewer."
+        )
+    return [Trial(tuple(others[:count]), tuple(test)) for count in labelled]
+
+
+def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
+    """Run every fine-tuning of a plan; results are saved as they come, and a rerun goes on.
+
+    Returns
+    -------
+    Path
+        gain.csv.
+
+    Raises
+    ------
+    BadInput
+        If the plan or one of its jobs cannot be done.
+    """
+    cohort = open_cohort(plan.cohort)
+    subjects = tuple(dict.fromkeys(case.subject for case in cohort.labelled))
+    trials = trials_of(subjects, plan.labelled, plan.test)
+    path = plan.out / "gain.csv"
+    rows = read_rows(path)
+    done = {(row["trial"], row["arm"], row["seed"]) for row in rows}
+    todo = [
+        (trial, arm, seed)
+        for trial in trials
+        for seed in range(plan.seeds)
+        for arm in (SCRATCH, PRETRAINED)
+        if (trial.name, arm, str(seed)) not in done
+    ]
+    for number, (trial, arm, seed) in enumerate(todo, 1):
+        if stop():
+            break
+        emit(Note(text=f"Fine-tuning {number} of {len(todo)}: {trial.name}, {arm}, seed {seed}."))
+        init = _pretrained(plan, trial, emit, stop) if arm == PRETRAINED else None
+        if stop():
+            break
+        run = plan.out / "runs" / f"{trial.name}-{arm}-{seed}"
+        job = FinetuneJob(
+            cohort=plan.cohort,
+            out=run,
+            init=init,
+            train_on=list(trial.train),
+            seed=seed,
+            **plan.finetune,
+        )
+        if not (run / "model.safetensors").is_file():
+            run_prepared(job, finetune.prepare, emit, stop)
+        if stop():
+            break
+        rows += _test(plan, job, trial, arm, seed)
+        write_rows(path, rows)
+    return path
+
+
+def _pretrained(plan: GainPlan, trial: Trial, emit: Emit, stop: ShouldStop) -> str:
+    """Return the pretraining without the trial's test subjects; run it if it is not there yet."""
+    run = plan.out / "runs" / f"pretraining-without-{'+'.join(trial.test)}"
+    if not (run / "model.safetensors").is_file():
+        settings = {"seed": 0, **plan.pretrain}
+        run_prepared(
+            PretrainJob(cohorts=list(plan.scans), out=run, leave_out=list(trial.test), **settings),
+            pretrain.prepare,
+            emit,
+            stop,
+        )
+    return str(run)
+
+
+def _test(
+    plan: GainPlan, job: FinetuneJob, trial: Trial, arm: str, seed: int
+) -> list[dict[str, str]]:
+    """Segment the test subjects with a run's model; Dice in 3D over slices with labels."""
+    from napari_ssl_muscle.learning.data.image_cache import read_channels
+    from napari_ssl_muscle.learning.models.model_file import load_model
+    from napari_ssl_muscle.learning.predict import segment_volume
+
+    cohort = open_cohort(plan.cohort)
+    known = table_of(cohort)
+    table = choose_muscles(known, job.muscles)
+    channels = choose_channels(cohort, job.channels)
+    model = load_model(job.out)
+    rows = []
+    cases, _ = labelled_cases(cohort, known, channels, subjects=list(trial.test))
+    for case in cases:
+        assert case.labels is not None
+        values = case.labels.read()
+        seen = labelled_slices(values)
+        found = segment_volume(
+            model,
+            read_channels(case),
+            case.scans[0].geometry.spacing,
+            thread_count=job.threads,
+        )
+        dice = dice_per_class(
+            table.encode(found.labels)[seen],
+            table.encode(values)[seen],
+            range(1, len(table.muscles) + 1),
+        )
+        rows += [
+            {
+                "labelled": str(len(trial.train)),
+                "trial": trial.name,
+                "arm": arm,
+                "seed": str(seed),
+                "test_subject": case.subject,
+                "muscle": name,
+                "dice": "" if dice[index] is None else f"{dice[index]:.5f}",
+                "model": str(job.out.relative_to(plan.out)),
+            }
+            for index, name in enumerate(table.names, 1)
+        ]
+    return rows
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read gain.csv; nothing where there is none."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Write gain.csv, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def mean_dice(rows: Sequence[dict[str, str]], arm: str, unit: str) -> dict[str, list[float]]:
+    """Return unit → mean Dice over muscles for each fine-tuning of an arm.
+
+    Parameters
+    ----------
+    rows
+        Of gain.csv.
+    arm
+        "scratch" or "pretrained".
+    unit
+        Column that names what is paired: "test_subject".
+    """
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        if row["arm"] == arm and row["dice"]:
+            key = row[unit], row["trial"], row["seed"]
+            found.setdefault(key, []).append(float(row["dice"]))
+    means: dict[str, list[float]] = {}
+    for (name, _, _), values in sorted(found.items()):
+        means.setdefault(name, []).append(sum(values) / len(values))
+    return means
+
+
+def summary(rows: Sequence[dict[str, str]]) -> str:
+    """Return a table in words: per number of labelled subjects, both arms and their difference.
+
+    The unit is the test subject, its seeds averaged; with two subjects an interval is wide.
+    """
+    lines = ["labelled  scratch  pretrained  difference (95 % t interval over test subjects)"]
+    for count in sorted({row["labelled"] for row in rows}, key=int):
+        part = [row for row in rows if row["labelled"] == count]
+        scratch = mean_dice(part, SCRATCH, "test_subject")
+        pretrained = mean_dice(part, PRETRAINED, "test_subject")
+        both = sorted(set(scratch) & set(pretrained))
+        if not both:
+            continue
+        first = {name: scratch[name] for name in both}
+        second = {name: pretrained[name] for name in both}
+        lines.append(
+            f"{count:>8}  {_grand(first):7.4f}  {_grand(second):10.4f}  "
+            + _difference(first, second)
+        )
+        lines += [
+            f"          {name}: {_listed(first[name])} | {_listed(second[name])}" for name in both
+        ]
+    return "\n".join(lines)
+
+
+def _grand(values: dict[str, list[float]]) -> float:
+    means = [sum(each) / len(each) for each in values.values()]
+    return sum(means) / len(means)
+
+
+def _difference(first: dict[str, list[float]], second: dict[str, list[float]]) -> str:
+    if len(first) < 2:
+        return f"{_grand(second) - _grand(first):+.4f} (one test subject: no interval)"
+    interval: Interval = paired_difference(first, second)
+    return f"{interval.mean:+.4f} ({interval.t[0]:+.4f} to {interval.t[1]:+.4f})"
+
+
+def _listed(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3f}" for value in values)

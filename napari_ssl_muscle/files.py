@@ -1,0 +1,71 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari_ssl_muscle.errors import BadInput
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file through a temporary one beside it, so that nobody ever sees half of it.
+
+    Parameters
+    ----------
+    path
+        Where the file goes. Its folder is made if it is missing.
+    write
+        Writes everything to the path that it is given. That path ends like `path`, because
+        many writers choose their format by the suffix.
+
+    Raises
+    ------
+    BadInput
+        If the folder cannot be made or written to.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=f"-{path.name}")
+        os.close(handle)
+    except OSError as error:
+        raise BadInput(
+            f"Cannot write {path}: {error.strerror or error}; "
+            "choose a folder that you may write to."
+        ) from error
+    part = Path(name)
+    try:
+        write(part)
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files that only their owner can read; give what open() would have given.
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(path)
+    except OSError as error:
+        raise BadInput(
+            f"Cannot write {path}: {error.strerror or error}; "
+            "free some space or choose another folder."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with plain newlines, whole or not at all."""
+    write_whole(path, lambda part: _write_bytes(part, text.encode("utf-8")))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

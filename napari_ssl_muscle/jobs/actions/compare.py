@@ -1,0 +1,202 @@
+"""Compare two models on exactly the slices that a study holds out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.model_comparison import (
+    FEWEST_SLICES,
+    HeldOutScan,
+    Predicted,
+    compare_models,
+    not_enough,
+)
+from napari_ssl_muscle.evaluation.writing import csv_text, json_text, write_together
+from napari_ssl_muscle.jobs.record import model_hash
+from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run_folder import JOB, check_free, check_writable
+from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob, read_job
+from napari_ssl_muscle.jobs.training_data.accepted import study_case
+from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
+from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.volume import open_label_map
+from napari_ssl_muscle.study.slice_states import EVERY
+from napari_ssl_muscle.study.study import Study, StudyCase
+
+FILES = ("comparison.csv", "comparison.json")
+
+
+def prepare(job: CompareJob) -> Work:
+    """Check models, study and folder; return the work.
+
+    Raises
+    ------
+    BadInput
+        If a model cannot segment the study's scans, a scan has gone or changed, or one of the
+        files exists.
+    """
+    paths = [find_model(name) for name in (job.old, job.new)]
+    cards = [read_card(path) for path in paths]
+    for path, card in zip(paths, cards, strict=True):
+        if card.task != "segmentation" or card.in_channels != 1:
+            what = (
+                f"needs {card.in_channels} image channels and the study has one"
+                if card.task == "segmentation"
+                else f"learned {card.task} and knows no muscles yet"
+            )
+            raise BadInput(f"The model {path} {what}; choose another model.")
+    study = Study.read(job.study)
+    cases = [
+        replace(case, held_out=slices)
+        for case in study.training_cases()
+        if (slices := comparable_slices(case))
+    ]
+    check_writable(job.out)
+    check_free((job.out / name for name in FILES), overwrite=job.overwrite)
+
+    def work(emit: Emit, stop: ShouldStop) -> Outcome:
+        if not cases:
+            text = f"There are {not_enough(0)} Every {EVERY}th slice that is accepted is held out."
+            emit(Note(text=text))
+            result = {"text": text, "enough": False, "better": None, "out": str(job.out)}
+            return Outcome({**result, "count": 0, "needed": FEWEST_SLICES})
+        for text in _trained_elsewhere(cards, paths, cases, study):
+            emit(Note(text=text, warning=True))
+        scans = _predict(job, study, cases, paths, emit, stop)
+        found = compare_models(scans)
+        assert found is not None  # every case has a held-out slice
+        names = _headings(cards)
+        old, new = found.means
+        content = {
+            "format": 1,
+            "models": [
+                {"name": card.name, "path": str(path.absolute()), "hash": model_hash(path)}
+                for card, path in zip(cards, paths, strict=True)
+            ],
+            "slices": found.slices,
+            "enough": found.enough,
+            "mean_dice": {"old": old, "new": new},
+            "muscles": {name: {"old": a, "new": b} for name, (a, b) in found.muscles.items()},
+            "better": found.better,
+            "notes": list(found.notes),
+        }
+        rows = [{"muscle": name, "old": a, "new": b} for name, (a, b) in found.muscles.items()]
+        texts = (csv_text(("muscle", "old", "new"), rows), json_text(content))
+        written = write_together(job.out, dict(zip(FILES, texts, strict=True)))
+        return Outcome(
+            {
+                "text": found.to_text(*names),
+                "files": [str(path) for path in written],
+                "enough": found.enough,
+                "better": found.better,
+                "count": found.count,
+                "needed": FEWEST_SLICES,
+                "notes": content["notes"],
+                "mean_dice": content["mean_dice"],
+                "muscles": content["muscles"],
+                "slices": {name: list(there) for name, there in found.slices.items()},
+                "out": str(job.out),
+            }
+        )
+
+    return work
+
+
+def comparable_slices(case: StudyCase) -> frozenset[int]:
+    """Return the held-out slices that are accepted now and whose labels are saved.
+
+    Raises
+    ------
+    BadInput
+        If the label map cannot be read.
+    """
+    accepted = case.held_out & case.accepted
+    if not accepted:
+        return accepted
+    labels = open_label_map(case.labels).read()
+    return frozenset(z for z in accepted if z in case.accepted_empty or labels[z].any())
+
+
+def _predict(
+    job: CompareJob,
+    study: Study,
+    cases: Sequence[StudyCase],
+    paths: Sequence[Path],
+    emit: Emit,
+    stop: ShouldStop,
+) -> list[HeldOutScan]:
+    # Here, because they import torch: a request that is refused does not wait for it.
+    from napari_ssl_muscle.learning.data.image_cache import read_channels
+    from napari_ssl_muscle.learning.models.model_file import load_model
+    from napari_ssl_muscle.learning.predict import segment_volume
+    from napari_ssl_muscle.learning.training.device import choose_device, describe, threads
+
+    models = [load_model(path) for path in paths]
+    total = len(cases) * len(models)
+    with threads(job.threads):
+        device = describe(choose_device(job.device))
+    emit(Started(action="comparing", device=device, total=total))
+    scans = []
+    for number, case in enumerate(cases):
+        # With the labels of held-out slices: this is what they are there for.
+        labelled = study_case(case, study.table, held_out=True)
+        assert labelled.labels is not None
+        channels, spacing = read_channels(labelled), case.scan.geometry.spacing
+        predicted = []
+        for which, model in enumerate(models):
+            if stop():
+                raise StoppedByUser
+            emit(Progress(done=2 * number + which, total=total, text=case.name))
+            found = segment_volume(
+                model, channels, spacing, device=job.device, thread_count=job.threads, stop=stop
+            )
+            predicted.append(Predicted(found.labels, MuscleTable.from_rows(model.card.muscles)))
+        scans.append(
+            HeldOutScan(
+                case.name,
+                case.subject,
+                labelled.labels.read(),
+                study.table,
+                case.held_out,
+                spacing,
+                *predicted,
+            )
+        )
+    emit(Progress(done=total, total=total))
+    return scans
+
+
+def _headings(cards: Sequence[ModelCard]) -> list[str]:
+    """Return the models' names, told apart where they are the same."""
+    old, new = (card.name for card in cards)
+    return [old, new] if old != new else [f"{old} (old)", f"{new} (new)"]
+
+
+def _trained_elsewhere(
+    cards: Sequence[ModelCard], paths: Sequence[Path], cases: Sequence[StudyCase], study: Study
+) -> list[str]:
+    """Say which models may have seen the held-out slices, because others trained them."""
+    subjects = {case.subject.removeprefix("sub-") for case in cases}
+    return [
+        f"The model {card.name} was trained outside this study on a subject of it; "
+        "it may know the held-out slices."
+        for card, path in zip(cards, paths, strict=True)
+        if subjects & {name.removeprefix("sub-") for name in card.training_subjects}
+        and not _trained_in(path, study)
+    ]
+
+
+def _trained_in(path: Path, study: Study) -> bool:
+    """Whether a model is that of a run which took its labels from the study."""
+    try:
+        job = read_job(path.parent / JOB)
+    except BadInput:
+        return False
+    if not isinstance(job, FinetuneJob) or job.study is None:
+        return False
+    return job.study.resolve() == study.folder.resolve()

@@ -1,0 +1,248 @@
+"""Compare reconstructions: two pretrainings on the same slices under the same masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ssl_muscle.files import write_json, write_whole
+from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
+from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob, pretext_with
+from napari_ssl_muscle.jobs.training_data.unlabelled import gather
+from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop
+from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
+from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
+from napari_ssl_muscle.learning.settings import PretextSettings
+from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.scans.cohort import Cohort, open_cohort
+from napari_ssl_muscle.text_table import aligned, number
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.learning.pretext.reconstruction import Comparison
+
+STRIPS = "reconstructions.png"
+FIGURES = "reconstructions.json"
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One scan's slices."""
+
+    case: LabelledCase
+    comparison: Comparison
+
+
+def prepare(job: CompareReconstructionsJob) -> Work:
+    """Check runs, scans and the folder for the results; return the work.
+
+    Raises
+    ------
+    BadInput
+        If a run is no pretraining, the two do not compare, or no scan can be used.
+    """
+    paths = [find_model(run) for run in (job.first, job.second)]
+    cards = [read_card(path) for path in paths]
+    check_comparable(cards)
+    pretext = pretext_with(job, pretext_of(cards[0]))
+    cohort = open_cohort(job.cohort)
+    found = gather([cohort], channels=_channels(job, cards[0], cohort), volume=job.volume)
+    check_writable(job.out)
+    check_free([job.out / STRIPS, job.out / FIGURES], overwrite=job.overwrite)
+    chosen = choose_slices(found.cases, job.slices)
+    names = labels_of(cards, paths)
+
+    def work(emit: Emit, stop: ShouldStop) -> Outcome:
+        # Here, because it imports torch: a request that is refused does not wait for it.
+        from napari_ssl_muscle.learning.data.image_cache import read_channels
+        from napari_ssl_muscle.learning.data.slices import lies_left
+        from napari_ssl_muscle.learning.models.model_file import load_model
+        from napari_ssl_muscle.learning.pretext.reconstruction import compare_reconstructions
+        from napari_ssl_muscle.learning.pretext.strips import write_strips
+        from napari_ssl_muscle.learning.training.device import threads
+
+        for text in [*found.warnings, *_seen(cards, names, [case for case, _ in chosen])]:
+            emit(Note(text=text, warning=True))
+        models = [load_model(path) for path in paths]
+        compared = []
+        with threads(job.threads):
+            for done, (case, slices) in enumerate(chosen):
+                if stop():
+                    raise StoppedByUser
+                emit(Progress(done=done, total=len(chosen), text=case.name))
+                geometry = case.scans[0].geometry
+                comparison = compare_reconstructions(
+                    models,
+                    read_channels(case),
+                    geometry.spacing,
+                    slices=slices,
+                    pretext=pretext,
+                    seed=job.seed,
+                    left=lies_left(geometry),
+                )
+                compared.append(_Compared(case, comparison))
+        emit(Progress(done=len(chosen), total=len(chosen)))
+        files = [job.out / STRIPS, job.out / FIGURES]
+        titles = [_rows(one) for one in compared]
+        write_whole(
+            files[0],
+            lambda part: write_strips(part, [one.comparison for one in compared], titles, names),
+        )
+        content = _content(job, pretext, compared, names, cards)
+        write_json(files[1], content)
+        return Outcome(
+            {
+                "text": _table(compared, names, content),
+                "files": [str(path) for path in files],
+                "errors": content["masked_error"],
+                "out": str(job.out),
+            }
+        )
+
+    return work
+
+
+def choose_slices(
+    cases: Sequence[LabelledCase], count: int
+) -> list[tuple[LabelledCase, list[int]]]:
+    """Choose slices spread evenly over the scans, and over each scan; each with its z, ascending.
+
+    Every scan counts alike, however many slices it has.
+    """
+    count = min(count, sum(_depth(case) for case in cases))
+    wanted = [0] * len(cases)
+    if count < len(cases):
+        for k in range(count):
+            wanted[(2 * k + 1) * len(cases) // (2 * count)] = 1
+    while sum(wanted) < count:
+        for index, case in enumerate(cases):
+            if sum(wanted) < count and wanted[index] < _depth(case):
+                wanted[index] += 1
+    # The middles of equal parts: the outermost slices often show next to nothing.
+    return [
+        (case, [(2 * k + 1) * _depth(case) // (2 * n) for k in range(n)])
+        for case, n in zip(cases, wanted, strict=True)
+        if n
+    ]
+
+
+def labels_of(cards: Sequence[ModelCard], paths: Sequence[Path]) -> list[str]:
+    """Return names that tell the runs apart, even where their cards have the same one."""
+    names = [card.name for card in cards]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{letter}: {name}" for letter, name in zip("AB", names, strict=True)]
+
+
+def _depth(case: LabelledCase) -> int:
+    depth: int = case.scans[0].geometry.canonical_shape[0]
+    return depth
+
+
+def _channels(job: CompareReconstructionsJob, card: ModelCard, cohort: Cohort) -> list[str] | None:
+    """Return the channels to restore together; None takes every image by itself."""
+    if job.channels is not None:
+        return list(job.channels)
+    if len(card.channels) == 1 and card.channels[0] not in cohort.channels:
+        return None
+    return list(card.channels)
+
+
+def _seen(
+    cards: Sequence[ModelCard], names: Sequence[str], cases: Sequence[LabelledCase]
+) -> list[str]:
+    notes = []
+    for card, name in zip(cards, names, strict=True):
+        known = sorted({case.subject for case in cases} & set(card.training_subjects))
+        if known:
+            notes.append(
+                f"{name} learned from scans of {', '.join(known)} (by name), "
+                "which flatters its errors on them."
+            )
+    return notes
+
+
+def _rows(one: _Compared) -> list[str]:
+    """Return what each image is called: scan, slice (from 1), crop where there are several."""
+    several = len(set(one.comparison.legs.tolist())) > 1
+    return [
+        f"{one.case.name}, slice {z + 1}" + (f", crop {leg + 1}" if several else "")
+        for leg, z in zip(one.comparison.legs, one.comparison.slices, strict=True)
+    ]
+
+
+def _content(
+    job: CompareReconstructionsJob,
+    pretext: PretextSettings,
+    compared: Sequence[_Compared],
+    names: Sequence[str],
+    cards: Sequence[ModelCard],
+) -> dict[str, Any]:
+    from napari_ssl_muscle.learning.pretext.reconstruction import mean_error
+
+    comparisons = [one.comparison for one in compared]
+    pixels = np.concatenate([c.masked_pixels for c in comparisons])
+    inside = {
+        name: mean_error(np.concatenate([c.runs[i].masked_error for c in comparisons]), pixels)
+        for i, name in enumerate(names)
+    }
+    whole = {
+        name: float(np.mean(np.concatenate([c.runs[i].image_error for c in comparisons])))
+        for i, name in enumerate(names)
+    }
+    constant = mean_error(np.concatenate([c.constant_error for c in comparisons]), pixels)
+    images = [
+        {
+            "image": title,
+            "case": one.case.name,
+            "subject": one.case.subject,
+            "slice": int(one.comparison.slices[i]),
+            "crop": int(one.comparison.legs[i]),
+            "masked_pixels": int(one.comparison.masked_pixels[i]),
+            "masked_error": {
+                name: _number(run.masked_error[i])
+                for name, run in zip(names, one.comparison.runs, strict=True)
+            },
+            "image_error": {
+                name: _number(run.image_error[i])
+                for name, run in zip(names, one.comparison.runs, strict=True)
+            },
+            "constant_error": _number(one.comparison.constant_error[i]),
+        }
+        for one in compared
+        for i, title in enumerate(_rows(one))
+    ]
+    return {
+        "format": 1,
+        "runs": {
+            name: {"model": card.name, "transductive": card.transductive}
+            for name, card in zip(names, cards, strict=True)
+        },
+        "pretext": pretext.model_dump(mode="json"),
+        "seed": job.seed,
+        "masked_error": {name: _number(value) for name, value in inside.items()},
+        "image_error": {name: _number(value) for name, value in whole.items()},
+        "constant_error": _number(constant),
+        "images": images,
+    }
+
+
+def _table(compared: Sequence[_Compared], names: Sequence[str], content: dict[str, Any]) -> str:
+    rows = [["error inside the masks", *names, "a constant"]]
+    for image in content["images"]:
+        figures = [*image["masked_error"].values(), image["constant_error"]]
+        rows.append([image["image"], *(number(figure, 4) for figure in figures)])
+    figures = [*content["masked_error"].values(), content["constant_error"]]
+    rows.append(["all masked pixels", *(number(figure, 4) for figure in figures)])
+    return aligned(rows, 100)
+
+
+def _number(value: float) -> float | None:
+    """Return a figure for JSON, which has no NaN."""
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,58 @@
+"""Measure label maps: mL and mm² per slice, per muscle and side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.measure import Measurement, measure_files
+from napari_ssl_muscle.evaluation.measure_report import MeasureReport
+from napari_ssl_muscle.evaluation.pairing import find_label_maps
+from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
+from napari_ssl_muscle.jobs.settings import MeasureJob
+from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
+from napari_ssl_muscle.scans.muscles import read_table
+from napari_ssl_muscle.scans.volume import open_label_map
+
+FILES = ("measures.csv", "cross_sections.csv", "measures.json")
+
+
+def prepare(job: MeasureJob) -> Work:
+    """Check the label maps and the folder; return the work.
+
+    Raises
+    ------
+    BadInput
+        If a label map cannot be opened, a folder holds none, or one of the tables exists.
+    """
+    check_writable(job.out)
+    check_free((job.out / name for name in FILES), overwrite=job.overwrite)
+    table = None if job.table is None else read_table(job.table)
+    paths = list(dict.fromkeys(path for given in job.labels for path in _label_maps(given)))
+    for path in paths:
+        open_label_map(path)
+
+    def work(emit: Emit, stop: ShouldStop) -> Outcome:
+        emit(Started(action="measuring", device="CPU", total=len(paths)))
+
+        def progress(done: int, total: int, latest: Measurement) -> None:
+            emit(Progress(done=done, total=total, text=latest.name))
+
+        found = measure_files(paths, table, progress=progress, stop=stop)
+        if len(found) < len(paths):
+            return Outcome({"out": str(job.out)}, stopped=True)
+        report = MeasureReport(found)
+        files = [str(path) for path in report.write(job.out)]
+        return Outcome({"text": report.to_text(), "files": files, "out": str(job.out)})
+
+    return work
+
+
+def _label_maps(given: Path) -> list[Path]:
+    if not given.is_dir():
+        return [given]
+    found = find_label_maps(given)
+    if not found:
+        raise BadInput(f"There is no label map (.nii, .nii.gz) in {given}.")
+    return found

@@ -1,0 +1,247 @@
+"""Segment scans: one label map each, and a record of what made it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.provenance import versions
+from napari_ssl_muscle.jobs.record import (
+    file_hash,
+    model_entry,
+    model_hash,
+    read_record,
+    write_record,
+)
+from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
+from napari_ssl_muscle.jobs.settings import SegmentJob
+from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
+from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.scans.cohort import Case, open_cohort
+from napari_ssl_muscle.scans.layouts import subject_and_session
+from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.volume import Scan, label_files, open_scan, save_label_map
+
+_CHANNEL_NUMBER = re.compile(r"_\d{4}$")  # nnU-Net's
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One label map to make: from one scan per channel of the model."""
+
+    name: str
+    subjects: frozenset[str]
+    scans: tuple[Scan, ...]
+
+    @property
+    def slices(self) -> int:
+        return self.scans[0].geometry.canonical_shape[0]
+
+
+def prepare(job: SegmentJob) -> Work:
+    """Check model, scans and folder; return the work.
+
+    Raises
+    ------
+    BadInput
+        If the model cannot segment or is for other channels, a scan cannot be opened, two scans
+        would get the same file, or one of the files exists.
+    """
+    path = find_model(job.model)
+    card = read_card(path)
+    if card.task != "segmentation":
+        raise BadInput(
+            f"The model {path} learned {card.task} and knows no muscles yet; "
+            "fine-tune it first, or choose a segmentation model."
+        )
+    check_writable(job.out)
+    targets = [target for given in job.scans for target in _targets(given, job, card)]
+    files: dict[Path, _Target] = {}
+    for target in targets:
+        file = job.out / f"{target.name}_dseg.nii.gz"
+        if file in files:
+            raise BadInput(
+                f"{files[file].scans[0].path} and {target.scans[0].path} would both be saved as "
+                f"{file}; segment them into different folders."
+            )
+        files[file] = target
+    check_free((out for file in files for out in label_files(file)), overwrite=job.overwrite)
+    record = read_record(job.out)
+
+    def work(emit: Emit, stop: ShouldStop) -> Outcome:
+        return _segment(job, path, files, record, emit, stop)
+
+    return work
+
+
+def _targets(given: Path, job: SegmentJob, card: ModelCard) -> list[_Target]:
+    if given.is_dir():
+        return [_of_case(case, job, card) for case in open_cohort(given).cases]
+    scan = open_scan(given, job.volume)
+    if card.in_channels > 1:
+        raise BadInput(
+            f"The model {card.name} needs {card.in_channels} channels "
+            f"({', '.join(card.channels)}) and {given} is one image; "
+            "give the folder of a cohort that holds all of them."
+        )
+    subject = subject_and_session(_CHANNEL_NUMBER.sub("", scan.name))[0]
+    return [_Target(scan.name, frozenset({scan.name, subject}), (scan,))]
+
+
+def _of_case(case: Case, job: SegmentJob, card: ModelCard) -> _Target:
+    wanted = [job.channel] if job.channel is not None else card.channels
+    if job.channel is None and len(case.images) == card.in_channels == 1:
+        only = next(iter(case.images))
+        # A lone image whose channel has no name of its own, or a model of such images.
+        if _nameless(only) or _nameless(card.channels[0]):
+            wanted = [only]
+    if len(wanted) != card.in_channels:
+        raise BadInput(
+            f"The model {card.name} needs the channels {', '.join(card.channels)}; "
+            "leave --channel out."
+        )
+    missing = [channel for channel in wanted if channel not in case.images]
+    if missing:
+        raise BadInput(
+            f"The model {card.name} was trained on {', '.join(card.channels)} and {case.name} has "
+            f"{', '.join(case.images)}, not {missing[0]}; choose another model"
+            + (", or an image with --channel." if card.in_channels == 1 else ".")
+        )
+    scans = tuple(open_scan(case.images[channel], job.volume) for channel in wanted)
+    return _Target(case.name, frozenset({case.name, case.subject}), scans)
+
+
+def _nameless(channel: str) -> bool:
+    """Whether a channel is only called an image, or by nnU-Net's number."""
+    return channel == "image" or channel.isdecimal()
+
+
+def _segment(
+    job: SegmentJob,
+    path: Path,
+    files: dict[Path, _Target],
+    record: dict[str, Any],
+    emit: Emit,
+    stop: ShouldStop,
+) -> Outcome:
+    # Here, because they import torch: a request that is refused does not wait for it.
+    from napari_ssl_muscle.learning.models.model_file import load_model
+    from napari_ssl_muscle.learning.predict import segment_volume
+    from napari_ssl_muscle.learning.training.device import choose_device, describe, threads
+
+    model = load_model(path)
+    table = MuscleTable.from_rows(model.card.muscles)
+    fingerprint = model_hash(path)
+    total = sum(target.slices for target in files.values())
+    with threads(job.threads):
+        device = describe(choose_device(job.device))
+    emit(Started(action="segmenting", device=device, total=total))
+    progress = _Progress(emit, total)
+    written: list[str] = []
+    refused: list[str] = []
+    stopped = False
+    for file, target in files.items():
+        try:
+            if stop():
+                raise StoppedByUser
+            progress.begin(target)
+            channels = _read(target.scans)
+            geometry = target.scans[0].geometry
+            result = segment_volume(
+                model,
+                channels,
+                geometry.spacing,
+                device=job.device,
+                thread_count=job.threads,
+                progress=progress.inside,
+                stop=stop,
+            )
+        except StoppedByUser:
+            stopped = True
+            break
+        except BadInput as error:
+            if len(files) == 1:
+                raise
+            # The scans after it are not to blame; it is said again at the end.
+            refused.append(str(error))
+            emit(Note(text=str(error), warning=True))
+            progress.end(target)
+            continue
+        notes = [*_about(target, model.card), *result.notes]
+        for note in notes:
+            emit(Note(text=note if len(files) == 1 else f"{target.name}: {note}", warning=True))
+        save_label_map(file, result.labels, geometry, table)
+        written.append(str(file))
+        record["models"][fingerprint] = model_entry(model.card)
+        record["scans"][file.name] = {
+            "scans": [str(scan.path.absolute()) for scan in target.scans],
+            "volume": target.scans[0].volume,
+            "model_hash": fingerprint,
+            "labels_hash": file_hash(file),
+            "corrected_by_hand": False,
+            "device": device,
+            "notes": notes,
+            "versions": versions(),
+        }
+        write_record(job.out, record)
+        progress.end(target)
+    if refused:
+        others = f" ({len(refused) - 1} more scans were refused)" if len(refused) > 1 else ""
+        raise BadInput(f"{refused[0].rstrip('.')}{others}; the other scans are segmented.")
+    return Outcome({"files": written, "model": model.card.name, "out": str(job.out)}, stopped)
+
+
+def _read(scans: Sequence[Scan]) -> Any:
+    from napari_ssl_muscle.learning.data.case import LabelledCase
+    from napari_ssl_muscle.learning.data.image_cache import read_channels
+
+    return read_channels(LabelledCase("", "", tuple(scans)))
+
+
+def _about(target: _Target, card: ModelCard) -> list[str]:
+    """Say what is to be known about a scan before its labels are trusted."""
+    notes = [problem for problem in (target.scans[0].geometry.problem,) if problem]
+    known = {subject.removeprefix("sub-") for subject in card.training_subjects}
+    if known & {name.removeprefix("sub-") for name in target.subjects}:
+        notes.append(
+            f"The model {card.name} was trained on a subject of this name; "
+            "its labels here say nothing about how it does on others."
+        )
+    return notes
+
+
+class _Progress:
+    """Slices of all scans done so far."""
+
+    def __init__(self, emit: Emit, total: int) -> None:
+        self._emit, self._total = emit, total
+        self._before = 0
+        self._began = time.monotonic()
+        self._target: _Target | None = None
+
+    def begin(self, target: _Target) -> None:
+        self._target = target
+        self._tell(self._before)
+
+    def inside(self, done: int, total: int) -> None:
+        """Take the images done of this scan: a slice has one for each leg."""
+        assert self._target is not None
+        self._tell(self._before + self._target.slices * done // total)
+
+    def end(self, target: _Target) -> None:
+        self._before += target.slices
+        self._tell(self._before)
+
+    def _tell(self, done: int) -> None:
+        left = None
+        if done > 0:
+            left = (time.monotonic() - self._began) / done * (self._total - done)
+        text = self._target.name if self._target is not None else ""
+        self._emit(Progress(done=done, total=self._total, text=text, seconds_left=left))

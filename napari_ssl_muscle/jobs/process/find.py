@@ -1,0 +1,157 @@
+"""Jobs that run without a window, or have ended without one: found, told of, followed, let go."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.process.child import AttachedJob, died_in_words
+from napari_ssl_muscle.jobs.process.job_folder import Child, Desk, all_desks, readable_job
+from napari_ssl_muscle.jobs.process.process_id import is_alive
+from napari_ssl_muscle.jobs.settings import AnyJob
+from napari_ssl_muscle.learning.events import (
+    Event,
+    Failed,
+    Finished,
+    Progress,
+    Stopped,
+    from_line,
+    nobody,
+)
+
+KEPT = 30 * 24 * 3600.0
+"""Seconds after which the end of a job is no news any more."""
+
+UNFOUNDED = 24 * 3600.0
+"""Seconds after which a desk that never got a child is removed."""
+
+_NAMES = {
+    "finetune": "Fine-tuning",
+    "pretrain": "Pretraining",
+    "segment": "Segmenting",
+    "evaluate": "Evaluating",
+    "measure": "Measuring",
+    "compare-freezing": "Comparing freeze modes",
+}
+
+
+@dataclass(frozen=True)
+class FoundJob:
+    """A job that no window shows.
+
+    Attributes
+    ----------
+    desk
+        Where it is at work.
+    job
+        What it does.
+    since
+        When it began.
+    alive
+        Whether its process runs.
+    progress
+        How far it is, or was when it ended.
+    end
+        How it ended; None while it runs.
+    """
+
+    desk: Desk
+    job: AnyJob
+    since: datetime.datetime
+    alive: bool
+    progress: Progress | None = None
+    end: Finished | Stopped | Failed | None = None
+
+    def attach(self, on_event: Callable[[Event], None]) -> AttachedJob:
+        """Return it as a job that can be started (followed) and stopped.
+
+        Raises
+        ------
+        BadInput
+            If it cannot be found any more.
+        """
+        return AttachedJob(self.desk, on_event)
+
+    def forget(self) -> None:
+        """Take note of its end: nobody will be told again, and what a dead child left is tidied."""
+        _settle(self.desk)
+
+    def look_again(self) -> FoundJob | None:
+        """Return what has become of it; None if its desk is gone or watched by now."""
+        return None if self.desk.watched else _found(self.desk)
+
+
+def running_jobs() -> list[FoundJob]:
+    """Return the jobs of this user and computer that nobody watches, the oldest first.
+
+    Those that run, and those that have ended and nobody was told. A job that a window shows,
+    in this process or another one, is that window's business and not among them.
+    """
+    found = []
+    for desk in all_desks():
+        if desk.watched:
+            continue
+        one = _found(desk)
+        if one is None:
+            if desk.child() is None and desk.age > UNFOUNDED:
+                desk.clear()
+        elif one.end is not None and (desk.stop.exists() or desk.age > KEPT):
+            one.forget()  # who stopped it knows; or it was long ago
+        else:
+            found.append(one)
+    return sorted(found, key=lambda one: one.since)
+
+
+def name_of(job: AnyJob) -> str:
+    """Return what a job does as a person says it: "Fine-tuning"."""
+    return _NAMES.get(job.action, job.action.replace("-", " ").capitalize())
+
+
+def _found(desk: Desk) -> FoundJob | None:
+    """Return the job at a desk; None if there is none, or it is another computer's or version's."""
+    child, job = desk.child(), readable_job(desk)
+    if child is None or job is None or not child.is_here:
+        return None
+    # Asked before reading: a child that has ended by then has said everything.
+    alive = is_alive(child.process)
+    progress, end = _latest(desk)
+    if alive:
+        end = None  # it says how it ended a moment before it does
+    elif end is None:
+        end = _died(desk)
+    return FoundJob(desk, job, _time(child), alive, progress, end)
+
+
+def _latest(desk: Desk) -> tuple[Progress | None, Finished | Stopped | Failed | None]:
+    progress: Progress | None = None
+    end: Finished | Stopped | Failed | None = None
+    for line in reversed(desk.last_events()):
+        with contextlib.suppress(ValueError):
+            event = from_line(line)
+            if isinstance(event, Finished | Stopped | Failed):
+                end = event
+            elif isinstance(event, Progress):
+                progress = event
+                break
+    return progress, end
+
+
+def _died(desk: Desk) -> Stopped | Failed:
+    if desk.stop.exists():
+        return Stopped()
+    return Failed(sentence=died_in_words(desk.last_errors()))
+
+
+def _time(child: Child) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(child.began).astimezone()
+
+
+def _settle(desk: Desk) -> None:
+    """Let a job that has ended be tidied up after and removed, as if somebody had listened."""
+    with contextlib.suppress(BadInput):
+        ended = AttachedJob(desk, nobody)
+        ended.start()
+        ended.wait()

@@ -1,0 +1,188 @@
+"""Where a child process works for a window: a folder that both can lose sight of and find again.
+
+A desk holds the job, everything that the child says (events as JSON lines, and what libraries
+print), the file that asks it to stop, who the child is, and who watches it. Desks are in the
+user's home, so that a job whose window was closed or killed is found by the next one. A desk is
+removed once somebody was told how its job ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import platform
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.jobs.process.process_id import Mark, is_alive, this_process
+from napari_ssl_muscle.jobs.run_folder import EVENTS, JOB
+from napari_ssl_muscle.jobs.settings import AnyJob, read_job, write_job
+
+_CHILD = "child.json"
+_WATCHER = "watcher.json"
+_TAIL = 1 << 18
+"""Bytes at the end of a file that are looked at for what was last."""
+
+
+def running_folder() -> Path:
+    """Return where the desks of all jobs of this user are."""
+    return Path.home() / "ssl-muscle" / "running"
+
+
+class Child(BaseModel):
+    """The child process of a desk, as it was started."""
+
+    computer: str
+    """Homes may lie on a server: only this computer can look after the process."""
+    process: Mark
+    began: float
+    """Seconds since 1970."""
+    missing: list[Path]
+    """Folders that were not there before the job, deepest first."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process of this computer."""
+        return self.computer == platform.node()
+
+
+class Desk:
+    """One job's desk.
+
+    Parameters
+    ----------
+    folder
+        It exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.job_file = folder / JOB
+        self.events = folder / EVENTS
+        self.errors = folder / "errors.txt"
+        self.stop = folder / "stop"
+
+    @classmethod
+    def set_up(cls, job: AnyJob) -> Desk:
+        """Make a desk for a job; it is watched by this process.
+
+        Where the home cannot be written to, the desk is a temporary folder, and the job cannot
+        be found again.
+        """
+        name = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{job.action}-"
+        try:
+            base = running_folder()
+            base.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(prefix=name, dir=base)
+        except (OSError, RuntimeError):  # RuntimeError: there is no home
+            folder = tempfile.mkdtemp(prefix=f"ssl-muscle-{name}")
+        desk = cls(Path(folder))
+        try:
+            desk.claim()
+            write_job(desk.job_file, job)
+        except BaseException:
+            desk.clear()
+            raise
+        return desk
+
+    def job(self) -> AnyJob:
+        """Return the job.
+
+        Raises
+        ------
+        BadInput
+            If it is no job of this version of the program.
+        """
+        return read_job(self.job_file)
+
+    def note_child(self, process: Mark, began: float, missing: list[Path]) -> None:
+        """Write down who the child is."""
+        child = Child(computer=platform.node(), process=process, began=began, missing=missing)
+        write_text(self.folder / _CHILD, child.model_dump_json(indent=2) + "\n")
+
+    def child(self) -> Child | None:
+        """Return who the child is; None if that was never written down."""
+        try:
+            text = (self.folder / _CHILD).read_text(encoding="utf-8")
+            return Child.model_validate_json(text)
+        except (OSError, ValidationError):
+            return None
+
+    def claim(self) -> bool:
+        """Watch this desk from now on; return False if a living process watches it already."""
+        if self.watched:
+            return False
+        mark = this_process().model_dump_json()
+        write_text(self.folder / _WATCHER, mark + "\n")
+        return True
+
+    def let_go(self) -> None:
+        """Watch it no more."""
+        with contextlib.suppress(OSError):
+            (self.folder / _WATCHER).unlink()
+
+    @property
+    def watched(self) -> bool:
+        """Whether a living process, this one or another, watches it."""
+        try:
+            text = (self.folder / _WATCHER).read_text(encoding="utf-8")
+            return is_alive(Mark.model_validate_json(text))
+        except (OSError, ValidationError):
+            return False
+
+    @property
+    def age(self) -> float:
+        """Seconds since anything was written."""
+        times = []
+        for path in [self.folder, *self.folder.glob("*")]:
+            with contextlib.suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return time.time() - max(times, default=0.0)
+
+    def last_events(self) -> list[str]:
+        """Return the last lines that the child has printed."""
+        return _last_lines(self.events)
+
+    def last_errors(self) -> list[str]:
+        """Return the last lines on the child's stderr, with their newlines."""
+        return _last_lines(self.errors)
+
+    def clear(self) -> None:
+        """Remove it: whoever had to know how the job ended was told."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def all_desks() -> list[Desk]:
+    """Return all desks of this user, the oldest first."""
+    try:
+        folders = sorted(path for path in running_folder().iterdir() if path.is_dir())
+    except (OSError, RuntimeError):
+        return []
+    return [Desk(folder) for folder in folders]
+
+
+def readable_job(desk: Desk) -> AnyJob | None:
+    """Return a desk's job; None if it cannot be read."""
+    try:
+        return desk.job()
+    except BadInput:
+        return None
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = text.splitlines(keepends=True)
+    return lines[1:] if size > _TAIL else lines

@@ -1,0 +1,215 @@
+"""Where a job writes: checks before the work, and the run's folder while it is at work."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.jobs.settings import (
+    AnyJob,
+    CompareFreezingJob,
+    LearningJob,
+    absolute,
+    read_job,
+    write_job,
+)
+from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
+
+JOB = "job.json"
+EVENTS = "events.jsonl"
+METRICS = "metrics.csv"
+MODEL = "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+SPLIT = "split.json"
+CACHE = "cache"
+
+_MAY_DIFFER = ("resume", "out", "device")
+"""Settings that a continued run may change."""
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, without writing anything.
+
+    Raises
+    ------
+    BadInput
+        If the path is a file, or the folder (or the first one above it that exists) is not
+        writable.
+    """
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise BadInput(f"{there} is a file, not a folder; choose another --out.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(f"Cannot write into {there}; choose an --out that you may write to.")
+
+
+def check_free(files: Iterable[Path], *, overwrite: bool) -> None:
+    """Refuse to replace files.
+
+    Raises
+    ------
+    BadInput
+        If one of `files` exists and `overwrite` is off.
+    """
+    there = [path for path in files if path.exists()]
+    if there and not overwrite:
+        which = f"{there[0]} and {len(there) - 1} more exist" if there[1:] else f"{there[0]} exists"
+        raise BadInput(f"{which} already; choose another --out or allow --overwrite.")
+
+
+def check_run_folder(job: LearningJob) -> None:
+    """Refuse a folder that cannot take this run, without writing anything.
+
+    Raises
+    ------
+    BadInput
+        If the folder is not writable, holds another run, or (to continue) does not hold this run.
+    """
+    check_writable(job.out)
+    holds_run = any((job.out / name).exists() for name in (JOB, EVENTS, MODEL))
+    if not job.resume:
+        if holds_run:
+            raise BadInput(
+                f"{job.out} already holds a run; choose another --out, "
+                "or --resume to continue that run."
+            )
+        return
+    if not (job.out / JOB).is_file():
+        raise BadInput(f"{job.out} holds no run to continue; leave --resume out to start one.")
+    before, now = _compared(read_job(job.out / JOB)), _compared(absolute(job))  # type: ignore[arg-type]
+    different = sorted(name for name in before | now if before.get(name) != now.get(name))
+    if different:
+        raise BadInput(
+            f"The run in {job.out} was started with another {' and '.join(different)}; "
+            "continue it with its own settings, or start a new run in another --out."
+        )
+    places = job.out.glob("*/") if isinstance(job, CompareFreezingJob) else [job.out]
+    if not any((place / CHECKPOINT).is_file() for place in places):
+        raise BadInput(
+            f"The run in {job.out} ended before its first checkpoint, so there is nothing to "
+            "continue; delete the folder, or start a new run in another --out."
+        )
+
+
+class RunFolder:
+    """A run's folder while the run is at work.
+
+    It holds `job.json`, every event in `events.jsonl`, and the epochs' figures in `metrics.csv`.
+    Where several trainings are compared, each has its own folder with its own figures.
+
+    Parameters
+    ----------
+    job
+        The job; `check_run_folder` has accepted it.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be written after all.
+    """
+
+    def __init__(self, job: AnyJob) -> None:
+        self.path = job.out
+        self._made = missing_folders(job.out)
+        self._epochs: dict[int, EpochEnd] = {}
+        if not (isinstance(job, LearningJob) and job.resume):
+            write_job(self.path / JOB, job)
+        else:
+            self._epochs = read_epochs(self.path)
+
+    def log(self, event: Event) -> None:
+        """Append an event to the run's log; progress is of the moment and left out."""
+        if not isinstance(event, Progress):
+            append_event(self.path, event)
+        if isinstance(event, EpochEnd) and not event.arm:
+            # What a killed run had done after its last checkpoint is done again.
+            self._epochs[event.step] = event
+            write_text(self.path / METRICS, metrics_table(self._epochs.values()))
+
+    def withdraw(self) -> bool:
+        """Remove the run if it has learned nothing yet; return whether it was removed."""
+        return withdraw(self.path, self._made)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """Return those of a folder and the ones above it that do not exist yet, deepest first."""
+    return [path for path in [folder, *folder.parents] if not path.exists()]
+
+
+def withdraw(run: Path, made: Iterable[Path]) -> bool:
+    """Leave the place of a run that has learned nothing as it was before.
+
+    Once there is a checkpoint or a model (or anything that a run does not write), all of it stays.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    made
+        The folders that were made for it, deepest first.
+
+    Returns
+    -------
+    bool
+        Whether the run was removed.
+    """
+    shutil.rmtree(run / CACHE, ignore_errors=True)
+    ours = {JOB, EVENTS, METRICS, SPLIT}
+    if not run.is_dir() or any(entry.name not in ours for entry in run.iterdir()):
+        return False
+    for name in ours:
+        (run / name).unlink(missing_ok=True)
+    for folder in made:
+        with contextlib.suppress(OSError):  # somebody else put something there
+            folder.rmdir()
+    return True
+
+
+def read_epochs(run: Path) -> dict[int, EpochEnd]:
+    """Return step → epoch from a run's log; lines that were cut short are passed over."""
+    epochs: dict[int, EpochEnd] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in (run / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                event = from_line(line)
+                if isinstance(event, EpochEnd) and not event.arm:
+                    epochs[event.step] = event
+    return epochs
+
+
+def metrics_table(epochs: Iterable[EpochEnd]) -> str:
+    """Return the figures of epochs as CSV: step, epoch, best (0 or 1), then every metric."""
+    rows = sorted(epochs, key=lambda event: event.step)
+    names = list(dict.fromkeys(name for event in rows for name in event.metrics))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["step", "epoch", "best", *names])
+    for event in rows:
+        figures = [event.metrics.get(name, "") for name in names]
+        table.writerow([event.step, event.epoch, int(event.best), *figures])
+    return text.getvalue()
+
+
+def append_event(run: Path, event: Event) -> None:
+    """Append an event to a run's log, on a line of its own even after a line cut short."""
+    with (run / EVENTS).open("ab+") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(to_line(event).encode("utf-8") + b"\n")
+
+
+def _compared(job: Any) -> dict[str, Any]:
+    values: dict[str, Any] = job.model_dump(mode="json")
+    return {name: value for name, value in values.items() if name not in _MAY_DIFFER}

@@ -1,0 +1,246 @@
+"""From a cohort's files to the cases that learning is given, with everything checked first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.record import origin_of_file
+from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.scans.cohort import Case, Cohort
+from napari_ssl_muscle.scans.muscles import (
+    Muscle,
+    MuscleTable,
+    default_table,
+    side_of,
+    standard_name,
+)
+from napari_ssl_muscle.scans.volume import check_same_grid, open_label_map, open_scan
+
+ALL = "all"
+"""What the user writes for every muscle of the table."""
+
+
+def choose_channels(
+    cohort: Cohort, asked: Sequence[str] | None, usual: Sequence[str] = ()
+) -> list[str]:
+    """Return the image channels to learn from.
+
+    Parameters
+    ----------
+    cohort
+        The scans.
+    asked
+        What the user named; None leaves the choice.
+    usual
+        Channels of the model to start from: taken if the cohort has them.
+
+    Raises
+    ------
+    BadInput
+        If a channel is not there, or there are several and none was named.
+    """
+    there = cohort.channels
+    if asked is not None:
+        missing = [name for name in asked if name not in there]
+        if missing:
+            raise BadInput(
+                f"{cohort.folder} has no channel {missing[0]}; it has {', '.join(there)}."
+            )
+        return list(asked)
+    if len(there) == 1:
+        return list(there)
+    if usual and set(usual) <= set(there):
+        return list(usual)
+    raise BadInput(
+        f"{cohort.folder} has the channels {', '.join(there)}; "
+        "choose one or more of them with --channels."
+    )
+
+
+def choose_muscles(table: MuscleTable, asked: Sequence[str] | None) -> MuscleTable:
+    """Return the muscles to learn: those asked for, or the six of thigh or calf that are there.
+
+    Where the table tells left from right, both sides of the six are taken. A table with none of
+    them is taken whole.
+
+    Raises
+    ------
+    BadInput
+        If a muscle that is asked for is not in the table.
+    """
+    if asked is not None:
+        return table if list(asked) == [ALL] else table.select(asked)
+    chosen: list[Muscle] = []
+    for usual in (default_table("thigh"), default_table("calf")):
+        there = [m for m in table.muscles if _without_side(m.name) in usual.names]
+        chosen = max(chosen, there, key=len)
+    return MuscleTable(tuple(chosen)) if chosen else table
+
+
+def _without_side(name: str) -> str:
+    standard = standard_name(name)
+    side = side_of(standard)
+    return standard.removesuffix(f" {side}") if side else standard
+
+
+def accepted_slices(entries: Sequence[str] | None, cohort: Cohort) -> dict[str, frozenset[int]]:
+    """Return case → slices that a person accepted as empty, from entries such as "CASE:3".
+
+    Raises
+    ------
+    BadInput
+        If an entry is not of this form or names no case of the cohort.
+    """
+    found: dict[str, set[int]] = {}
+    known = {case.name for case in cohort.cases}
+    for entry in entries or ():
+        name, _, number = entry.rpartition(":")
+        if not number.isdecimal():
+            raise BadInput(f"'{entry}' names no slice; write CASE:SLICE, such as leg-01:0.")
+        if name not in known:
+            raise BadInput(f"{cohort.folder} has no case {name}; it was named in '{entry}'.")
+        found.setdefault(name, set()).add(int(number))
+    return {name: frozenset(slices) for name, slices in found.items()}
+
+
+def _only_predicted(case: Case) -> str | None:
+    """Return the model whose prediction a case's labels are; None if a person had a hand in them.
+
+    A model that learns from its own predictions only becomes surer of its errors.
+    """
+    assert case.labels is not None
+    try:
+        origin, corrected = origin_of_file(case.labels)
+    except BadInput:
+        return None
+    return None if origin is None or corrected else origin.model
+
+
+def labelled_cases(
+    cohort: Cohort,
+    table: MuscleTable,
+    channels: Sequence[str],
+    *,
+    volume: int | None = None,
+    subjects: Sequence[str] | None = None,
+    empty: dict[str, frozenset[int]] | None = None,
+) -> tuple[list[LabelledCase], list[str]]:
+    """Open the labelled cases; their scans' headers and their labels are checked.
+
+    Parameters
+    ----------
+    cohort
+        The scans.
+    table
+        What the values of the label maps mean.
+    channels
+        The channels to learn from, in order.
+    volume
+        Which volume of 4D scans.
+    subjects
+        Only these; None takes all.
+    empty
+        Case → slices accepted as empty.
+
+    Returns
+    -------
+    cases
+        Those with labels and all channels.
+    notes
+        Sentences about cases that were left out.
+
+    Raises
+    ------
+    BadInput
+        If nothing is labelled, a subject is not there, a file cannot be used, labels lie on
+        another grid than their scan, or hold values that are not in the table.
+    """
+    labelled = [case for case in cohort.labelled if subjects is None or case.subject in subjects]
+    known = {case.subject for case in cohort.labelled}
+    unknown = [subject for subject in subjects or () if subject not in known]
+    if unknown:
+        raise BadInput(
+            f"{cohort.folder} has no labelled subject {unknown[0]}; "
+            f"it has {', '.join(sorted(known)) or 'none'}."
+        )
+    whole = [case for case in labelled if all(name in case.images for name in channels)]
+    notes = [
+        f"{case.name} was left out: it has no image of channel {', '.join(channels)}."
+        for case in labelled
+        if case not in whole
+    ]
+    drawn = []
+    for case in whole:
+        if (model := _only_predicted(case)) is None:
+            drawn.append(case)
+        else:
+            notes.append(
+                f"{case.name} was left out: its labels are what the model {model} predicted, and "
+                "nobody has corrected them."
+            )
+    cases = [_open(case, channels, volume, (empty or {}).get(case.name)) for case in drawn]
+    if not cases:
+        raise BadInput(
+            f"{cohort.folder} has no scan with a label map"
+            + (f" and the channel {', '.join(channels)}" if labelled else "")
+            + "; label at least one slice, or check the names of the files."
+        )
+    return cases, notes
+
+
+def _open(
+    case: Case, channels: Sequence[str], volume: int | None, empty: frozenset[int] | None
+) -> LabelledCase:
+    assert case.labels is not None
+    scans = tuple(open_scan(case.images[name], volume) for name in channels)
+    labels = open_label_map(case.labels)
+    for scan in scans:
+        check_same_grid(scan, labels)
+    depth = labels.geometry.canonical_shape[0]
+    outside = [z for z in empty or () if z >= depth]
+    if outside:
+        raise BadInput(
+            f"{case.name} has no slice {outside[0]} to accept as empty; it has {depth}, from 0."
+        )
+    return LabelledCase(case.name, case.subject, scans, labels, empty or frozenset())
+
+
+def labelled_slices(
+    cases: Sequence[LabelledCase], table: MuscleTable, chosen: MuscleTable
+) -> dict[str, list[int]]:
+    """Read the label maps and return case → slices that can train.
+
+    Parameters
+    ----------
+    cases
+        With labels.
+    table
+        Every value that a label map may hold.
+    chosen
+        The muscles to learn; a slice with none of them does not count.
+
+    Raises
+    ------
+    BadInput
+        If a label map holds other values, or no slice carries a label of the chosen muscles.
+    """
+    found: dict[str, list[int]] = {}
+    for case in cases:
+        assert case.labels is not None
+        values = case.labels.read()
+        table.require_known(values, str(case.labels.path))
+        there = np.flatnonzero((chosen.encode(values) > 0).any(axis=(1, 2))).tolist()
+        # A scan may come twice under one name: with a cohort's labels and with accepted slices.
+        before = found.get(case.name, ())
+        found[case.name] = sorted({*before, *({*there, *case.accepted_empty} - case.held_out)})
+    if not any(found.values()):
+        assert cases[0].labels is not None
+        where = cases[0].labels.path if len(cases) == 1 else f"{len(cases)} label maps"
+        raise BadInput(
+            f"No slice in {where} carries a label of {', '.join(chosen.names)}; "
+            "label at least one slice, or choose other muscles."
+        )
+    return found

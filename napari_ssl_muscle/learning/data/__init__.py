@@ -1,0 +1,1 @@
+"""From scans to the images that a network is given: slices, cache, augmentation."""

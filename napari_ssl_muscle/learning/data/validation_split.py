@@ -1,0 +1,94 @@
+"""Which images train and which select the weights, when one or two subjects are all there is.
+
+With a split file, whole subjects (or, as published, single slices) are set apart. Without one,
+validation is a contiguous block of each case's labelled slices, with a gap of one slice on either
+side, because neighbouring slices show nearly the same anatomy. Under eight labelled slices
+nothing is set apart: the training then runs its full length and keeps the last weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_ssl_muscle.learning.data.case import FEWEST
+from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
+from napari_ssl_muscle.scans.split import Split
+
+SHARE = 1 / 6
+"""Share of the labelled slices in the validation block: near the study's 12.5 %, at least two."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Images that train, images that validate, and a sentence that says how they were chosen."""
+
+    training: list[Item]
+    validation: list[Item]
+    text: str
+
+
+def by_split(store: ImageStore, split: Split) -> Holdout:
+    """Choose by a split of subjects, or of slices named ``case:z``; test images take no part."""
+
+    def chosen(names: Sequence[str]) -> list[Item]:
+        wanted = set(names)
+        return [
+            item
+            for item in store.items(range(len(store.series)), labelled=True)
+            if _key(store, item, split) in wanted
+        ]
+
+    training, validation = chosen(split.train), chosen(split.validation)
+    if split.leaking:
+        text = (
+            "LEAKING: training and validation slices come from the same scans "
+            f"(split by slice, {split.hash})."
+        )
+    else:
+        text = f"Validated on subject(s) {', '.join(split.validation)} (split {split.hash})."
+        if not validation:
+            text = f"No validation subject in split {split.hash}: the last weights are kept."
+    return Holdout(training, validation, text)
+
+
+def by_block(store: ImageStore) -> Holdout:
+    """Set apart a block in the middle of each case's labelled slices, with gaps around it."""
+    training: list[Item] = []
+    validation: list[Item] = []
+    blocks: list[str] = []
+    for case in dict.fromkeys(series.case for series in store.series):
+        indices = [i for i, series in enumerate(store.series) if series.case == case]
+        items = store.items(indices, labelled=True)
+        slices = sorted({item.z for item in items})
+        if len(slices) < FEWEST:
+            training += items
+            continue
+        length = max(2, round(SHARE * len(slices)))
+        first = (len(slices) - length) // 2
+        block = slices[first : first + length]
+        validation += [item for item in items if block[0] <= item.z <= block[-1]]
+        training += [item for item in items if item.z < block[0] - 1 or item.z > block[-1] + 1]
+        blocks.append(f"{block[0] + 1} to {block[-1] + 1} of {case}")
+    if not validation:
+        text = (
+            f"Fewer than {FEWEST} labelled slices: nothing was set apart for validation, the "
+            "training runs its full length and the last weights are kept."
+        )
+    else:
+        text = (
+            f"Validated on slices {'; '.join(blocks)}: the same subject(s) as in training, so "
+            "these figures say little about new subjects."
+        )
+    return Holdout(training, validation, text)
+
+
+def nothing(store: ImageStore) -> Holdout:
+    """Train on every labelled image; the last weights are kept."""
+    items = store.items(range(len(store.series)), labelled=True)
+    return Holdout(items, [], "No validation: every labelled slice trained.")
+
+
+def _key(store: ImageStore, item: Item, split: Split) -> str:
+    series = store.series[item.series]
+    return series.subject if split.unit == "subject" else f"{series.case}:{item.z}"

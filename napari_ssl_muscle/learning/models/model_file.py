@@ -1,0 +1,162 @@
+"""Model files: weights and card in one safetensors file, written whole or not at all.
+
+Nothing here opens a pickle.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_whole
+from napari_ssl_muscle.learning.models.card import (
+    ModelCard,
+    card_metadata,
+    card_of,
+    find_model,
+)
+from napari_ssl_muscle.learning.models.safetensors_header import read_header
+from napari_ssl_muscle.learning.network.unet import UNet
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model ready for use: its card, its network in evaluation mode, and its file."""
+
+    card: ModelCard
+    net: UNet
+    path: Path
+
+
+def save_model(
+    path: Path, state: Mapping[str, Tensor], card: ModelCard, half: bool = False
+) -> Path:
+    """Write a model file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where it goes; an existing file is replaced.
+    state
+        The network's state dict, on any device and in any memory layout.
+    card
+        Its card.
+    half
+        Store the convolutions' weights as float16: half the size, for models that are shipped.
+        Vectors (normalisation, its running statistics, biases) stay float32: they are few and
+        their range is wide. A tensor whose numbers float16 cannot hold stays float32, too.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    BadInput
+        If weights are not finite, or the file cannot be written.
+    ValueError
+        If the state does not fit the card's network.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if problem := _misfit(shapes, card):
+        raise ValueError(f"the state does not fit the card: {problem}")
+    tensors = {}
+    for name, tensor in state.items():
+        # safetensors takes neither other memory layouts nor tensors that share memory.
+        tensor = tensor.detach().to("cpu", copy=True).contiguous()
+        if not torch.isfinite(tensor).all():
+            raise BadInput(
+                f"The model {card.name} has weights that are not finite ({name}), so {path} was "
+                "not written; train again with a lower learning rate."
+            )
+        if half and tensor.ndim > 1 and tensor.is_floating_point():
+            rounded = tensor.half()
+            tensor = rounded if torch.isfinite(rounded).all() else tensor
+        tensors[name] = tensor
+    metadata = card_metadata(card)
+    write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
+    return path
+
+
+def load_model(name_or_path: str | Path, device: str | torch.device = "cpu") -> Model:
+    """Load a model by file, run folder or name.
+
+    Parameters
+    ----------
+    name_or_path
+        As for `cards.find_model`.
+    device
+        Where the network goes.
+
+    Returns
+    -------
+    Model
+        With the network in evaluation mode and in float32, whatever the file stores.
+
+    Raises
+    ------
+    BadInput
+        If there is no such model, the file is broken, or its weights do not fit its card.
+    """
+    path = find_model(name_or_path)
+    header = read_header(path)
+    card = card_of(header, path)
+    # Before anything is allocated: a card could claim a network of any size.
+    if problem := _misfit({name: shape for name, (_, shape) in header.tensors.items()}, card):
+        raise BadInput(
+            f"The weights in {path} do not fit its card: {problem}; choose another model."
+        )
+    try:
+        # Not through a memory map: on Windows a mapped file can be neither replaced nor deleted.
+        state = load_tensors(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"Cannot read the model {path}: {error}; choose another file.") from error
+    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+        raise BadInput(
+            f"The model {path} has weights that are not finite ({bad[0]}); choose another model."
+        )
+    net = UNet.from_settings(card.network, card.in_channels, card.outputs)
+    net.load_state_dict(state)
+    return Model(card, net.eval().to(device), path)
+
+
+def expected_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
+    """Return name → shape of every tensor that the card's network has, allocating none."""
+    with torch.device("meta"):
+        net = UNet.from_settings(card.network, card.in_channels, card.outputs)
+    return {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+
+
+def _misfit(shapes: Mapping[str, tuple[int, ...]], card: ModelCard) -> str | None:
+    """Return in words the first way in which tensors differ from the card's network, or None."""
+    expected = expected_shapes(card)
+    if missing := [name for name in expected if name not in shapes]:
+        return f"{missing[0]} is missing"
+    if extra := [name for name in shapes if name not in expected]:
+        return f"{extra[0]} belongs to no such network"
+    for name, shape in expected.items():
+        if shapes[name] != shape:
+            return f"{name} has shape {shapes[name]} where the network has {shape}"
+    return None
+
+
+def current_versions() -> dict[str, str]:
+    """Return the versions that matter for repeating a training, for the card."""
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
+    for package in ("napari-ssl-muscle", "numpy", "scipy", "nibabel"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree that is not installed
+            continue
+    return versions

@@ -1,0 +1,1 @@
+"""The U-Net, what it costs, and weights that are handed over between networks."""

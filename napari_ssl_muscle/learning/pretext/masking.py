@@ -1,0 +1,190 @@
+"""Inpainting as published: squares are masked until a percentage of the image is covered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from napari_ssl_muscle.errors import BadInput
+
+_DRAWS = 64
+"""Positions drawn at a time; only a number of speed."""
+
+
+def draw_squares(
+    shape: tuple[int, int],
+    kernel: int,
+    percent: float,
+    rng: np.random.Generator,
+    *,
+    exact: bool = False,
+    body: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """Mask K×K squares at random positions until the covered share first reaches `percent`.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns of the image. Squares lie wholly inside it and may overlap.
+    kernel
+        Side of the squares in pixels (the study's K).
+    percent
+        Share of the image to cover, above 0 and up to 100.
+    rng
+        Where the positions come from.
+    exact
+        Clip the last square so that the covered share is met to the pixel; otherwise it is
+        overshot by less than ``kernel**2`` pixels.
+    body
+        Only squares whose centre lies in it are taken, and the share is that of the body.
+
+    Returns
+    -------
+    ndarray
+        Bool, `shape`; true where masked.
+
+    Raises
+    ------
+    BadInput
+        If the percentage is 0 or above 100, or the square is larger than the image.
+    """
+    if not 0 < percent <= 100:
+        raise BadInput(f"The masked percentage must be above 0 and at most 100, not {percent:g}.")
+    rows, columns = shape
+    if not 1 <= kernel <= min(shape):
+        raise BadInput(
+            f"A square of {kernel} pixels does not fit into an image of {rows} × {columns}; "
+            "choose a smaller kernel size."
+        )
+    if body is None:
+        counted = None
+        area = rows * columns
+    else:
+        # Shares are of the body, and only its pixels count; an empty image is masked nowhere.
+        counted = np.asarray(body, dtype=bool)
+        area = int(counted.sum())
+    masked = np.zeros(shape, dtype=bool)
+    target = int(np.ceil(area * percent / 100 - 1e-9))
+    if target == 0:
+        return masked
+    allowed, centres = None, None
+    if counted is not None:
+        half = kernel // 2
+        allowed = counted[half : rows - kernel + half + 1, half : columns - kernel + half + 1]
+        centres = np.argwhere(allowed)
+        if len(centres) == 0:
+            return masked
+    covered = 0
+    misses = 0
+    while covered < target:
+        if centres is None:
+            tops = rng.integers(0, rows - kernel + 1, _DRAWS)
+            lefts = rng.integers(0, columns - kernel + 1, _DRAWS)
+        else:
+            tops, lefts = centres[rng.integers(0, len(centres), _DRAWS)].T
+        for top, left in zip(tops.tolist(), lefts.tolist(), strict=True):
+            square = masked[top : top + kernel, left : left + kernel]
+            fresh = ~square
+            if counted is not None:
+                fresh &= counted[top : top + kernel, left : left + kernel]
+            gained = int(fresh.sum())
+            misses = 0 if gained else misses + 1
+            if exact and covered + gained > target:
+                # The first pixels of the square, row by row, as many as are still wanted.
+                wanted = np.argwhere(fresh)[: target - covered]
+                square[wanted[:, 0], wanted[:, 1]] = True
+                covered = target
+                break
+            square[...] = True
+            covered += gained
+            if covered >= target:
+                break
+        if misses > 4 * _DRAWS:
+            # Squares that cover nothing new change nothing, so leaving them out of the draw
+            # changes no probability; but a last corner may be reached from one place only.
+            fresh = ~masked if counted is None else counted & ~masked
+            useful = _covers_any(fresh, kernel)
+            centres = np.argwhere(useful if allowed is None else useful & allowed)
+            misses = 0
+            if len(centres) == 0:  # thin parts of the body that no allowed square reaches
+                break
+    return masked
+
+
+def _covers_any(pixels: NDArray[np.bool_], kernel: int) -> NDArray[np.bool_]:
+    """Return for every place of a square (its top left corner) whether it covers a pixel."""
+    sums = np.pad(pixels.astype(np.int64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    inside = (sums[kernel:, kernel:] - sums[:-kernel, kernel:] - sums[kernel:, :-kernel]) + sums[
+        :-kernel, :-kernel
+    ]
+    found: NDArray[np.bool_] = inside > 0
+    return found
+
+
+def mean_distance_to_visible(masked: NDArray[np.bool_]) -> float:
+    """Return the mean distance in pixels of a masked pixel to the nearest visible one.
+
+    SimMIM (Xie et al. 2022) calls it AvgDist and finds 10 to 20 pixels best: below, the task is
+    mostly copying. Infinite where nothing is visible, 0 where nothing is masked.
+    """
+    if masked.all():
+        return float("inf")
+    if not masked.any():
+        return 0.0
+    return float(distance_transform_edt(masked)[masked].mean())
+
+
+@dataclass(frozen=True)
+class MaskedSquares:
+    """Masked squares as a corruption; see `draw_squares`.
+
+    Attributes
+    ----------
+    kernel, percent, exact, inside_body
+        As for `draw_squares`.
+    fill
+        Value of masked pixels, in standard deviations from the image's mean; None takes each
+        image's smallest value, which in MRI is air.
+    """
+
+    kernel: int
+    percent: float
+    fill: float | None = 0.0
+    exact: bool = False
+    inside_body: bool = False
+
+    def __call__(
+        self, images: Tensor, bodies: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return the images with holes, and the holes."""
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        rng = np.random.default_rng(seed)
+        rows, columns = images.shape[-2:]
+        tissue = None
+        if self.inside_body and bodies is not None:
+            tissue = bodies.cpu().numpy()
+        masks = np.stack(
+            [
+                draw_squares(
+                    (rows, columns),
+                    self.kernel,
+                    self.percent,
+                    rng,
+                    exact=self.exact,
+                    body=None if tissue is None else tissue[index],
+                )
+                for index in range(len(images))
+            ]
+        )
+        holes = torch.from_numpy(masks)[:, None].to(images.device)
+        fill = (
+            images.amin(dim=(-2, -1), keepdim=True)
+            if self.fill is None
+            else torch.full_like(images[..., :1, :1], self.fill)
+        )
+        return torch.where(holes, fill, images), holes

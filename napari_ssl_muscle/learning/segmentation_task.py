@@ -1,0 +1,160 @@
+"""The task of segmenting muscles, for the one training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_ssl_muscle.learning.data.augment import augment
+from napari_ssl_muscle.learning.data.image_cache import UNLABELLED, ImageStore, Item
+from napari_ssl_muscle.learning.data.slices import common_size
+from napari_ssl_muscle.learning.settings import AugmentSettings
+from napari_ssl_muscle.learning.training import losses
+from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.loop import Batch
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "ce": lambda logits, target: losses.cross_entropy_per_class(logits, target, UNLABELLED),
+    "balanced": lambda logits, target: losses.balanced(logits, target, UNLABELLED),
+    "dice_ce": lambda logits, target: losses.dice_ce(logits, target, UNLABELLED),
+}
+"""Setting → loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""
+
+AT_ONCE = 16
+"""Validation images per forward pass, where there is memory for as many."""
+
+
+class SegmentationTask:
+    """Segment muscles: train on some images of a store, validate on others.
+
+    Parameters
+    ----------
+    store
+        Prepared images with targets.
+    training, validation
+        Which images train, and which select the best weights (may be none).
+    loss
+        A name in `LOSSES`.
+    augmentation
+        How training images are changed at random.
+    size
+        Rows and columns of training images; None fits the largest.
+    multiple
+        Image sizes are multiples of this (2 to the network's depth).
+    """
+
+    metric = "dice"
+    larger_is_better = True
+
+    def __init__(
+        self,
+        store: ImageStore,
+        training: Sequence[Item],
+        validation: Sequence[Item],
+        *,
+        loss: str,
+        augmentation: AugmentSettings,
+        size: int | None,
+        multiple: int,
+    ) -> None:
+        if store.table is None:
+            raise ValueError("a segmentation task needs a store with targets")
+        self.store = store
+        self.training = list(training)
+        self.validation = list(validation)
+        self.names = store.table.names
+        self._loss = LOSSES[loss]
+        self._augmentation = augmentation
+        self._multiple = multiple
+        self._room = Room(AT_ONCE)
+        used = sorted({item.series for item in self.training})
+        self._size = (
+            (size, size) if size is not None else common_size(store.shapes(used or [0]), multiple)
+        )
+
+    def __len__(self) -> int:
+        """Return the number of training images."""
+        return len(self.training)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Return some training images and their class indices."""
+        items = [self.training[index] for index in indices]
+        return self.store.images(items, self._size), self.store.targets(items, self._size)
+
+    def loss(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return the loss of a batch after augmentation."""
+        images, targets = augment(*batch, self._augmentation, generator)
+        assert targets is not None
+        loss: Tensor = self._loss(net(images), targets.long())
+        return loss
+
+    def validate(self, net: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return Dice per muscle and their mean, over subjects in 3D.
+
+        A subject's Dice of a muscle sums over all its validation images, both legs together. A
+        muscle that a subject lacks in both label map and prediction does not count there.
+        """
+        found: dict[str, np.ndarray] = {}
+        for series in sorted({item.series for item in self.validation}):
+            items = [item for item in self.validation if item.series == series]
+            size = common_size(self.store.shapes([series]), self._multiple)
+            counts = found.setdefault(
+                self.store.series[series].subject, np.zeros((len(self.names) + 1, 2))
+            )
+            for start in range(0, len(items), AT_ONCE):
+                part = items[start : start + AT_ONCE]
+                images = self.store.images(part, size)
+                targets = self.store.targets(part, size).to(device).long()
+                classes = self._room.in_parts(
+                    lambda given: net(given.to(device)).argmax(dim=1), images
+                )
+                counts += overlap_counts(classes, targets, len(self.names) + 1)
+        if not found:
+            return {}
+        with np.errstate(invalid="ignore"):
+            dice = np.array([2 * c[:, 0] / c[:, 1] for c in found.values()])
+        per_muscle = _mean_of_counted(dice[:, 1:])
+        subjects = _mean_of_counted(dice[:, 1:].T)
+        mean = float(_mean_of_counted(subjects[:, None])[0])
+        if not np.isfinite(mean):  # no muscle anywhere: nothing to select by
+            return {}
+        figures = {"dice": mean}
+        figures.update(
+            (f"dice/{name}", float(value))
+            for name, value in zip(self.names, per_muscle, strict=True)
+            if np.isfinite(value)
+        )
+        return figures
+
+
+def overlap_counts(classes: Tensor, targets: Tensor, count: int) -> np.ndarray:
+    """Count per class, ignoring `UNLABELLED`: pixels in both, and in one plus in the other.
+
+    Parameters
+    ----------
+    classes, targets
+        Class indices of equal shape, int64.
+    count
+        Number of classes, background included.
+
+    Returns
+    -------
+    ndarray
+        ``(count, 2)`` float64.
+    """
+    known = targets != UNLABELLED
+    predicted, reference = classes[known], targets[known]
+    both = torch.bincount(reference[predicted == reference], minlength=count)
+    either = torch.bincount(predicted, minlength=count) + torch.bincount(reference, minlength=count)
+    return torch.stack([both, either], dim=1).double().cpu().numpy()
+
+
+def _mean_of_counted(values: np.ndarray) -> np.ndarray:
+    """Mean down the columns over finite values; NaN where there is none."""
+    counted = np.isfinite(values)
+    total = np.where(counted, values, 0).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / counted.sum(axis=0))

@@ -1,0 +1,1 @@
+"""A synthetic thigh with known muscles, to try, teach and test with."""

@@ -1,0 +1,116 @@
+"""A synthetic cohort on disk: BIDS folders, label tables, and the true volumes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_json, write_text, write_whole
+from napari_ssl_muscle.phantom.settings import PhantomScan, PhantomSettings
+from napari_ssl_muscle.scans.muscles import default_table, write_tsv
+
+BIDS_VERSION = "1.10.0"
+
+
+def write_cohort(
+    folder: Path,
+    settings: PhantomSettings,
+    make: Callable[[int, int], PhantomScan],
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write every session of every subject.
+
+    Parameters
+    ----------
+    folder
+        A new or empty folder.
+    settings
+        How many subjects and sessions; the rest is noted in the cohort's description.
+    make
+        Gives the scan of a subject and a session, both counted from 1.
+    progress
+        Called after every scan with the number of scans written and the number in all.
+
+    Raises
+    ------
+    BadInput
+        If the folder is not empty or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder} exists and is not empty; choose a new folder for the phantom.")
+    labels = folder / "derivatives" / "labels"
+    _describe(folder, labels, settings)
+    volumes = ["participant_id\tsession_id\tmuscle\tside\tvolume_ml\tintended_factor"]
+    acquisition = "" if settings.contrast == "t1" else "_acq-water"
+    done, total = 0, settings.subjects * settings.sessions
+    for subject in range(1, settings.subjects + 1):
+        for session in range(1, settings.sessions + 1):
+            scan = make(subject, session)
+            names = f"sub-{subject:02d}", f"ses-{session:02d}"
+            place = Path(*names, "anat")
+            stem = "_".join(names)
+            _write_volume(
+                folder / place / f"{stem}{acquisition}_T1w.nii.gz",
+                scan.image.astype(np.int16),
+                scan.affine,
+            )
+            _write_volume(labels / place / f"{stem}_dseg.nii.gz", scan.labels, scan.affine)
+            write_tsv(default_table("thigh"), labels / place / f"{stem}_dseg.tsv")
+            for key, volume in scan.volumes_ml.items():
+                muscle, side = key.rsplit(" ", 1)
+                volumes.append(
+                    "\t".join([*names, muscle, side, f"{volume:.4f}", f"{scan.factors[key]:.6f}"])
+                )
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    write_text(labels / "true_volumes.tsv", "\n".join(volumes) + "\n")
+    return folder
+
+
+def _describe(folder: Path, labels: Path, settings: PhantomSettings) -> None:
+    """Write what BIDS asks for: descriptions of both folders and the list of subjects."""
+    version = importlib.metadata.version("napari-ssl-muscle")
+    about = (
+        f"Made by napari-ssl-muscle {version}: seed {settings.seed}, {settings.subjects} subjects, "
+        f"{settings.sessions} monthly sessions, contrast {settings.contrast}."
+    )
+    maker = {"Name": "napari-ssl-muscle", "Version": version}
+    write_json(
+        folder / "dataset_description.json",
+        {
+            "Name": "Synthetic thigh cohort",
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": "raw",
+            "License": "CC0",
+            "GeneratedBy": [{**maker, "Description": about}],
+        },
+    )
+    write_json(
+        labels / "dataset_description.json",
+        {
+            "Name": "True muscles of the synthetic thigh cohort",
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": "derivative",
+            "License": "CC0",
+            "GeneratedBy": [{**maker, "Description": about}],
+        },
+    )
+    write_text(folder / "README", f"Synthetic thighs; no person was scanned. {about}\n")
+    subjects = "".join(f"sub-{subject:02d}\n" for subject in range(1, settings.subjects + 1))
+    write_text(folder / "participants.tsv", "participant_id\n" + subjects)
+
+
+def _write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
+    """Write a (z, y, x) array as NIfTI with axes x, y, z in millimetres."""
+    image = nib.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), affine)  # type: ignore[no-untyped-call]
+    image.header.set_xyzt_units("mm", "sec")  # type: ignore[no-untyped-call]
+    image.set_qform(affine, code=1)  # type: ignore[no-untyped-call]
+    image.set_sform(affine, code=1)  # type: ignore[no-untyped-call]
+    write_whole(path, lambda part: nib.save(image, part))

@@ -1,0 +1,152 @@
+"""Opening image files: what can go wrong, and the sentence for it."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from napari_ssl_muscle.errors import BadInput
+
+SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img.gz", ".img", ".mgz", ".mgh")
+
+
+def stem_of(path: Path) -> str:
+    """File name without the suffix of its image format: `leg_T1w.nii.gz` gives `leg_T1w`."""
+    name = Path(path).name
+    for suffix in SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def load_header(path: Path) -> nib.spatialimages.SpatialImage:
+    """Open an image without reading its voxels, and never as a memory map.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, unreadable, no image, cut short, or has a size that no image has.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder, not an image; give a NIfTI file (.nii or .nii.gz).")
+    if not path.exists():
+        raise BadInput(f"{path} does not exist; check the path.")
+    with _sentences(path):
+        # A memory map would keep the file from being deleted or replaced on Windows.
+        image = nib.load(path, mmap=False)
+    if not isinstance(image, nib.spatialimages.SpatialImage):
+        raise BadInput(f"{path} holds no voxels in space; give a NIfTI image (.nii or .nii.gz).")
+    shape = image.shape
+    if len(shape) < 2:
+        raise BadInput(f"{path} has only {len(shape)} axis; an image needs two or three.")
+    if 0 in shape:
+        raise BadInput(f"{path} is empty (a size of {_times(shape)}); export the scan again.")
+    if any(length > 1 for length in shape[4:]):
+        raise BadInput(
+            f"{path} has {len(shape)} dimensions ({_times(shape)}); "
+            "give an image with at most four, of which the fourth counts volumes."
+        )
+    dtype = image.get_data_dtype()
+    if dtype.fields is not None or dtype.kind not in "iufc":
+        raise BadInput(f"{path} is a colour image; give one with a single value in each voxel.")
+    if dtype.kind == "c":
+        raise BadInput(f"{path} holds complex numbers; give its magnitude image.")
+    return image
+
+
+def count_volumes(image: nib.spatialimages.SpatialImage) -> int:
+    """How many volumes the fourth axis counts: 1 for an image without one."""
+    return int(image.shape[3]) if len(image.shape) > 3 else 1
+
+
+def read_voxels(path: Path, shape: tuple[int, ...], volume: int | None) -> npt.NDArray[Any]:
+    """Read one volume with the header's scaling applied, in the stored order of axes.
+
+    Parameters
+    ----------
+    path
+        The image.
+    shape
+        Its spatial shape as stored.
+    volume
+        Which volume of the fourth axis, from 0; None for the only one.
+
+    Raises
+    ------
+    BadInput
+        If the file is cut short or damaged, or changed its size since it was opened.
+    """
+    image = load_header(path)
+    if tuple(image.shape[:3]) != shape:
+        raise BadInput(f"{path} has changed its size since it was opened; open it again.")
+    with _sentences(path):
+        if path.name.lower().endswith(".nii.gz"):
+            # Unpacked as a whole, because only the end of the file tells whether a byte of it is
+            # damaged; nibabel stops reading before that.
+            kind: Any = type(image)
+            image = kind.from_bytes(gzip.decompress(path.read_bytes()))
+        if len(image.shape) > 3:
+            index = (slice(None),) * 3 + (volume or 0,) + (0,) * (len(image.shape) - 4)
+            return np.asarray(image.dataobj[index])
+        return np.asarray(image.dataobj)
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Turn the many errors of broken files into one sentence each."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} (or a file that belongs to it) does not exist.") from error
+    except PermissionError as error:
+        raise BadInput(f"{path} may not be read; change its permissions.") from error
+    except nib.filebasedimages.ImageFileError as error:
+        if _is_cut_short(path):
+            raise _cut_short(path) from error
+        raise BadInput(
+            f"{path} is not an image that can be read; give a NIfTI file (.nii or .nii.gz)."
+        ) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _cut_short(path) from error
+    except (OSError, ValueError) as error:
+        # nibabel raises these when fewer bytes come than the header promises.
+        if "Expected" in str(error) or "ended before" in str(error) or _is_cut_short(path):
+            raise _cut_short(path) from error
+        raise BadInput(f"{path} cannot be read ({error}); copy or export it again.") from error
+    except (nib.spatialimages.HeaderDataError, nib.spatialimages.ImageDataError) as error:
+        raise BadInput(
+            f"{path} has a header that makes no sense ({error}); export it again."
+        ) from error
+
+
+def _cut_short(path: Path) -> BadInput:
+    return BadInput(
+        f"{path} is cut short or damaged: not all of its voxels can be read; "
+        "copy or export it again."
+    )
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Whether a gzip file is so short that not even the header can be unpacked."""
+    try:
+        content = path.read_bytes() if path.stat().st_size < 1024 else b""
+        if content[:2] == b"\x1f\x8b":
+            gzip.decompress(content)
+    except (EOFError, zlib.error):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

@@ -1,0 +1,25 @@
+"""Muscles: their names, their tables and the files of these tables, in one place to import."""
+
+from napari_ssl_muscle.scans.muscles.names import Region, Side, colour_of, side_of, standard_name
+from napari_ssl_muscle.scans.muscles.table import (
+    Muscle,
+    MuscleTable,
+    default_table,
+    present_values,
+)
+from napari_ssl_muscle.scans.muscles.table_files import read_table, write_itksnap, write_tsv
+
+__all__ = [
+    "Muscle",
+    "MuscleTable",
+    "Region",
+    "Side",
+    "colour_of",
+    "default_table",
+    "present_values",
+    "read_table",
+    "side_of",
+    "standard_name",
+    "write_itksnap",
+    "write_tsv",
+]

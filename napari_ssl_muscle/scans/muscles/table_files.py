@@ -1,0 +1,148 @@
+"""Muscle tables as files: ITK-SNAP, BIDS and nnU-Net."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.scans.muscles.names import Colour
+from napari_ssl_muscle.scans.muscles.table import MuscleTable, tidy_table
+
+Row = tuple[int, str, str, Colour | None]
+
+# index, red, green, blue, opacity, visible, mesh visible, "name"
+_ITKSNAP = re.compile(r'^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\d+)\s+(\d+)\s+"(.*)"\s*$')
+_HEADER = """\
+################################################
+# ITK-SnAP Label Description File
+# File format:
+# IDX   -R-  -G-  -B-  -A--  VIS MSH  LABEL
+################################################
+"""
+
+
+def read_table(path: Path) -> MuscleTable:
+    """Read a muscle table; the background is left out.
+
+    Parameters
+    ----------
+    path
+        ITK-SNAP's label description (`.label`, `.txt`), a BIDS `dseg.tsv`, or nnU-Net's
+        `dataset.json` (either way round of its `labels`).
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, is none of these, or names no muscle.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise BadInput(
+            f"The muscle table {path} cannot be read ({error.strerror or error}); check the path."
+        ) from error
+    readers = {".json": _read_nnunet, ".tsv": _read_bids, ".label": _read_itksnap}
+    readers[".txt"] = _read_itksnap
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise BadInput(
+            f"{path} is no muscle table that can be read; give an ITK-SNAP .label or .txt, "
+            "a BIDS dseg.tsv or an nnU-Net dataset.json."
+        )
+    rows = [row for row in reader(text, path) if row[0] != 0]
+    if not rows:
+        raise BadInput(f"The muscle table {path} names no muscle; add one line for each label.")
+    try:
+        return tidy_table(rows)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def write_itksnap(table: MuscleTable, path: Path) -> None:
+    """Write ITK-SNAP's label description, background first as ITK-SNAP expects it."""
+    lines = ['    0     0    0    0        0  0  0    "Clear Label"']
+    for muscle in table.muscles:
+        red, green, blue = muscle.shown_colour
+        name = muscle.name.replace('"', "'")
+        lines.append(f'{muscle.value:5d} {red:5d} {green:4d} {blue:4d}        1  1  1    "{name}"')
+    write_text(path, _HEADER + "\n".join(lines) + "\n")
+
+
+def write_tsv(table: MuscleTable, path: Path) -> None:
+    """Write a BIDS `dseg.tsv` with the columns index, name, abbreviation and color."""
+    lines = ["index\tname\tabbreviation\tcolor"]
+    for muscle in table.muscles:
+        red, green, blue = muscle.shown_colour
+        name = " ".join(muscle.name.split())
+        short = " ".join(muscle.abbreviation.split()) or "n/a"
+        lines.append(f"{muscle.value}\t{name}\t{short}\t#{red:02X}{green:02X}{blue:02X}")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _read_itksnap(text: str, path: Path) -> list[Row]:
+    rows: list[Row] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _ITKSNAP.match(line)
+        if match is None:
+            raise BadInput(
+                f"Line {number} of {path} is not a line of an ITK-SNAP label table: "
+                'write the number, red, green, blue, opacity, two times 0 or 1, and "the name".'
+            )
+        value, red, green, blue = (int(match[group]) for group in (1, 2, 3, 4))
+        rows.append((value, match[8], "", (red, green, blue)))
+    return rows
+
+
+def _read_bids(text: str, path: Path) -> list[Row]:
+    reader = csv.DictReader(text.splitlines(), delimiter="\t")
+    if not {"index", "name"} <= set(reader.fieldnames or ()):
+        raise BadInput(
+            f"{path} is not a BIDS label table: its first line must name the columns "
+            "index and name, with tabs between them."
+        )
+    rows: list[Row] = []
+    for number, line in enumerate(reader, start=2):
+        index, name = line["index"], line["name"]
+        try:
+            value = int(index)
+        except (TypeError, ValueError):
+            raise BadInput(
+                f"Line {number} of {path} has the index {index!r}; write a whole number."
+            ) from None
+        if not name:
+            raise BadInput(f"Line {number} of {path} has no name; write one for label {value}.")
+        short = line.get("abbreviation") or ""
+        rows.append((value, name, "" if short == "n/a" else short, _hex(line.get("color"))))
+    return rows
+
+
+def _read_nnunet(text: str, path: Path) -> list[Row]:
+    try:
+        content: Any = json.loads(text)
+        labels = content["labels"]
+        rows: list[Row] = []
+        for key, entry in labels.items():
+            # nnU-Net 2 writes name → value, its predecessor value → name.
+            value, name = (entry, key) if isinstance(entry, int) else (int(key), entry)
+            if not isinstance(name, str):
+                raise TypeError(name)
+            rows.append((value, name, "", None))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f'{path} is not an nnU-Net dataset.json: it needs "labels" with one whole number '
+            "for each name (regions of several labels are not supported)."
+        ) from error
+    return rows
+
+
+def _hex(text: str | None) -> Colour | None:
+    match = re.fullmatch(r"#?([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text or "")
+    return (int(match[1], 16), int(match[2], 16), int(match[3], 16)) if match else None

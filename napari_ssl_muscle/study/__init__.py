@@ -1,0 +1,1 @@
+"""A study: the folder in which corrections grow, slice by slice."""

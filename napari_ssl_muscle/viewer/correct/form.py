@@ -1,0 +1,428 @@
+"""The form "Correct": which slices are done, what comes next, and where the work is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import CheckBox, PushButton
+from psygnal import Signal
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.study.slice_states import ACCEPTED
+from napari_ssl_muscle.viewer.correct.keys import HELP, MUSCLE_KEYS, Keys
+from napari_ssl_muscle.viewer.correct.session import Corrections
+from napari_ssl_muscle.viewer.correct.sessions import desk_of
+from napari_ssl_muscle.viewer.correct.slice_table import SliceTable
+from napari_ssl_muscle.viewer.layers.layer_rules import watch
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+from napari_ssl_muscle.viewer.layers.uncertainty_layer import uncertainty_of
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.fold import Fold
+from napari_ssl_muscle.viewer.widgets.form import (
+    Form,
+    column,
+    line,
+    listen,
+    paragraph,
+    row,
+    small_button,
+    when_destroyed,
+)
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_ssl_muscle.scans.muscles import MuscleTable
+    from napari_ssl_muscle.study.study import Study
+
+NOTHING = "Open a scan first; its slices are listed here, and each can be accepted with one key."
+NO_UNCERTAINTY = "Where the model is unsure is known after the next 'Segment muscles'."
+
+
+class CorrectForm(Form):
+    """Shows the states of a scan's slices, and sets them.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+
+    Attributes
+    ----------
+    study_found
+        Signal with the `Study` of the scan that is shown from now on, if it is in one.
+    """
+
+    study_found = Signal(object)
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        self.viewer = unwrap(napari_viewer)
+        watch(self.viewer)
+        self._desk = desk_of(self.viewer)
+        self._now: Corrections | None = None
+        self._connections: list[Any] = []
+        self._unsure_of: Any = None
+        self._unsure_connections: list[Any] = []
+        self._finetune: Callable[[Path], None] | None = None
+        self._save: Callable[[Any], str] | None = None
+        super().__init__("Correct")
+        self.title = paragraph(NOTHING)
+        self.offer_text = paragraph()
+        self.restore_button = PushButton(text="Restore", tooltip="Put the changes back.")
+        self.discard_button = PushButton(text="Discard", tooltip="Forget the changes for good.")
+        answers = row(self.restore_button, self.discard_button)
+        answers.native.layout().setStretch(1, 1)
+        self.offer = column(self.offer_text, answers)
+        self.muscles = paragraph()
+        self.table = SliceTable()
+        self.accept_button = PushButton(
+            text="Accept (A)", tooltip="The labels of this slice are right. Again: take it back."
+        )
+        self.empty_button = PushButton(
+            text="Empty (E)", tooltip="Accept this slice as having no muscle."
+        )
+        self.next_button = PushButton(
+            text="Next (N)",
+            tooltip="Go to the slice that the model is least sure of, spread along the leg.",
+        )
+        self.unsure = CheckBox(
+            text="Show where the model is unsure",
+            tooltip="Bright where the last prediction could as well be something else (U).",
+        )
+        self.status = paragraph()
+        self.folder = line(
+            tooltip="The study: accepted labels, and what is learned from them. It is made when "
+            "the first slice is accepted."
+        )
+        self.folder_button = small_button("…", "Choose another folder.")
+        self.folder_row = row(self.folder, self.folder_button, label="Study")
+        self.place = column(self.folder_row, labels=True)
+        self.finetune_button = PushButton(
+            text="Fine-tune on accepted slices…",
+            tooltip="Go on to 'Fine-tune', with this study and the model that labelled the slices.",
+        )
+        self.finetune_button.hide()
+        self.save_button = PushButton(
+            text="Save labels",
+            tooltip="Write the labels as NIfTI; where, and which layer, is set under 'Segment'.",
+        )
+        self.save_button.hide()
+        self.help = paragraph(_help_text())
+        buttons = row(self.accept_button, self.empty_button, self.next_button)
+        for index in range(3):
+            buttons.native.layout().setStretch(index, 1)
+        for part in (
+            self.title,
+            self.offer,
+            buttons,
+            self.unsure,
+            self.status,
+            self.muscles,
+            self.place,
+        ):
+            self.append(part)
+        self.append(self.finetune_button)
+        self.append(self.save_button)
+        self.append(Fold("Keys", self.help))
+        layout = self.native.widget().layout()
+        layout.insertWidget(2, self.table, 1)
+        layout.setSpacing(8)
+        self.accept_button.changed.connect(self.accept)
+        self.empty_button.changed.connect(self.accept_empty)
+        self.next_button.changed.connect(self.go_to_next)
+        self.restore_button.changed.connect(self._restore)
+        self.discard_button.changed.connect(self._discard)
+        self.folder_button.changed.connect(self._browse)
+        self.table.chosen.connect(self.go_to)
+        self.unsure.changed.connect(self._on_unsure)
+        self.finetune_button.changed.connect(self._ask_to_finetune)
+        self.save_button.changed.connect(self._ask_to_save)
+        self.keys = Keys(
+            {
+                "A": self.accept,
+                "E": self.accept_empty,
+                "N": self.go_to_next,
+                "H": self.toggle_labels,
+                "C": self.toggle_contour,
+                "U": self.toggle_uncertainty,
+                **{str(n): partial(self.choose_muscle, n) for n in range(1, MUSCLE_KEYS + 1)},
+            }
+        )
+        layers = self.viewer.layers
+        for name in ("inserted", "removed"):
+            listen(self.native, getattr(layers.events, name), self._follow)
+        listen(self.native, layers.selection.events.active, self._follow)
+        listen(self.native, self.viewer.dims.events.current_step, self._show_current)
+        listen(self.native, self._desk.changed, self._follow)
+        self._desk.take()
+        connections = (self._connections, self._unsure_connections)
+        when_destroyed(self.native, partial(_leave, self._desk, self.keys, connections))
+        self._follow()
+
+    @property
+    def study(self) -> Study | None:
+        """The study of the scan that is shown; None if it is in none."""
+        return None if self._now is None else self._now.keeper.study
+
+    # --- what the keys and buttons do
+
+    @property
+    def current(self) -> int | None:
+        """The slice that is shown; None if there is none."""
+        if self._now is None:
+            return None
+        z = round(float(self._now.layer.world_to_data(self.viewer.dims.point)[0]))
+        return min(max(z, 0), self._now.slices - 1)
+
+    def go_to(self, z: int) -> None:
+        """Show a slice."""
+        if self._now is not None:
+            self._show_axial()
+            world = self._now.layer.data_to_world((z, 0, 0))
+            self.viewer.dims.set_point(self.viewer.dims.ndim - len(world), world[0])
+
+    def _show_axial(self) -> bool:
+        """Show single axial slices, and say whether anything else was shown."""
+        dims = self.viewer.dims
+        wanted = tuple(range(dims.ndim))
+        if dims.ndisplay == 2 and dims.order == wanted:
+            return False
+        dims.ndisplay, dims.order = 2, wanted
+        return True
+
+    def go_to_next(self) -> None:
+        """Show the slice that is to be corrected next."""
+        z = self.current
+        if self._now is not None and z is not None:
+            wanted = self._now.suggestion(z)
+            if wanted is None:
+                self._say("Every slice is accepted.")
+            else:
+                self.go_to(wanted)
+                self._say(f"Slice {wanted} comes next.")
+
+    def accept(self) -> None:
+        """Accept the slice that is shown, or take that back."""
+        self._accept(empty=False)
+
+    def accept_empty(self) -> None:
+        """Accept the slice that is shown as having no muscle, or take that back."""
+        self._accept(empty=True)
+
+    def choose_muscle(self, number: int) -> None:
+        """Choose the muscle to draw, counted from 1."""
+        if self._now is None:
+            return
+        info = info_of(self._now.layer)
+        table = info.table if info is not None else None
+        if table is None:
+            self._now.layer.selected_label = number
+        elif number <= len(table.muscles):
+            muscle = table.muscles[number - 1]
+            self._now.layer.selected_label = muscle.value
+            self._say(f"Drawing: {muscle.name}.")
+
+    def toggle_labels(self) -> None:
+        """Show or hide the labels."""
+        if self._now is not None:
+            self._now.layer.visible = not self._now.layer.visible
+
+    def toggle_contour(self) -> None:
+        """Show outlines or filled muscles."""
+        if self._now is not None:
+            self._now.layer.contour = 0 if self._now.layer.contour else 2
+
+    def toggle_uncertainty(self) -> None:
+        """Show or hide where the model is unsure."""
+        if self._unsure_of is None:
+            self._say(NO_UNCERTAINTY)
+        else:
+            self._on_unsure(not self._unsure_of.visible)
+
+    def _on_unsure(self, shown: bool) -> None:
+        if self._unsure_of is not None and self._unsure_of.visible != shown:
+            self._unsure_of.visible = shown
+
+    def _accept(self, *, empty: bool) -> None:
+        z = self.current
+        if self._now is None or z is None:
+            return
+        if self._show_axial():  # nobody accepts a slice that they do not see
+            self._say(f"This is slice {z}; press again to accept it.")
+            return
+        folder = None
+        if self._now.keeper.study is None:
+            text = self.folder.value.strip()
+            folder = Path(text).expanduser() if text else None
+        try:
+            self._now.accept(z, empty=empty, folder=folder)
+        except BadInput as problem:
+            self._say(f"⚠ {problem}")
+
+    def offer_finetuning(self, act: Callable[[Path], None]) -> None:
+        """Show a button that calls `act` with the study's folder."""
+        self._finetune = act
+        self._show()
+
+    def offer_saving(self, act: Callable[[Any], str]) -> None:
+        """Show a button that calls `act` with the labels layer, and says what that returns."""
+        self._save = act
+        self._show()
+
+    def _ask_to_save(self) -> None:
+        if self._save is not None and self._now is not None:
+            self._say(self._save(self._now.layer))
+
+    def _ask_to_finetune(self) -> None:
+        if self._finetune is not None and self._now is not None and self._now.keeper.study:
+            self._finetune(self._now.keeper.study.folder)
+
+    def _restore(self) -> None:
+        if self._now is not None:
+            try:
+                self._now.restore()
+            except BadInput as problem:
+                dialogs.tell(str(problem), parent=self.native.window())
+
+    def _discard(self) -> None:
+        if self._now is not None:
+            self._now.discard()
+
+    def _browse(self) -> None:
+        folder = dialogs.ask_folder("Folder of the study", self.native.window())
+        if folder is not None:
+            self.folder.value = str(folder)
+
+    # --- what is shown
+
+    def _follow(self, *_: object) -> None:
+        """Show the scan whose layer is active."""
+        active = unwrap(self.viewer.layers.selection.active)
+        found = self._desk.of(active) or self._desk.any()
+        if found is None and self._now is not None and self._now.layer in self.viewer.layers:
+            found = self._now
+        if found is not self._now:
+            _disconnect(self._connections)
+            self._now = found
+            if found is not None:
+                for signal, act in ((found.changed, self._show), (found.said, self._say)):
+                    signal.connect(act)
+                    self._connections.append((signal, act))
+            self.keys.bind(found.layer if found is not None else None)
+            self.folder.value = str(found.keeper.proposed_place()) if found is not None else ""
+            self._say("")
+            if found is not None and found.keeper.study is not None:
+                self.study_found.emit(found.keeper.study)
+        self._show()
+        info = info_of(active) if active is not None else None
+        if found is not None and info is not None and info.role == "prediction":
+            self._warn_of_another(active)
+
+    def _warn_of_another(self, layer: Any) -> None:
+        """Say so if a person turns to labels of the scan that nobody follows, such as a copy."""
+        now = self._now
+        if now is None or layer is now.layer:
+            return
+        self._say(
+            f"⚠ '{layer.name}' is not kept: a scan has one layer that is, '{now.layer.name}'. "
+            "Correct that one, or save the other to a file."
+        )
+
+    def _show(self) -> None:
+        now = self._now
+        self._show_unsure()
+        for part in (self.accept_button, self.empty_button, self.next_button, self.place):
+            part.enabled = now is not None
+        self.save_button.visible = self._save is not None
+        self.save_button.enabled = now is not None
+        if now is None:
+            self.title.value = NOTHING
+            self.offer.visible = False
+            self.muscles.value = ""
+            self.table.show_slices(0, {}, ())
+            return
+        states = now.states()
+        self.table.show_slices(now.slices, states, now.held_out())
+        count = sum(state in ACCEPTED for state in states.values())
+        self.title.value = f"{now.subject.name}: {count} of {now.slices} slices accepted."
+        offer = now.offer
+        self.offer.visible = offer is not None
+        if offer is not None:
+            self.offer_text.value = (
+                f"{offer.voxels:,} voxels that were changed until {offer.until:%d %b, %H:%M} "
+                "were not saved."
+            )
+        study = now.keeper.study
+        self.finetune_button.visible = self._finetune is not None
+        self.finetune_button.enabled = study is not None and count > 0
+        self.folder.native.setReadOnly(study is not None)
+        self.folder_button.enabled = study is None
+        if study is not None:
+            self.folder.value = str(study.folder)
+        info = info_of(now.layer)
+        table = info.table if info is not None else None
+        self.muscles.value = "" if table is None else _legend(table)
+        if now.problem is not None:
+            self._say(f"⚠ {now.problem}")
+        self._show_current()
+
+    def _show_unsure(self, *_: object) -> None:
+        """Follow the scan's uncertainty layer, which a person may also show, hide or remove."""
+        layer = uncertainty_of(self.viewer, self._now.subject) if self._now is not None else None
+        if layer is not self._unsure_of:
+            _disconnect(self._unsure_connections)
+            self._unsure_of = layer
+            if layer is not None:
+                layer.events.visible.connect(self._show_unsure)
+                self._unsure_connections.append((layer.events.visible, self._show_unsure))
+        self.unsure.enabled = layer is not None
+        with self.unsure.changed.blocked():
+            self.unsure.value = layer is not None and layer.visible
+
+    def _show_current(self, *_: object) -> None:
+        z = self.current
+        if z is not None:
+            self.table.show_current(z)
+
+    def _say(self, text: str) -> None:
+        self.status.value = text
+
+
+def _legend(table: MuscleTable) -> str:
+    """Name the muscles with their keys and colours."""
+    colours = table.colours()
+    return " &nbsp; ".join(
+        f'<b>{number}</b>&nbsp;<span style="color:{_web(colours[muscle.value])}">■</span>&nbsp;'
+        + muscle.name.replace(" ", "&nbsp;")
+        for number, muscle in enumerate(table.muscles[:MUSCLE_KEYS], 1)
+    )
+
+
+def _web(colour: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
+
+
+def _help_text() -> str:
+    rows = "".join(
+        f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in HELP
+    )
+    return (
+        f"<table>{rows}</table><p>The keys count while the labels are chosen in the layer list. "
+        "A slice that is drawn on after it was accepted has to be accepted again.</p>"
+    )
+
+
+def _disconnect(connections: list[Any]) -> None:
+    for signal, act in connections:
+        signal.disconnect(act)
+    connections.clear()
+
+
+def _leave(desk: Any, keys: Keys, connections: Sequence[list[Any]], *_: object) -> None:
+    for some in connections:
+        _disconnect(some)
+    keys.unbind()
+    desk.leave()

@@ -1,0 +1,124 @@
+"""The corrections of a viewer: one for each scan's labels, shared by all forms that show them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from psygnal import Signal
+
+from napari_ssl_muscle.viewer.correct.session import Corrections
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of, unwrap
+
+
+class Desk:
+    """Follows the labels in a viewer from the first form that asks to the last one that closes.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+
+    Attributes
+    ----------
+    changed
+        Signal: other layers are followed now.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        # Weakly: whoever is remembered by `_desks` must not keep its key alive.
+        self._list = ref(unwrap(viewer).layers)
+        self._users = 0
+        self._open: dict[Any, Corrections] = {}
+
+    @property
+    def _layers(self) -> Any:
+        return self._list()
+
+    def take(self) -> None:
+        """Take part."""
+        self._users += 1
+        if self._users == 1:
+            self._layers.events.inserted.connect(self._follow)
+            self._layers.events.removed.connect(self._on_removed)
+            self._follow()
+
+    def leave(self) -> None:
+        """Leave; the last one closes everything."""
+        self._users -= 1
+        if self._users == 0:
+            if self._layers is not None:
+                for signal, act in (
+                    (self._layers.events.inserted, self._follow),
+                    (self._layers.events.removed, self._on_removed),
+                ):
+                    with contextlib.suppress(ValueError, TypeError, RuntimeError):
+                        signal.disconnect(act)
+            for corrections in self._open.values():
+                corrections.close()
+            self._open.clear()
+
+    def of(self, layer: Any) -> Corrections | None:
+        """Return what follows a layer, or else the labels of the same scan; None if nothing."""
+        layer = unwrap(layer)
+        if layer in self._open:
+            return self._open[layer]
+        info = info_of(layer) if layer is not None else None
+        if info is None:
+            return None
+        return next((c for c in self._open.values() if c.subject is info.subject), None)
+
+    def any(self) -> Corrections | None:
+        """Return the only one there is; None if there are none or several."""
+        return next(iter(self._open.values())) if len(self._open) == 1 else None
+
+    def _follow(self, *_: object) -> None:
+        """Begin to follow: one labels layer for each scan."""
+        followed = {id(c.subject) for c in self._open.values()}
+        for layer in list(self._layers):
+            info = info_of(layer)
+            if info is None or info.role != "prediction" or id(info.subject) in followed:
+                continue
+            if tuple(layer.data.shape) != tuple(info.subject.geometry.canonical_shape):
+                continue
+            images = layers_of(_Holder(self._layers), info.subject, "image")
+            if images:
+                followed.add(id(info.subject))
+                self._open[layer] = Corrections(layer, images[0].data)
+                self.changed.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        corrections = self._open.pop(unwrap(event.value), None)
+        if corrections is not None:
+            corrections.close()
+            self._follow()
+            self.changed.emit()
+
+
+class _Holder:
+    """What `layers_of` needs of a viewer."""
+
+    def __init__(self, layers: Any) -> None:
+        self.layers = layers
+
+
+_desks: WeakKeyDictionary[Any, Desk] = WeakKeyDictionary()
+
+
+def desk_of(viewer: Any) -> Desk:
+    """Return the desk of a viewer."""
+    layers = unwrap(viewer).layers
+    if layers not in _desks:
+        _desks[layers] = Desk(viewer)
+    return _desks[layers]
+
+
+def saved_elsewhere(layer: Any) -> None:
+    """Tell whoever follows a layer that its labels were just saved to a file."""
+    for desk in list(_desks.values()):
+        corrections = desk._open.get(unwrap(layer))
+        if corrections is not None:
+            corrections.saved_elsewhere()

@@ -1,0 +1,1 @@
+"""Labels against ground truth, and measures without it."""

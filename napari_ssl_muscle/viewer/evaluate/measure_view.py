@@ -1,0 +1,180 @@
+"""What a measurement looks like in the form: rows of the table, sentences, the plot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, Row, muscle_cell
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from napari_ssl_muscle.evaluation.measure import Measure
+    from napari_ssl_muscle.viewer.evaluate.measure_worker import Answer, Measured
+
+SCAN = Column("Scan", tooltip="The scan.")
+MUSCLE = Column("Muscle", tooltip="Point at a row for the muscle's full name.")
+SIDE = Column("Side", tooltip="The leg: left and right of the patient.")
+VOLUME = Column("mL", 1, tooltip="Volume in mL.")
+FIGURES = (
+    Column(
+        "Largest\nmm²", 0, tooltip="Largest cross-section of a slice, in mm². A click shows it."
+    ),
+    Column("Mean\nmm²", 0, tooltip="Mean cross-section of the slices that show the muscle."),
+    Column("From\nslice", 0, tooltip="Lowest slice that shows the muscle; the first one is 0."),
+    Column("To\nslice", 0, tooltip="Highest slice that shows the muscle."),
+)
+DIFFERENCE = Column(
+    "L−R\n%",
+    1,
+    signed=True,
+    tooltip="Volume on the left minus that on the right, in % of the mean of both.",
+)
+_ONE_LEG = ("", "single leg")
+_DARK = 0.35
+"""Lines darker than this are lightened until they are seen on the dark window."""
+
+
+def table_rows(
+    answer: Answer,
+) -> tuple[list[Column], list[Row], list[tuple[int, int | None]]]:
+    """Return columns, rows, and for each row its layer and measure (None: the total)."""
+    measures = [m for one in answer.measured for m in one.found.measures]
+    several = len(answer.measured) > 1
+    sided = any(m.side not in _ONE_LEG for m in measures)
+    paired = any(side_difference(m, one.found.measures) is not None for one, m in _all(answer))
+    columns = [
+        *([SCAN] if several else []),
+        MUSCLE,
+        *([SIDE] if sided else []),
+        VOLUME,
+        *([DIFFERENCE] if paired else []),
+        *FIGURES,
+    ]
+    rows: list[Row] = []
+    totals: list[Row] = []
+    targets: list[tuple[int, int | None]] = []
+    for number, one in enumerate(answer.measured):
+        whose: tuple[Cell, ...] = (one.name,) if several else ()
+        for index, m in enumerate(one.found.measures):
+            difference = side_difference(m, one.found.measures)
+            rows.append(
+                Row(
+                    (
+                        *whose,
+                        muscle_cell(m.muscle, short=several),
+                        *((m.side,) if sided else ()),
+                        m.volume_ml,
+                        *((difference,) if paired else ()),
+                        m.max_csa_mm2,
+                        m.mean_csa_mm2,
+                        float(m.first_slice),
+                        float(m.last_slice),
+                    ),
+                    tooltip=f"{one.name}: {m.muscle} {m.side}".strip(),
+                )
+            )
+            targets.append((number, index))
+        volume = sum(m.volume_ml for m in one.found.measures)
+        rest: tuple[Cell, ...] = ("",) * (len(columns) - len(whose) - 2 - sided)
+        totals.append(
+            Row((*whose, "total", *(("",) if sided else ()), volume, *rest), summary=True)
+        )
+    return columns, rows + totals, targets + [(n, None) for n in range(len(totals))]
+
+
+def _all(answer: Answer) -> list[tuple[Measured, Measure]]:
+    return [(one, m) for one in answer.measured for m in one.found.measures]
+
+
+def side_difference(measure: Measure, among: Sequence[Measure]) -> float | None:
+    """Return left minus right of a muscle in % of the mean of both; None without both sides."""
+    volumes = {m.side: m.volume_ml for m in among if m.muscle == measure.muscle}
+    if "left" not in volumes or "right" not in volumes:
+        return None
+    left, right = volumes["left"], volumes["right"]
+    return 200.0 * (left - right) / (left + right)
+
+
+def headline(answer: Answer) -> str:
+    """Return the result in a line."""
+    count = sum(len({m.muscle for m in one.found.measures}) for one in answer.measured)
+    volume = sum(m.volume_ml for _, m in _all(answer))
+    scans = len(answer.measured)
+    if scans == 1:
+        return f"✓ {count} muscle{'s' * (count != 1)}, {volume:.1f} mL in all."
+    return f"✓ {scans} scans measured."
+
+
+def sentences(answer: Answer) -> str:
+    """Return what belongs to the figures."""
+    found = []
+    for one in answer.measured:
+        for note in one.found.notes:
+            found.append(f"{one.name}: {note}" if len(answer.measured) > 1 else note)
+    return "\n".join(found)
+
+
+def area_plot(one: Measured, current: int | None, marked: int | None) -> Callable[[Figure], None]:
+    """Return what paints every muscle's cross-section along the leg.
+
+    Parameters
+    ----------
+    one
+        The layer's figures.
+    current
+        The slice that is shown: a line stands there.
+    marked
+        Index of the measure that stands out; None for none.
+    """
+    step = one.found.spacing[0] / 10.0
+    measures, colours = one.found.measures, [seen(colour) for colour in one.colours]
+
+    def paint(figure: Any) -> None:
+        axes = figure.subplots()
+        for index, (m, colour) in enumerate(zip(measures, colours, strict=True)):
+            shown = range(m.first_slice, m.last_slice + 1)
+            faint = marked is not None and measures[marked].muscle != m.muscle
+            axes.plot(
+                [z * step for z in shown],
+                [m.csa_mm2[z] for z in shown],
+                linestyle="--" if m.side in ("right", "second leg") else "-",
+                marker="o" if len(shown) < 3 else None,
+                markersize=3,
+                color=colour,
+                alpha=0.35 if faint else 1.0,
+                linewidth=2.4 if marked == index else 1.2,
+            )
+        if current is not None:
+            axes.axvline(current * step, color="#BBBBBB", linewidth=0.8)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("cm above the lowest slice")
+        axes.set_ylabel("cross-section, mm²")
+        axes.grid(alpha=0.2)
+
+    return paint
+
+
+def legend(one: Measured) -> str:
+    """Return the muscles with their colours, and what the lines mean."""
+    muscles: dict[str, str] = {}
+    for m, colour in zip(one.found.measures, one.colours, strict=True):
+        muscles.setdefault(m.muscle, "#" + "".join(f"{round(255 * c):02x}" for c in seen(colour)))
+    text = " &nbsp; ".join(
+        f'<span style="color:{colour}">■</span>&nbsp;{name.replace(" ", "&nbsp;")}'
+        for name, colour in muscles.items()
+    )
+    sides = {m.side for m in one.found.measures}
+    for solid, dashed in (("left", "right"), ("first leg", "second leg")):
+        if sides & {solid, dashed}:
+            text += f"<br>Lines: {solid} ——, {dashed} – –"
+    return text
+
+
+def seen(colour: Sequence[float]) -> tuple[float, ...]:
+    """Return a colour (RGB), lightened if it would not be seen on the dark window."""
+    red, green, blue = (float(part) for part in colour[:3])
+    light = 0.3 * red + 0.59 * green + 0.11 * blue
+    share = max(0.0, (_DARK - light) / (1.0 - light)) if light < 1.0 else 0.0
+    return tuple(part + share * (1.0 - part) for part in (red, green, blue))

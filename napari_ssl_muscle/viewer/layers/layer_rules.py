@@ -1,0 +1,80 @@
+"""What happens to our layers as they arrive in a viewer: ground truth is locked, names are told.
+
+napari's reader and sample hooks return data and cannot set a layer read-only or see what else is
+open, so the viewer is watched from the moment that the plugin first meets it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.scan_layers import LayerInfo, info_of, name_of_role, unwrap
+
+_watched: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def watch_current() -> None:
+    """Watch the viewer in front, if there is one."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        watch(viewer)
+
+
+def watch(viewer: Any) -> None:
+    """Lock ground truth and name layers by subject in this viewer, from now on."""
+    viewer = unwrap(viewer)
+    layers = viewer.layers
+    if layers in _watched:
+        return
+    _watched.add(layers)
+    layers.events.inserted.connect(_on_inserted)
+    for layer in layers:
+        _receive(layer)
+    _name(layers)
+
+
+def _on_inserted(event: Any) -> None:
+    _receive(event.value)
+    _name(event.source)
+
+
+def _receive(layer: Any) -> None:
+    info = info_of(layer)
+    if info is not None and info.role == "truth":
+        layer.editable = False
+        layer.contour = 1  # an outline, so that a prediction can be seen inside it
+        # napari makes a layer editable again when its data is set.
+        layer.events.editable.connect(_keep_locked)
+    elif info is not None and info.role == "prediction":
+        origin_of(layer)  # what is drawn from now on is known as drawn
+
+
+def _keep_locked(event: Any) -> None:
+    if event.source.editable:
+        event.source.editable = False
+
+
+def _name(layers: Any) -> None:
+    """Say whose a layer is as soon as there are several subjects.
+
+    With one subject: "Prediction"; with several: "sub-01 · Prediction". A name that the user gave
+    stays.
+    """
+    known = [(layer, info) for layer in layers if (info := info_of(layer)) is not None]
+    several = len({id(info.subject) for _, info in known}) > 1
+    for layer, info in known:
+        word = name_of_role(info.role)
+        if word is not None and _is_ours(layer.name, word, info):
+            layer.name = f"{info.subject.name} · {word}" if several else word
+
+
+def _is_ours(name: str, word: str, info: LayerInfo) -> bool:
+    """Whether the name is one that was given here, with napari's " [1]" or without."""
+    stem, bracket, number = name.rpartition(" [")
+    if bracket and number.rstrip("]").isdigit():
+        name = stem
+    return name in (word, f"{info.subject.name} · {word}")

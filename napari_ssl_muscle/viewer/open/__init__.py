@@ -1,0 +1,1 @@
+"""Opening scans, label maps and cohorts."""

@@ -1,0 +1,100 @@
+"""Our own "Open": always with our reader, a dialog for every problem.
+
+napari's reader claims .nii.gz, too, and cannot read it, so that its own "Open" has to ask which
+plugin to use. This one does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.viewer.layers.layer_rules import watch
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.widgets import dialogs
+
+PLUGIN = "napari-ssl-muscle"
+
+
+def open_paths(viewer: Any, paths: Iterable[Path]) -> list[Any]:
+    """Open scans, label maps and cohort folders in a viewer.
+
+    A path that cannot be opened is told in a dialog; the others are opened all the same.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    paths
+        NIfTI files and folders.
+
+    Returns
+    -------
+    list of layers
+        Those that were added.
+    """
+    viewer = unwrap(viewer)
+    watch(viewer)
+    added: list[Any] = []
+    for path in paths:
+        try:
+            check_path(path)
+            added += viewer.open([str(path)], plugin=PLUGIN)
+        except BadInput as problem:
+            dialogs.tell(str(problem), parent=window_of(viewer))
+    return added
+
+
+def check_path(path: Path) -> None:
+    """Refuse what our reader would never be asked to read.
+
+    Raises
+    ------
+    BadInput
+        If there is nothing, or a file that is no NIfTI file by its name.
+    """
+    if not path.exists():
+        raise BadInput(f"{path} does not exist; check the path.")
+    if path.is_file() and not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise BadInput(f"{path} is no NIfTI file; open a .nii or .nii.gz file or a folder.")
+
+
+def open_sample(viewer: Any) -> list[Any]:
+    """Open the leg phantom in a viewer."""
+    viewer = unwrap(viewer)
+    watch(viewer)
+    return list(viewer.open_sample(PLUGIN, "leg-phantom"))
+
+
+def ask_for_files() -> None:
+    """Let the user pick scans and open them in the viewer in front (menu command)."""
+    viewer = _front()
+    if viewer is not None:
+        open_paths(viewer, dialogs.ask_files(window_of(viewer)))
+
+
+def ask_for_folder() -> None:
+    """Let the user pick a cohort's folder and open a case of it (menu command)."""
+    viewer = _front()
+    if viewer is not None:
+        folder = dialogs.ask_folder("Open a cohort folder", window_of(viewer))
+        open_paths(viewer, [folder] if folder is not None else [])
+
+
+def window_of(viewer: Any) -> Any:
+    """Return the viewer's main window, to put dialogs in front of; None if it is not shown."""
+    from qtpy.QtWidgets import QApplication, QMainWindow
+
+    shown = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMainWindow)]
+    active = QApplication.activeWindow()
+    if active is not None:
+        return active
+    return next((window for window in shown if window.isVisible()), None)
+
+
+def _front() -> Any:
+    import napari
+
+    return napari.current_viewer()

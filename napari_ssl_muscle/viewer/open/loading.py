@@ -1,0 +1,256 @@
+"""From a path to layers: a scan with its ground truth, a label map, or a case of a cohort."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, Subject, image_data, label_data
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.scans.cohort import Case, Cohort
+    from napari_ssl_muscle.scans.muscles import MuscleTable
+    from napari_ssl_muscle.scans.volume import LabelMap, Scan
+
+_LABEL_NAME = re.compile(
+    r"[_-](seg|segmentation|dseg|labels?|masks?|pred|prediction|gt)$", re.IGNORECASE
+)
+_MOST_LABELS = 64
+"""Whole numbers with more different values than this are taken for an image."""
+_PATCHY = 0.8
+"""Share of neighbouring labelled voxels that have the same value, at the least."""
+
+
+class Asker(Protocol):
+    """Asks what only the user can say, and tells what they should know."""
+
+    def ask_volume(self, name: str, volumes: int) -> int | None:
+        """Return which volume of a 4D scan to open, or None."""
+
+    def ask_case(self, cohort: Cohort) -> tuple[Case, list[str]] | None:
+        """Return which case and channels of a cohort to open, or None."""
+
+    def tell(self, sentence: str) -> None:
+        """Show a sentence."""
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error
+    """The user changed their mind at a question."""
+
+
+def load(path: Path, ask: Asker | None = None) -> list[LayerData]:
+    """Read a file or a cohort's folder as napari layer data.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file or a folder.
+    ask
+        Who can be asked. Without, a choice that must be made is refused.
+
+    Returns
+    -------
+    list of layer data
+        For a scan its image, its ground truth if there is one, and an empty prediction, or the
+        prediction that was saved beside it; for a label map that map.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be opened, or a choice must be made and nobody can be asked.
+    Cancelled
+        If the user changed their mind.
+    """
+    if path.is_dir():
+        return _load_folder(path, ask)
+    if _is_label_map(path):
+        return _load_labels(path, ask)
+    from napari_ssl_muscle.scans.cohort import labels_of
+
+    return load_images({"": path}, labels_of(path), None, ask)
+
+
+def load_images(
+    images: Mapping[str, Path],
+    labels: Path | None,
+    table: MuscleTable | None,
+    ask: Asker | None = None,
+    *,
+    name: str | None = None,
+) -> list[LayerData]:
+    """Read the images of one subject, and its label map.
+
+    Parameters
+    ----------
+    images
+        Channel name → file; they must lie on one grid.
+    labels
+        The ground truth, if there is one.
+    table
+        The muscle table; by default the one beside the labels.
+    ask
+        Who can be asked.
+    name
+        The subject's name; by default from the file's.
+    """
+    from napari_ssl_muscle.scans.volume import open_label_map
+
+    scans = {channel: _open(path, ask) for channel, path in images.items()}
+    first = next(iter(scans.values()))
+    for other in scans.values():
+        if (difference := first.geometry.differs_from(other.geometry)) is not None:
+            raise BadInput(
+                f"{first.path} and {other.path} do not lie on the same grid ({difference}); "
+                "open them one by one."
+            )
+    truth: LabelMap | None = None
+    if labels is not None:
+        try:
+            truth = open_label_map(labels)
+            _check(first, truth)
+            table = table or _table_beside(labels)
+            drawn = truth.read()
+        except BadInput as problem:
+            # The scan can be used without them.
+            _tell(ask, f"{problem} The scan is opened without ground truth.")
+            truth = None
+    if first.geometry.problem is not None:
+        _tell(ask, first.geometry.problem)
+    subject = Subject(name or subject_name(first), first.geometry, scan=first, table=table)
+    layers = [
+        image_data(subject, scan.read(), name=_name(scan), path=scan.path, channel=channel or None)
+        for channel, scan in scans.items()
+    ]
+    if truth is not None and _is_of_a_model(truth.path):
+        # What was segmented and saved here is to be gone on with, and is nobody's truth.
+        layers.append(label_data(subject, "prediction", drawn, table=table, path=truth.path))
+        return layers
+    if truth is not None:
+        layers.append(label_data(subject, "truth", drawn, table=table, path=truth.path))
+    layers.append(label_data(subject, "prediction", table=table))
+    return layers
+
+
+def subject_name(scan: Scan) -> str:
+    """Return whose scan it is: "sub-01_ses-02" of a BIDS name, otherwise the file's name."""
+    from napari_ssl_muscle.scans.layouts import subject_and_session
+
+    return "_".join(part for part in subject_and_session(scan.name) if part)
+
+
+def _name(scan: Scan) -> str:
+    return scan.name if scan.volume is None else f"{scan.name} (volume {scan.volume})"
+
+
+def _open(path: Path, ask: Asker | None) -> Scan:
+    from napari_ssl_muscle.scans.formats.nifti import count_volumes, load_header
+    from napari_ssl_muscle.scans.volume import open_scan
+
+    volume = None
+    if ask is not None and (volumes := count_volumes(load_header(path))) > 1:
+        volume = ask.ask_volume(path.name, volumes)
+        if volume is None:
+            raise Cancelled
+    return open_scan(path, volume)
+
+
+def _check(scan: Scan, labels: LabelMap) -> None:
+    from napari_ssl_muscle.scans.volume import check_same_grid
+
+    check_same_grid(scan, labels)
+
+
+def _is_of_a_model(labels: Path) -> bool:
+    """Whether the record beside a label map says that a model made it, corrected or not."""
+    from napari_ssl_muscle.jobs.record import origin_of_file
+
+    try:
+        return origin_of_file(labels)[0] is not None
+    except BadInput:
+        return False
+
+
+def _table_beside(labels: Path) -> MuscleTable | None:
+    from napari_ssl_muscle.evaluation.tables import table_beside
+
+    return table_beside(labels)
+
+
+def _load_labels(path: Path, ask: Asker | None) -> list[LayerData]:
+    from napari_ssl_muscle.scans.volume import open_label_map
+
+    labels = open_label_map(path)
+    values = labels.read()
+    table = _table_beside(path)
+    if labels.geometry.problem is not None:
+        _tell(ask, labels.geometry.problem)
+    subject = Subject(labels.name, labels.geometry, table=table)
+    # A label map that is opened by itself is there to be looked at and corrected.
+    return [label_data(subject, "prediction", values, table=table, path=path, name=labels.name)]
+
+
+def _is_label_map(path: Path) -> bool:
+    """Whether a file's name says that it holds labels, or else its folder or its values do."""
+    from napari_ssl_muscle.scans.formats.nifti import (
+        count_volumes,
+        load_header,
+        read_voxels,
+        stem_of,
+    )
+
+    if _LABEL_NAME.search(stem_of(path)) or path.parent.name in ("labelsTr", "labelsTs"):
+        return True
+    image = load_header(path)
+    if image.get_data_dtype().kind not in "iu" or count_volumes(image) > 1:
+        return False
+    values = read_voxels(path, tuple(image.shape[:3]), None)
+    if values.dtype.kind not in "iu" or values.min() != 0 or values.max() > 255:
+        return False
+    if len(np.flatnonzero(np.bincount(values.ravel(), minlength=2))) > _MOST_LABELS:
+        return False
+    # Labels are patches of one value; in an image, even of few grey levels, neighbours differ.
+    here, next_to_it = values[1:], values[:-1]
+    inside = (here > 0) & (next_to_it > 0)
+    return bool(inside.any() and (here == next_to_it)[inside].mean() > _PATCHY)
+
+
+def _load_folder(folder: Path, ask: Asker | None) -> list[LayerData]:
+    from napari_ssl_muscle.scans.cohort import open_cohort
+
+    cohort = open_cohort(folder)
+    choice = _choose(cohort, ask)
+    if choice is None:
+        raise Cancelled
+    case, channels = choice
+    return load_images(
+        {channel: case.images[channel] for channel in channels},
+        case.labels,
+        cohort.table,
+        ask,
+        name=case.name,
+    )
+
+
+def _choose(cohort: Cohort, ask: Asker | None) -> tuple[Case, Sequence[str]] | None:
+    if len(cohort.cases) == 1 and len(cohort.cases[0].images) == 1:
+        return cohort.cases[0], list(cohort.cases[0].images)
+    if ask is None:
+        raise BadInput(
+            f"{cohort.folder} holds {len(cohort.cases)} cases with {len(cohort.channels)} kinds of "
+            "image; open one of its files, or choose in the window which case to open."
+        )
+    return ask.ask_case(cohort)
+
+
+def _tell(ask: Asker | None, sentence: str) -> None:
+    if ask is not None:
+        ask.tell(sentence)
+    else:
+        import warnings
+
+        warnings.warn(sentence, stacklevel=2)

@@ -1,0 +1,47 @@
+"""Sample data: a small synthetic thigh scan with known muscles, made in a second or two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, Subject, image_data, label_data
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.phantom.settings import PhantomSettings
+
+NAME = "Leg phantom"
+
+
+def sample_settings() -> PhantomSettings:
+    """Return what the sample is made with: both thighs, 24 slices.
+
+    The seed differs from that of the default cohort, so that the sample is nobody that a shipped
+    model has learned from.
+    """
+    from napari_ssl_muscle.phantom.settings import PhantomSettings
+
+    return PhantomSettings(slices=24, size=256, seed=2024)
+
+
+def leg_phantom() -> list[LayerData]:
+    """Return the sample's layers: image, ground truth, and an empty prediction."""
+    import numpy as np
+
+    from napari_ssl_muscle.phantom.scan import phantom_scan
+    from napari_ssl_muscle.scans.geometry import Geometry
+    from napari_ssl_muscle.scans.muscles import default_table
+    from napari_ssl_muscle.viewer.layers.layer_rules import watch_current
+
+    scan = phantom_scan(1, 1, sample_settings())
+    # As a file of it would be stored: axes x, y, z.
+    geometry = Geometry(scan.image.shape[::-1], scan.affine)
+    table = default_table("thigh")
+    subject = Subject(NAME, geometry, table=table)
+    image = np.ascontiguousarray(geometry.to_canonical(scan.image.transpose()))
+    labels = np.ascontiguousarray(geometry.to_canonical(scan.labels.transpose()))
+    watch_current()
+    return [
+        image_data(subject, image, name=NAME, path=None),
+        label_data(subject, "truth", labels, table=table),
+        label_data(subject, "prediction", table=table),
+    ]

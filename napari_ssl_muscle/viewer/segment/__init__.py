@@ -1,0 +1,1 @@
+"""Segmenting the open scan, and saving its labels."""

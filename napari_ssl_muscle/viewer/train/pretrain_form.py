@@ -1,0 +1,347 @@
+"""The form "Pretrain": scans without labels in, a model to fine-tune from out."""
+
+from __future__ import annotations
+
+import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from pydantic import ValidationError
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.recipe import recipe_from
+from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
+from napari_ssl_muscle.jobs.settings import PretrainJob, recipe_of, what_is_wrong
+from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
+from napari_ssl_muscle.learning.models.card import find_model, read_card
+from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.viewer.layers.grid import is_picture
+from napari_ssl_muscle.viewer.layers.layer_rules import watch
+from napari_ssl_muscle.viewer.layers.scan_layers import adopt, unwrap
+from napari_ssl_muscle.viewer.train.folder_picker import ScansPicker
+from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, PreviewRequest, draw
+from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings, help_of
+from napari_ssl_muscle.viewer.train.probe_layers import ProbeLayers
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.background import ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.widgets.form import (
+    CommandLine,
+    Form,
+    choice,
+    column,
+    line,
+    listen,
+    main_button,
+    paragraph,
+    refresh,
+    row,
+    small_button,
+)
+from napari_ssl_muscle.viewer.widgets.loss_curves import error_in_words
+from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker, runs_folder
+from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+BUSY = "A pretraining is shown in the form Pretrain already; wait for its end, or stop it."
+NO_SCANS = "Choose a folder with scans first; they need no labels."
+NO_OPEN_SCAN = "Open a scan first, to see the masks on it."
+SCRATCH = "Nothing"
+MASKED_ONLY = "Outside the masks, the pictures show the original: only masked pixels are scored."
+
+
+class PretrainForm(Form):
+    """Learns from scans without labels by restoring what was masked, in a child process.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        self.viewer = unwrap(napari_viewer)
+        watch(self.viewer)
+        self._running: Recipe | None = None
+        self._drawing: ThreadWork | None = None
+        self._mask = MaskLayer(self.viewer)
+        self.probes = ProbeLayers(self.viewer)
+        super().__init__("Pretrain")
+        self.scans = ScansPicker()
+        self.model = ModelPicker(
+            "Start from",
+            ("inpainting", "segmentation"),
+            nothing=SCRATCH,
+            tooltip=help_of("init"),
+            unfolded=False,
+        )
+        self.settings = PretrainSettings()
+        self.out = line(str(_new_run()), tooltip=help_of("out"))
+        self.out_button = small_button("…", "Choose another folder for the run.")
+        self.place = column(row(self.out, self.out_button, label="Save in"), labels=True)
+        self.scan = choice(
+            lambda _: image_choices(self.viewer), tooltip="The open scan to draw the masks on."
+        )
+        self.preview_button = small_button(
+            "Preview masks", "Draw the masks on this scan, as the network would get them."
+        )
+        self.preview_row = column(
+            row(self.scan, self.preview_button, label="Masks on"), labels=True
+        )
+        self.coverage = paragraph()
+        self.coverage.hide()
+        self.pretrain_button = main_button(
+            "Pretrain", "Learn from these scans. You can go on working meanwhile."
+        )
+        self.panel = RunPanel("step")
+        self.back_button = small_button(
+            "Show my layers again", "Leave the grid: hide the probe slices, show what was open."
+        )
+        self.after = row(self.back_button)
+        self.command = CommandLine()
+        for part in (
+            self.scans,
+            self.model,
+            self.settings,
+            self.place,
+            self.preview_row,
+            self.coverage,
+            self.pretrain_button,
+            self.panel,
+            self.after,
+            self.command,
+        ):
+            self.append(part)
+        self.line_up(
+            self.scans.rows,
+            self.scans.channel_row,
+            self.model,
+            self.settings.main,
+            self.settings.more,
+            self.place,
+            self.preview_row,
+        )
+        self.finish()
+        self.back_button.hide()
+        self.out_button.changed.connect(self._choose_out)
+        self.preview_button.changed.connect(self.preview)
+        self.pretrain_button.changed.connect(self.start)
+        self.back_button.changed.connect(self._leave_grid)
+        self.panel.event.connect(self._on_event)
+        self.panel.ended.connect(self._on_ended)
+        self.panel.grown.connect(self._show_curves)
+        self.changed.connect(self._update)
+        self.settings.changed.connect(self._forget_coverage)
+        self.model.picked.connect(self._forget_coverage)
+        self.scans.looked.connect(self._on_looked)
+        self.model.picked.connect(self._update)
+        layers = self.viewer.layers
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            listen(self.native, getattr(layers.events, name), self.reset_choices)
+        listen(self.native, layers.selection.events.active, self._follow)
+        self._update()
+
+    def reset_choices(self, *_: object) -> None:
+        """Read the open layers again; the chosen scan stays chosen."""
+        refresh(self.scan)
+        self._update()
+
+    def job(self) -> PretrainJob:
+        """Return the job that the form asks for.
+
+        Raises
+        ------
+        BadInput
+            If something is missing or refused.
+        """
+        if self.scans.view is None:
+            raise BadInput(NO_SCANS)
+        return self._job(list(self.scans.view.folders))
+
+    def _job(self, folders: list[Path]) -> PretrainJob:
+        try:
+            return PretrainJob(
+                cohorts=folders,
+                out=Path(self.out.value.strip()).expanduser(),
+                init=self.model.reference,
+                channels=self.scans.channels,
+                **self.settings.values(),
+            )
+        except ValidationError as error:
+            raise BadInput(f"{what_is_wrong(error)}.") from None
+
+    def _recipe(self) -> Recipe:
+        """Return what the settings come to, with or without folders of scans."""
+        job = self._job([Path()])
+        model = self.model.model
+        return recipe_of(job) if model is None else recipe_from(job, model.card)[0]
+
+    def start(self) -> None:
+        """Begin to pretrain (the button); a problem is told in a dialog."""
+        try:
+            job = self.job()
+            self._running = self._recipe()
+            check_run_folder(job)
+        except BadInput as problem:
+            dialogs.tell(str(problem), parent=self.native.window())
+            return
+        self._enable(False)
+        self.probes.begin()
+        self.panel.run(ChildWork(job))
+        self.reveal(self.panel)
+
+    def _show_curves(self) -> None:
+        self.reveal(self.panel.curves)
+
+    def take_up(self, work: ChildWork) -> None:
+        """Show a pretraining of an earlier session that still runs, or has ended since.
+
+        Raises
+        ------
+        BadInput
+            If another one is shown here, or the model that it began with is gone.
+        """
+        if self.panel.running:
+            raise BadInput(BUSY)
+        job = work.job
+        assert isinstance(job, PretrainJob)
+        card = None if job.init is None else read_card(find_model(job.init))
+        self._running = recipe_from(job, card)[0]
+        self._enable(False)
+        self.probes.begin()
+        self.panel.run(work)
+        self.reveal(self.panel)
+
+    def preview(self) -> None:
+        """Draw the masks on the chosen scan (the button); a problem is told in a dialog."""
+        layer = self.scan.value
+        if layer is None or layer not in self.viewer.layers:
+            dialogs.tell(NO_OPEN_SCAN, parent=self.native.window())
+            return
+        try:
+            recipe = self._recipe()
+        except BadInput as problem:
+            dialogs.tell(str(problem), parent=self.native.window())
+            return
+        if recipe.pretext.corruption != "squares":
+            return
+        subject = adopt(layer).subject
+        request = PreviewRequest(layer.data, subject, recipe, self.settings.seed.value)
+        self._tell_coverage("Drawing the masks …")
+        self.preview_button.enabled = False
+        self._drawing = ThreadWork(partial(draw, request), self.native)
+        self._drawing.bridge.arrived.connect(partial(self._show_masks, self._drawing, subject))
+        self._drawing.start()
+
+    def _show_masks(self, work: ThreadWork, subject: Any, event: object) -> None:
+        self.preview_button.enabled = True
+        if isinstance(event, Failed):
+            self._tell_coverage("")
+            dialogs.tell(event.sentence, event.details, self.native.window())
+        elif isinstance(event, Finished):
+            self._leave_grid()
+            self._mask.show(work.result.masks, subject)
+            text, copying, why = work.result.text.partition(" That is near")
+            self._tell_coverage(f"{text}\n⚠{copying}{why}" if copying else text)
+
+    def _forget_coverage(self, *_: object) -> None:
+        """Take back figures that other settings had."""
+        self._tell_coverage("")
+
+    def _tell_coverage(self, text: str) -> None:
+        self.coverage.value = text
+        self.coverage.visible = bool(text)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, Preview) and self._running is not None:
+            self._show_probes(Path(event.path), self._running)
+
+    def _show_probes(self, path: Path, recipe: Recipe) -> None:
+        masked_only = recipe.pretext.scored == "masked"
+        first = not self.probes.begun
+        self.probes.show(path, recipe.slices.spacing or 1.0, masked_only=masked_only)
+        if first and self.probes.begun and masked_only:
+            self.panel.note(MASKED_ONLY, warning=False)
+        self.back_button.visible = self.probes.grid.active
+
+    def _on_ended(self, event: object) -> None:
+        self._enable(True)
+        if not isinstance(event, Finished | Stopped):
+            return
+        out = Path(event.result.get("out", ""))
+        path = Path(event.result.get("model") or out / MODEL)
+        if not path.is_file():
+            self.panel.say("Stopped before there was anything to keep.")
+            return
+        MODELS.add(path)
+        metrics = event.result.get("metrics", {})
+        self.panel.say(
+            ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
+            + f"'{path.parent.name}'"
+            + (f" reaches an {error_in_words(metrics)}" if "masked_error" in metrics else "")
+            + ". It is under 'Start from' in the form Fine-tune now."
+        )
+        self.out.value = str(_new_run())
+        self.reveal(self.after)
+
+    def _leave_grid(self) -> None:
+        self.probes.grid.leave()
+        self.back_button.hide()
+
+    def _choose_out(self) -> None:
+        folder = dialogs.ask_folder(
+            "Where to put the run's folder", self.native.window(), runs_folder()
+        )
+        if folder is not None:
+            self.out.value = str(folder / _new_run().name)
+
+    def _follow(self, event: Any) -> None:
+        """Preview on the scan that was picked in the layer list."""
+        layer = unwrap(event.value)
+        if any(layer is value for value in self.scan.choices):
+            refresh(self.scan, layer)
+
+    def _on_looked(self) -> None:
+        self._update()
+        self.fit_width()
+
+    def _enable(self, free: bool) -> None:
+        for part in (self.scans, self.model, self.settings, self.place, self.pretrain_button):
+            part.enabled = free
+        if free:
+            self._update()
+
+    def _update(self, *_: object) -> None:
+        self.pretrain_button.enabled = self.scans.view is not None and not self.panel.running
+        self.preview_button.enabled = self.scan.value is not None
+        self.preview_row.visible = self.scan.value is not None
+        try:
+            job = self.job()
+        except BadInput as problem:
+            self.command.show_command(None, str(problem))
+            self.panel.expect("")
+            return
+        self.command.show_command(shell_command(job))
+        model, view = self.model.model, self.scans.view
+        self.panel.expect_training(job, model.card if model else None, view.slices if view else 0)
+
+
+def image_choices(viewer: Any) -> list[tuple[str, Any]]:
+    """Return the open scans, topmost first: images of a kind that can be worked on."""
+    return [
+        (layer.name, layer)
+        for layer in reversed(viewer.layers)
+        if isinstance(layer, Image)
+        and not layer.rgb
+        and not layer.multiscale
+        and layer.ndim in (2, 3)
+        and not is_picture(layer)
+    ]
+
+
+def _new_run() -> Path:
+    return runs_folder() / f"pretrain-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"

@@ -1,0 +1,271 @@
+"""The form "Compare reconstructions": two pretrainings on the same masked slices of a scan."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import SpinBox
+from qtpy.QtCore import Qt
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.events import Finished
+from napari_ssl_muscle.learning.models.card import read_card
+from napari_ssl_muscle.learning.pretext.comparable import check_comparable
+from napari_ssl_muscle.viewer.layers.layer_rules import watch
+from napari_ssl_muscle.viewer.layers.scan_layers import Subject, adopt, unwrap
+from napari_ssl_muscle.viewer.open import commands
+from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY, image_choices
+from napari_ssl_muscle.viewer.train.reconstruction_layers import (
+    LETTERS,
+    Compared,
+    CompareRequest,
+    ComparisonLayers,
+    compare,
+)
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.background import ThreadWork
+from napari_ssl_muscle.viewer.widgets.form import (
+    Form,
+    choice,
+    column,
+    listen,
+    main_button,
+    paragraph,
+    refresh,
+    row,
+    small_button,
+)
+from napari_ssl_muscle.viewer.widgets.model_picker import ModelPicker
+from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+NO_RUN = "Choose two pretrainings; the form Pretrain makes them."
+NO_SCAN = "Open a scan first, to compare the runs on it."
+SAME_RUN = "Both runs are the same one; choose another one as run B."
+
+
+class RunPicker(ModelPicker):
+    """A list of pretrainings."""
+
+    def __init__(self, caption: str, tooltip: str) -> None:
+        super().__init__(caption, ("inpainting",), tooltip=tooltip, unfolded=False)
+
+    def add(self, path: Path) -> None:
+        """Put a pretraining's model file into the list and choose it.
+
+        Raises
+        ------
+        BadInput
+            If it is no model, or no pretraining.
+        """
+        check_comparable([read_card(path)])
+        super().add(path)
+
+
+class CompareForm(Form):
+    """Compares what two pretrainings make of an open scan.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        self.viewer = unwrap(napari_viewer)
+        watch(self.viewer)
+        self._subject: Subject | None = None
+        self._work: ThreadWork | None = None
+        self._shown: tuple[Compared, Subject, list[str]] | None = None
+        self.layers = ComparisonLayers(self.viewer)
+        super().__init__("Compare reconstructions")
+        self.runs = [RunPicker(f"Run {letter}", "A pretraining.") for letter in LETTERS]
+        self.scan = choice(
+            lambda _: image_choices(self.viewer), tooltip="The scan whose slices are restored."
+        )
+        self.open_button = small_button("Open…", "Open a case of a cohort's folder.")
+        self.slices = SpinBox(
+            value=12,
+            min=1,
+            max=1000,
+            tooltip="So many, spread evenly over the scan.",
+            label="Slices",
+        )
+        self.seed = SpinBox(
+            value=0,
+            min=0,
+            max=2**31 - 1,
+            tooltip="Another number draws other masks.",
+            label="Masks no.",
+        )
+        self.settings = column(
+            row(self.scan, self.open_button, label="Scan"), self.slices, self.seed, labels=True
+        )
+        self.compare_button = main_button(
+            "Compare reconstructions",
+            "Both restore the same slices under the same masks: those of run A's pretraining.",
+        )
+        self.panel = RunPanel("slice")
+        self.table = paragraph()
+        self.table.native.setTextFormat(Qt.TextFormat.RichText)
+        self.back_button = small_button(
+            "Show my layers again", "Leave the grid: hide the pictures, show what was open."
+        )
+        for part in (
+            *self.runs,
+            self.settings,
+            self.compare_button,
+            self.panel,
+            self.table,
+            self.back_button,
+        ):
+            self.append(part)
+        self.line_up(*self.runs, self.settings)
+        self.finish()
+        self.table.hide()
+        self.back_button.hide()
+        models = self.runs[1].models
+        if len(models) > 1:
+            self.runs[1].look_again(models[1].path)
+        self.open_button.changed.connect(self._open)
+        self.compare_button.changed.connect(self.start)
+        self.back_button.changed.connect(self._leave_grid)
+        self.panel.ended.connect(self._on_ended)
+        self.changed.connect(self._update)
+        for run in self.runs:
+            run.picked.connect(self._update)
+        layers = self.viewer.layers
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            listen(self.native, getattr(layers.events, name), self.reset_choices)
+        listen(self.native, layers.selection.events.active, self._follow)
+        listen(self.native, self.viewer.dims.events.point, self._tell_figures)
+        self._update()
+
+    def reset_choices(self, *_: object) -> None:
+        """Read the open layers again; the chosen scan stays chosen."""
+        refresh(self.scan)
+        self._update()
+
+    def request(self) -> CompareRequest:
+        """Return what the form asks for.
+
+        Raises
+        ------
+        BadInput
+            If a run or the scan is missing, or the runs do not compare.
+        """
+        models = [run.model for run in self.runs]
+        first, second = models
+        if first is None or second is None:
+            raise BadInput(NO_RUN)
+        layer = self.scan.value
+        if layer is None or layer not in self.viewer.layers:
+            raise BadInput(NO_SCAN)
+        if first.path == second.path:
+            raise BadInput(SAME_RUN)
+        check_comparable([read_card(first.path), read_card(second.path)])
+        return CompareRequest(
+            models=(first.path, second.path),
+            image=layer.data,
+            subject=adopt(layer).subject,
+            slices=self.slices.value,
+            seed=self.seed.value,
+        )
+
+    def start(self) -> None:
+        """Begin to compare (the button); a problem is told in a dialog."""
+        try:
+            request = self.request()
+        except BadInput as problem:
+            dialogs.tell(str(problem), parent=self.native.window())
+            return
+        self._enable(False)
+        self._subject = request.subject
+        self._work = ThreadWork(partial(compare, request))
+        self.panel.run(self._work)
+
+    def _on_ended(self, event: object) -> None:
+        work, self._work = self._work, None
+        subject, self._subject = self._subject, None
+        self._enable(True)
+        if not isinstance(event, Finished) or work is None or subject is None:
+            return
+        found: Compared = work.result
+        names = [run.model.path.parent.name if run.model else "" for run in self.runs]
+        self._shown = (found, subject, names)
+        self.layers.show(found, subject)
+        self.back_button.show()
+        self.table.show()
+        self._tell_figures()
+        better = int((found.figures.by_slice[:, 0] < found.figures.by_slice[:, 1]).sum())
+        self.panel.say(
+            f"✓ A is nearer to the original in {better} of {len(found.slices)} slices. "
+            "The slider moves all six pictures; between the compared slices the nearest is shown."
+            + (f" {MASKED_ONLY}" if found.masked_only else "")
+        )
+        self.reveal(self.back_button)
+
+    def _tell_figures(self, *_: object) -> None:
+        """Show the errors inside the masks: overall, and of the slice that is shown."""
+        if self._shown is None:
+            return
+        found, subject, names = self._shown
+        z = self.layers.shown_slice(subject, len(found.nearest))
+        here = int(found.nearest[z])
+        rows = [
+            (f"{letter}: {name}", i)
+            for i, (letter, name) in enumerate(zip(LETTERS, names, strict=True))
+        ]
+        rows.append(("a constant", len(rows)))
+        cells = "".join(
+            f"<tr><td>{escape(name)}</td>"
+            f"<td align='right'>&nbsp;{_number(found.figures.overall[i])}</td>"
+            f"<td align='right'>&nbsp;&nbsp;{_number(found.figures.by_slice[here, i])}</td></tr>"
+            for name, i in rows
+        )
+        self.table.value = (
+            "<b>Mean squared error inside the masks</b>"
+            "<table cellspacing='0' cellpadding='2'><tr><td></td><td align='right'>all</td>"
+            f"<td align='right'>&nbsp;slice {int(found.slices[here])}</td></tr>{cells}</table>"
+        )
+
+    def _leave_grid(self) -> None:
+        self.layers.grid.leave()
+        self.back_button.hide()
+
+    def _open(self) -> None:
+        folder = dialogs.ask_folder("Open a case of a cohort", self.native.window())
+        commands.open_paths(self.viewer, [folder] if folder is not None else [])
+
+    def _follow(self, event: Any) -> None:
+        layer = unwrap(event.value)
+        if any(layer is value for value in self.scan.choices):
+            refresh(self.scan, layer)
+
+    def _enable(self, free: bool) -> None:
+        for part in (*self.runs, self.settings, self.compare_button):
+            part.enabled = free
+        if free:
+            self._update()
+
+    def _update(self, *_: object) -> None:
+        missing = ""
+        if any(run.model is None for run in self.runs):
+            missing = NO_RUN
+        elif self.scan.value is None:
+            missing = NO_SCAN
+        if self.panel.running:
+            return
+        self.compare_button.enabled = not missing
+        if missing or self.panel.status.value in (NO_RUN, NO_SCAN):
+            self.panel.say(missing)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "–"

@@ -1,0 +1,243 @@
+"""Two pretrainings on the same slices of an open scan: computing it, and showing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.models.card import read_card
+from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
+from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.torch_import import import_torch
+from napari_ssl_muscle.viewer.layers.grid import GridView, picture
+from napari_ssl_muscle.viewer.layers.scan_layers import Subject
+from napari_ssl_muscle.viewer.train.mask_layer import volume
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.learning.pretext.mask_preview import Place
+    from napari_ssl_muscle.learning.pretext.reconstruction import Comparison
+
+LETTERS = "AB"
+_ORIGINAL = "Original"
+_MASKED = "Masked input"
+_RESTORED = tuple(f"Reconstruction {letter}" for letter in LETTERS)
+_ERRORS = tuple(f"Absolute error {letter}" for letter in LETTERS)
+_WIDE = 1.3
+"""Pictures this many times as wide as high go into two columns, others into three."""
+
+
+@dataclass(frozen=True, eq=False)
+class CompareRequest:
+    """What the form asks for: two model files, a scan's image, how many slices, which masks."""
+
+    models: tuple[Path, Path]
+    image: np.ndarray
+    subject: Subject
+    slices: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What came out.
+
+    Attributes
+    ----------
+    pictures
+        Layer name → float32 ``(z, rows, columns)``; between the compared slices the nearest one
+        is repeated, so that there is a picture on every slice of the scan.
+    place
+        Where the pictures lie in the scan.
+    nearest
+        ``(z,)``: which compared slice is shown there, counted from 0.
+    figures
+        The pictures' errors.
+    slices
+        The compared slices, canonical z.
+    masked_only
+        Outside the masks the original is shown, because a run was not scored there.
+    """
+
+    pictures: dict[str, np.ndarray]
+    place: Place
+    nearest: np.ndarray
+    figures: Figures
+    slices: np.ndarray
+    masked_only: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """Mean squared errors inside the masks, of the runs A, B and of a constant.
+
+    Attributes
+    ----------
+    overall
+        Over all masked pixels, ``(3,)``.
+    by_slice
+        ``(slices, 3)``; NaN where nothing was masked.
+    """
+
+    overall: np.ndarray
+    by_slice: np.ndarray
+
+
+def compare(request: CompareRequest, emit: Emit, stop: ShouldStop) -> Compared:
+    """Let both restore the same masked slices; meant for a worker thread.
+
+    Raises
+    ------
+    BadInput
+        If one is no pretraining, they do not compare, or the scan does not fit them.
+    StoppedByUser
+        If `stop` said so.
+    """
+    cards = [read_card(path) for path in request.models]
+    check_comparable(cards)
+    if len(cards[0].channels) != 1:
+        raise BadInput(
+            f"{cards[0].name} restores {len(cards[0].channels)} channels together; compare such "
+            "runs in the shell with ssl-muscle compare-reconstructions."
+        )
+    import_torch()
+    # Here, because they import torch.
+    from napari_ssl_muscle.learning.data.slices import find_frames, lies_left
+    from napari_ssl_muscle.learning.models.model_file import load_model
+    from napari_ssl_muscle.learning.pretext.mask_preview import side_by_side
+    from napari_ssl_muscle.learning.pretext.reconstruction import compare_reconstructions
+    from napari_ssl_muscle.learning.training.device import choose_device, describe
+
+    geometry = request.subject.geometry
+    image = volume(request.image)
+    count = min(request.slices, len(image))
+    # The middles of equal parts: the outermost slices often show next to nothing.
+    chosen = np.array([(2 * k + 1) * len(image) // (2 * count) for k in range(count)])
+    emit(Started(action="comparing", device=describe(choose_device("cpu")), total=count))
+    models = [load_model(path) for path in request.models]
+    left = lies_left(geometry)
+    found = []
+    for done, z in enumerate(chosen.tolist()):
+        if stop():
+            raise StoppedByUser
+        emit(Progress(done=done, total=count))
+        found.append(
+            compare_reconstructions(
+                models,
+                image[None],
+                geometry.spacing,
+                slices=[z],
+                pretext=pretext_of(cards[0]),
+                seed=request.seed,
+                left=left,
+            )
+        )
+    emit(Progress(done=count, total=count))
+    frames = find_frames(image[None], geometry.spacing, cards[0].slices, left=left)
+    nearest = np.abs(np.arange(len(image))[:, None] - chosen).argmin(axis=1)
+    pictures = {}
+    masked_only = any(pretext_of(card).scored == "masked" for card in cards)
+    for name, stack in _stacks(found, masked_only).items():
+        fill = 0.0 if name in _ERRORS else float(stack.min())
+        legs = np.concatenate([one.legs for one in found])
+        canvas, place = side_by_side(stack, legs, frames, geometry.spacing, fill)
+        pictures[name] = canvas[nearest]
+    return Compared(pictures, place, nearest, _figures(found), chosen, masked_only)
+
+
+def _stacks(found: Sequence[Comparison], masked_only: bool) -> dict[str, np.ndarray]:
+    """Return layer name → pictures ``(n, rows, columns)``."""
+    original = np.concatenate([one.original for one in found])
+    holes = np.concatenate([one.holes for one in found])
+    stacks = {_ORIGINAL: original, _MASKED: np.concatenate([one.masked for one in found])}
+    for index, (restored, error) in enumerate(zip(_RESTORED, _ERRORS, strict=True)):
+        stacks[restored] = np.concatenate([one.runs[index].images for one in found])
+        stacks[error] = np.concatenate([one.runs[index].errors for one in found])
+        if masked_only:
+            stacks[restored] = np.where(holes, stacks[restored], original)
+            stacks[error] = stacks[error] * holes
+    return stacks
+
+
+def _figures(found: Sequence[Comparison]) -> Figures:
+    from napari_ssl_muscle.learning.pretext.reconstruction import mean_error
+
+    def errors(one: Comparison) -> list[np.ndarray]:
+        return [*(run.masked_error for run in one.runs), one.constant_error]
+
+    pixels = np.concatenate([one.masked_pixels for one in found])
+    overall = [
+        mean_error(np.concatenate(column), pixels)
+        for column in zip(*(errors(one) for one in found), strict=True)
+    ]
+    by_slice = [[mean_error(column, one.masked_pixels) for column in errors(one)] for one in found]
+    return Figures(np.array(overall), np.array(by_slice))
+
+
+class ComparisonLayers:
+    """The six layers of a comparison, side by side in the grid.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self.grid = GridView(viewer)
+        self._layers: list[Any] = []
+
+    def show(self, found: Compared, subject: Subject) -> None:
+        """Show a comparison; the layers of the one before give way."""
+        for layer in self._layers:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        original = found.pictures[_ORIGINAL]
+        low, high = (float(v) for v in np.percentile(original, (0.5, 99.5)))
+        high = max(high, low + 1e-3)
+        spacing, corner = subject.geometry.spacing, subject.placement["translate"]
+        z, y, x = corner
+        place = {
+            **subject.placement,
+            "scale": (spacing[0], *found.place.pixel),
+            "translate": (z, y + found.place.corner[0], x + found.place.corner[1]),
+        }
+        wide = original.shape[2] * found.place.pixel[1] > (
+            _WIDE * original.shape[1] * found.place.pixel[0]
+        )
+        names = (
+            (_ORIGINAL, _MASKED, _RESTORED[0], _ERRORS[0], _RESTORED[1], _ERRORS[1])
+            if wide
+            else (_ORIGINAL, *_RESTORED, _MASKED, *_ERRORS)
+        )
+        self._layers = [
+            self._viewer.add_image(
+                found.pictures[name],
+                name=name,
+                contrast_limits=(0, (high - low) / 2) if name in _ERRORS else (low, high),
+                colormap="magma" if name in _ERRORS else "gray",
+                metadata=picture(),
+                **place,
+            )
+            for name in names
+        ]
+        for kind in (False, True):
+            alike = [
+                layer
+                for layer, name in zip(self._layers, names, strict=True)
+                if (name in _ERRORS) is kind
+            ]
+            self._viewer.layers.link_layers(alike, ("contrast_limits",))
+        self.grid.enter(self._layers, (3, 2) if wide else (2, 3))
+
+    def shown_slice(self, subject: Subject, count: int) -> int:
+        """Return the scan's slice that the viewer shows, between 0 and `count` - 1."""
+        axis = self._viewer.dims.ndim - 3
+        z = self._viewer.dims.point[axis] - subject.placement["translate"][0]
+        return int(np.clip(round(z / subject.geometry.spacing[0]), 0, count - 1))

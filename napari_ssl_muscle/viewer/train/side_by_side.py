@@ -1,0 +1,200 @@
+"""What two models make of one scan: both predict it, and their labels are shown side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ssl_muscle.learning.events import Emit, Event, Progress, ShouldStop
+from napari_ssl_muscle.viewer.correct.sessions import desk_of
+from napari_ssl_muscle.viewer.layers.grid import GridView, picture
+from napari_ssl_muscle.viewer.layers.scan_layers import (
+    Subject,
+    adopt,
+    contrast_limits,
+    info_of,
+    layers_of,
+    show_table,
+    unwrap,
+)
+from napari_ssl_muscle.viewer.segment.worker import Answer, Request, Segmenter
+from napari_ssl_muscle.viewer.train.mask_layer import volume
+
+TITLES = ("Old model", "New model")
+_WIDE = 1.3
+"""Pictures this many times as wide as high are put below each other."""
+_MARGIN = 0.4
+"""What is shown around the muscles, as a part of their height and width."""
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """The scan that a person works on: its image layer, and whose it is."""
+
+    image: Any
+    subject: Subject
+
+
+def scan_in_front(viewer: Any) -> Front | None:
+    """Return the scan whose labels are corrected, or else that of the chosen layer.
+
+    Where neither tells, the topmost scan; None if none is open.
+    """
+    viewer = unwrap(viewer)
+    active = unwrap(viewer.layers.selection.active)
+    desk = desk_of(viewer)
+    corrections = desk.of(active) or desk.any()
+    info = info_of(active) if active is not None else None
+    if corrections is not None:
+        subject = corrections.subject
+    elif info is not None:
+        subject = info.subject
+    else:
+        images = [
+            layer
+            for layer in viewer.layers
+            if (known := info_of(layer)) is not None and known.role == "image"
+        ]
+        if not images:
+            return None
+        subject = adopt(images[-1]).subject
+    found = layers_of(viewer, subject, "image")
+    return Front(found[0], subject) if found else None
+
+
+def predict_both(
+    models: tuple[Path, Path], image: np.ndarray, subject: Subject, emit: Emit, stop: ShouldStop
+) -> tuple[Answer, Answer]:
+    """Let both models label a scan; meant for a worker thread.
+
+    Parameters
+    ----------
+    models
+        Files of the old and the new model.
+    image
+        The scan's voxels, canonical ``(z, y, x)`` or ``(y, x)``.
+    subject
+        Whose scan it is.
+    emit, stop
+        Stream of events, and the question whether to end.
+
+    Raises
+    ------
+    BadInput
+        If a model and the scan do not fit.
+    StoppedByUser
+        If `stop` said so.
+    """
+
+    def one(which: int) -> Answer:
+        def tell(event: Event) -> None:
+            if isinstance(event, Progress):
+                done, total = which * event.total + event.done, 2 * event.total
+                event = Progress(done=done, total=total, text=TITLES[which].lower())
+            emit(event)
+
+        return Segmenter().run(Request(models[which], (image,), subject, None), tell, stop)
+
+    return one(0), one(1)
+
+
+class SideBySide:
+    """Two panels in napari's grid: the scan with the old and with the new model's labels.
+
+    The layers are pictures: neither scans to work on nor labels to save, and they go when the
+    panels are left. The user's own layers are only hidden meanwhile.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = unwrap(viewer)
+        self._grid = GridView(self._viewer)
+        self._layers: list[Any] = []
+        self._active: Any = None
+
+    @property
+    def shown(self) -> bool:
+        """Whether the panels are there."""
+        return bool(self._layers)
+
+    def show(self, front: Front, answers: tuple[Answer, Answer]) -> str:
+        """Show both predictions on the present slice, and return where they are, in words."""
+        self.leave()
+        from napari.layers import Image, Labels
+
+        layers = self._viewer.layers
+        self._active = layers.selection.active
+        data = volume(front.image.data)
+        limits = getattr(front.image, "contrast_limits", None) or contrast_limits(data)
+        box = _around([answer.labels for answer in answers])
+        place = {**front.subject.placement, "translate": _corner(front.subject, box)}
+        for title, answer in zip(TITLES, answers, strict=True):
+            self._layers.append(
+                Image(
+                    data[:, *box],
+                    name=f"Scan, {title.lower()}",
+                    contrast_limits=tuple(limits),
+                    colormap="gray",
+                    metadata=picture(),
+                    **place,
+                )
+            )
+            labels = Labels(
+                answer.labels[:, *box], name=title, opacity=0.5, metadata=picture(), **place
+            )
+            show_table(labels, answer.table)
+            labels.editable = False
+            labels.name_overlay.visible = True
+            self._layers.append(labels)
+        for index, layer in enumerate(self._layers):
+            layers.insert(index, layer)
+        images = self._layers[::2]
+        layers.link_layers(images, ("contrast_limits", "gamma"))
+        height, width = (
+            (side.stop - side.start) * step
+            for side, step in zip(box, front.subject.geometry.spacing[1:], strict=True)
+        )
+        below = width > _WIDE * height
+        self._grid.enter(self._layers, (2, 1) if below else (1, 2), stacked=2)
+        return "above" if below else "on the left"
+
+    def leave(self) -> None:
+        """Take the panels away, and show again what was shown before."""
+        if not self._layers:
+            return
+        shown, self._layers = self._layers, []
+        active, self._active = self._active, None
+        self._grid.leave()
+        layers = self._viewer.layers
+        for layer in shown:
+            if layer in layers:
+                layers.remove(layer)
+        if active is not None and active in layers:
+            layers.selection.active = active
+
+
+def _around(labels: Sequence[np.ndarray]) -> tuple[slice, slice]:
+    """Return the rows and columns to show: those of the muscles in any slice, and some more."""
+    inside = np.any([(one > 0).any(axis=0) for one in labels], axis=0)
+    found = []
+    for axis, length in enumerate(inside.shape):
+        there = np.flatnonzero(inside.any(axis=1 - axis))
+        first, last = (int(there[0]), int(there[-1]) + 1) if there.size else (0, length)
+        more = round(_MARGIN * (last - first)) + 1
+        found.append(slice(max(0, first - more), min(length, last + more)))
+    return found[0], found[1]
+
+
+def _corner(subject: Subject, box: tuple[slice, slice]) -> tuple[float, float, float]:
+    """Return where the first voxel of a part of the scan lies, in mm."""
+    z, y, x = subject.placement["translate"]
+    _, dy, dx = subject.geometry.spacing
+    return z, y + box[0].start * dy, x + box[1].start * dx

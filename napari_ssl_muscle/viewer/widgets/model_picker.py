@@ -1,0 +1,271 @@
+"""Choosing a model: shipped ones, runs and files, with the card of the one that is chosen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from magicgui.widgets import Container, PushButton, Widget
+from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.models.card import ListedModel, ModelCard, list_models, read_card
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.form import (
+    choice,
+    column,
+    listen,
+    paragraph,
+    row,
+    small_button,
+)
+
+
+def runs_folder() -> Path:
+    """Return where fine-tuned models go unless another folder is chosen."""
+    return Path.home() / "ssl-muscle" / "runs"
+
+
+class KnownModels:
+    """Model files that were browsed to or trained elsewhere since the program started.
+
+    All model lists share them.
+    """
+
+    changed = Signal(description="There may be other models than before.")
+
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+
+    def add(self, path: Path) -> None:
+        """Remember a model file."""
+        if path not in self.paths:
+            self.paths.append(path)
+        self.changed.emit()
+
+    def listed(self) -> list[ListedModel]:
+        """Return shipped models, those in the runs folder, and the ones remembered here."""
+        found = list_models([runs_folder()])
+        known = {model.path.resolve() for model in found}
+        for path in self.paths:
+            if path.resolve() not in known and path.is_file():
+                with contextlib.suppress(BadInput):
+                    found.append(ListedModel(path, read_card(path)))
+        return found
+
+
+MODELS = KnownModels()
+"""The one list of this process."""
+
+
+def card_in_words(card: ModelCard) -> list[tuple[str, str]]:
+    """Return what a person should know of a model, as (caption, text)."""
+    rows: list[tuple[str, str]] = []
+    if card.task == "inpainting":
+        rows.append(("Knows", "no muscles yet: pretrained on unlabelled scans, to fine-tune from"))
+    else:
+        caption = "Muscles and their Dice" if card.dice else "Muscles"
+        rows.append((caption, ", ".join(_with_dice(name, card) for name in card.table.names)))
+    if "mean" in card.dice:
+        leaking = " (LEAKING: split by slice, too good to be true)" if card.leaking else ""
+        rows.append(("Dice", f"{card.dice['mean']:.2f} on average{leaking}. {card.dice_note}"))
+    made_for = [card.contrast or ", ".join(card.channels)]
+    if card.spacing is not None:
+        z, y, x = card.spacing
+        made_for.append(f"voxels of {x:.3g} × {y:.3g} × {z:.3g} mm")
+    rows.append(("Made for", "; ".join(part for part in made_for if part)))
+    if card.training_data:
+        sources = (_source(card, i) for i in range(len(card.training_data)))
+        rows.append(("Learned from", "; ".join(sources)))
+    rows += [("Note", note) for note in card.notes]
+    return rows
+
+
+def _with_dice(name: str, card: ModelCard) -> str:
+    return f"{name} {card.dice[name]:.2f}" if name in card.dice else name
+
+
+def _source(card: ModelCard, index: int) -> str:
+    data = card.training_data[index]
+    counts = [
+        f"{count} {word}{'s' if count != 1 else ''}"
+        for count, word in ((data.subjects, "subject"), (data.slices, "slice"))
+        if count
+    ]
+    text = f"{data.name}: {', '.join(counts)}" if counts else data.name
+    return f"{text} (labels: {data.labels})" if data.labels else text
+
+
+def title_of(model: ListedModel) -> str:
+    """Return what a model is called in the list: its name, and where it is from if not shipped."""
+    assert model.card is not None
+    if model.shipped:
+        return model.card.name
+    place = model.path.parent.name if model.path.name == "model.safetensors" else model.path.name
+    return model.card.name if place == model.card.name else f"{model.card.name} ({place})"
+
+
+class ModelPicker(Container[Widget]):
+    """A list of models with "Browse…", and the card of the chosen one.
+
+    Parameters
+    ----------
+    caption
+        The word before the list.
+    tasks
+        Which kinds of models are listed.
+    nothing
+        If given, a first choice of this text means "no model".
+    tooltip
+        Of the list.
+    unfolded
+        Whether the card is shown from the start.
+    """
+
+    picked = Signal(description="Another model was chosen.")
+
+    def __init__(
+        self,
+        caption: str,
+        tasks: Sequence[str] = ("segmentation",),
+        *,
+        nothing: str | None = None,
+        tooltip: str = "",
+        unfolded: bool = True,
+    ) -> None:
+        self._tasks = tuple(tasks)
+        self._nothing = nothing
+        self.picked_by_hand = False
+        self.list = choice(self._choices, tooltip=tooltip)
+        self.browse_button = small_button(
+            "Browse…", "Use a model file (.safetensors) from somewhere else."
+        )
+        self._unfolded = unfolded
+        self.about_button = PushButton(tooltip="Show or hide what is known of this model.")
+        self.about_button.native.setFlat(True)
+        self.about_button.native.setStyleSheet("text-align: left; background: transparent;")
+        self.card = paragraph()
+        self.card.native.setTextFormat(Qt.TextFormat.RichText)
+        self.card.native.setFrameShape(QFrame.Shape.StyledPanel)
+        self.card.native.setMargin(6)
+        super().__init__(
+            widgets=[
+                column(row(self.list, self.browse_button, label=caption), labels=True),
+                self.about_button,
+                self.card,
+            ],
+            labels=False,
+        )
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(2)
+        self.browse_button.changed.connect(self._browse)
+        self.about_button.changed.connect(self._fold)
+        self.list.changed.connect(self._on_picked)
+        self.list.native.activated.connect(self._by_hand)
+        listen(self.native, MODELS.changed, self.reset_choices)
+        self._show_card()
+
+    @property
+    def model(self) -> ListedModel | None:
+        """The chosen model; None for none."""
+        value = self.list.value
+        return value if isinstance(value, ListedModel) else None
+
+    @property
+    def reference(self) -> str | None:
+        """The chosen model as a job names it: a shipped one's name, otherwise its path."""
+        model = self.model
+        if model is None:
+            return None
+        return model.path.stem if model.shipped else str(model.path)
+
+    @property
+    def models(self) -> list[ListedModel]:
+        """All models in the list."""
+        return [value for value in self.list.choices if isinstance(value, ListedModel)]
+
+    def reset_choices(self, *_: object) -> None:
+        """Look for models again; the chosen one stays chosen."""
+        self.look_again()
+
+    def look_again(self, path: Path | None = None) -> None:
+        """Look for models again, and choose one by its file."""
+        wanted = path or (self.model.path if self.model is not None else None)
+        self.list.reset_choices()
+        for model in self.models:
+            if model.path == wanted:
+                self.list.value = model
+        self._show_card()
+
+    def add(self, path: Path) -> None:
+        """Put a model file into the list and choose it.
+
+        Raises
+        ------
+        BadInput
+            If it is no model, or one of another kind.
+        """
+        card = read_card(path)
+        if card.task not in self._tasks:
+            raise BadInput(
+                f"The model '{card.name}' was trained for {card.task} and knows no muscles; "
+                "fine-tune it first, or choose a segmentation model."
+            )
+        self.picked_by_hand = True
+        MODELS.add(path)
+        self.look_again(path)
+
+    def _choices(self, _: object) -> list[tuple[str, object]]:
+        choices: list[tuple[str, object]] = [(self._nothing, "")] if self._nothing else []
+        names: set[str] = set()
+        for model in MODELS.listed():
+            if model.card is None or model.card.task not in self._tasks:
+                continue
+            title = title_of(model)
+            if title in names:
+                title = f"{title} – {model.path}"
+            names.add(title)
+            choices.append((title, model))
+        return choices or [("No model found", "")]
+
+    def _browse(self) -> None:
+        path = dialogs.ask_model(self.native.window())
+        if path is None:
+            return
+        try:
+            self.add(path)
+        except BadInput as problem:
+            dialogs.tell(str(problem), parent=self.native.window())
+
+    def _by_hand(self, _: int) -> None:
+        self.picked_by_hand = True
+
+    def _on_picked(self) -> None:
+        self._show_card()
+        self.picked.emit()
+
+    def fold(self) -> None:
+        """Fold the card away, to make room for what comes of the choice."""
+        if self._unfolded:
+            self._fold()
+
+    def _fold(self) -> None:
+        self._unfolded = not self._unfolded
+        self._show_card()
+
+    def _show_card(self) -> None:
+        model = self.model
+        self.about_button.visible = model is not None
+        self.about_button.text = f"{'▾' if self._unfolded else '▸'} About this model"
+        self.card.visible = model is not None and self._unfolded
+        if model is None or model.card is None:
+            return
+        self.card.value = "".join(
+            f"<p style='margin:0 0 3px 0'><b>{escape(caption)}:</b> {escape(text)}</p>"
+            for caption, text in card_in_words(model.card)
+        )
+        self.card.tooltip = str(model.path)

@@ -1,0 +1,278 @@
+"""What every form shows of its work: progress with Stop, words, curves, notes, the device."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from magicgui.widgets import Container, Label, ProgressBar, Widget
+from psygnal import Signal
+
+from napari_ssl_muscle.jobs.process.find import name_of
+from napari_ssl_muscle.jobs.settings import LearningJob
+from napari_ssl_muscle.jobs.text import duration, in_words
+from napari_ssl_muscle.jobs.time_text import expected_time
+from napari_ssl_muscle.learning.events import (
+    EpochEnd,
+    Event,
+    Failed,
+    Finished,
+    Note,
+    Progress,
+    Started,
+    Stopped,
+)
+from napari_ssl_muscle.learning.models.card import ModelCard
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ChildWork, Work
+from napari_ssl_muscle.viewer.widgets.close_guard import WindowGuard, guard_of
+from napari_ssl_muscle.viewer.widgets.fold import Fold
+from napari_ssl_muscle.viewer.widgets.form import (
+    CPU,
+    expected_device,
+    paragraph,
+    row,
+    small_button,
+    when_destroyed,
+)
+from napari_ssl_muscle.viewer.widgets.loss_curves import Curves, epoch_in_words
+from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
+
+__all__ = ["RunPanel", "epoch_in_words"]
+
+LIVE_SECONDS = 2.0
+"""Least time between two paintings of a curve of which only the last moment is new."""
+
+_ENDED = {Finished: "Done.", Stopped: "Stopped.", Failed: "Not done."}
+
+
+class RunPanel(Container[Widget]):
+    """Shows one piece of work at a time.
+
+    Parameters
+    ----------
+    unit
+        What is counted, such as "image" or "step".
+    """
+
+    event = Signal(object, description="Every event of the work, in the GUI thread.")
+    ended = Signal(object, description="The closing event, once the panel is ready for more.")
+    grown = Signal(description="The curves have come, and may lie below the window's edge.")
+
+    def __init__(self, unit: str) -> None:
+        self.quiet = False  # no dialogs: nobody looks, as when a picture is made
+        self._unit = unit
+        self._work: Work | None = None
+        self._guard: WindowGuard | None = None
+        self._action = ""
+        self._expected = ""
+        self._notes: list[str] = []
+        self._log: list[str] = []
+        self._curves = Curves()
+        self._drawn = 0.0  # when
+        self.expected = paragraph()
+        self.bar = ProgressBar(value=0, max=1)
+        self.bar.native.setTextVisible(False)
+        self.stop_button = small_button(
+            "Stop", "End the work; what was reached until then is kept."
+        )
+        self.stop_button.changed.connect(self.stop)
+        self.status = paragraph()
+        self.figures = paragraph()
+        self.plot = PlotArea()
+        self.curves = Fold("Curves", holder(self.plot), "Show or hide how it learns.")
+        self.curves.toggle()  # open, once there are any
+        self.notes = paragraph()
+        self.log_button = small_button("Show log…", "What happened, word for word, to copy.")
+        self.log_button.changed.connect(self.show_log)
+        self.device = Label(value=f"Computes on: {expected_device()}")
+        super().__init__(
+            widgets=[
+                self.expected,
+                row(self.bar, self.stop_button),
+                self.status,
+                self.device,
+                self.log_button,
+                self.figures,
+                self.curves,
+                self.notes,
+            ],
+            labels=False,
+        )
+        self.margins = (0, 0, 0, 0)
+        when_destroyed(self.native, self.leave)
+        self._show_idle()
+
+    @property
+    def running(self) -> bool:
+        """Whether work is going on."""
+        return self._work is not None
+
+    @property
+    def work(self) -> Work | None:
+        """What is going on."""
+        return self._work
+
+    def run(self, work: Work) -> None:
+        """Show a piece of work and start it."""
+        self._work = work
+        self._guard = guard_of(self.native)
+        if self._guard is not None:
+            self._guard.add(self)
+        self._action = ""
+        self._notes, self._log = [], []
+        self._curves.clear()
+        self.figures.value = ""
+        self.plot.clear()
+        for part in (self.expected, self.log_button, self.figures, self.curves, self.notes):
+            part.hide()
+        self.bar.native.setRange(0, 0)  # Qt's "busy"
+        self.bar.enabled = True
+        self.stop_button.enabled = True
+        self.say("Getting ready …")
+        work.bridge.setParent(self.native)  # what comes after the panel's end is nobody's
+        work.bridge.arrived.connect(self._take)
+        work.start()
+
+    def stop(self) -> None:
+        """Ask the work to end."""
+        if self._work is not None:
+            self.stop_button.enabled = False
+            self.say("Stopping …")
+            self._work.stop()
+
+    def abandon(self, *_: object) -> None:
+        """End the work without showing it: the window is being closed, or nobody asks any more."""
+        work, self._work = self._work, None
+        if work is not None:
+            with contextlib.suppress(RuntimeError, TypeError):  # it may be gone already
+                work.bridge.arrived.disconnect(self._take)
+            work.stop()
+
+    def expect(self, text: str) -> None:
+        """Say how long the work will take; shown until it begins, and before the next one."""
+        self._expected = text
+        self.expected.value = text
+        self.expected.visible = bool(text) and not self.running
+
+    def expect_training(self, job: LearningJob, card: ModelCard | None, slices: int) -> None:
+        """Say how long a training will take, as far as that can be told.
+
+        Parameters
+        ----------
+        job
+            The training.
+        card
+            Of the model that it starts from.
+        slices
+            Slices of its scans; 0 if that is not known.
+        """
+        only_cpu = expected_device() == CPU
+        self.expect(expected_time(job, card, only_cpu=only_cpu, slices=slices or None))
+
+    def leave(self, *_: object) -> None:
+        """Let a job in a child process run, to be found again; stop other work."""
+        work = self._work
+        if not isinstance(work, ChildWork):
+            self.abandon()
+            return
+        self._work = None
+        with contextlib.suppress(RuntimeError, TypeError):  # its bridge may be gone with the panel
+            work.bridge.arrived.disconnect(self._take)
+        work.detach()
+        if self._guard is not None:
+            with contextlib.suppress(RuntimeError):  # the window is gone, too
+                self._guard.tell_left(name_of(work.job))
+
+    def say(self, text: str) -> None:
+        """Show a sentence where the progress is told."""
+        self.status.value = text
+        self.status.visible = bool(text)
+
+    def note(self, text: str, *, warning: bool = True) -> None:
+        """Show a sentence that stays until the next start."""
+        self._notes.append(f"⚠ {text}" if warning else text)
+        self.notes.value = "\n".join(self._notes)
+        self.notes.show()
+
+    def show_log(self) -> None:
+        """Show what the last work told, and how it failed."""
+        dialogs.show_log("\n".join(self._log), self.native.window())
+
+    def _show_idle(self) -> None:
+        self.expect(self._expected)
+        self.curves.visible = self._curves.worth_drawing
+        self.figures.visible = bool(self.figures.value)
+        self.log_button.visible = bool(self._log)
+        self.bar.native.setRange(0, 1)
+        self.bar.native.setValue(0)
+        self.bar.enabled = False
+        self.stop_button.enabled = False
+        self.status.visible = bool(self.status.value)
+        self.notes.visible = bool(self._notes)
+
+    def _take(self, event: Event) -> None:
+        stopping = not self.stop_button.enabled
+        if not isinstance(event, Progress) and (line := in_words(event)):
+            self._log.append(line)
+        if isinstance(event, Started):
+            self._action = event.action
+            self.device.value = f"Computes on: {event.device}"
+        elif isinstance(event, Progress):
+            self.bar.native.setRange(0, max(event.total, 1))
+            self.bar.native.setValue(event.done)
+            if self._curves.take_live(event) and time.monotonic() - self._drawn > LIVE_SECONDS:
+                self._draw()
+            if not stopping:
+                self.say(self._in_words(event))
+        elif isinstance(event, EpochEnd):
+            self._show_round(event)
+        elif isinstance(event, Note):
+            self.note(event.text, warning=event.warning)
+        self.event.emit(event)
+        if isinstance(event, ENDINGS):
+            self._end(event)
+
+    def _end(self, event: Finished | Stopped | Failed) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            work.bridge.arrived.disconnect(self._take)
+        if isinstance(event, Failed) and event.details:
+            self._log.append(event.details)
+        else:
+            self._log = []
+        self.say(event.sentence if isinstance(event, Failed) else _ENDED[type(event)])
+        self.figures.value = ""  # of a moment that is over; what came out is said instead
+        self._show_idle()
+        if self._curves.worth_drawing:
+            self._draw()
+        self.ended.emit(event)
+        if isinstance(event, Failed) and not self.quiet:
+            dialogs.tell(event.sentence, event.details, self.native.window())
+
+    def _show_round(self, event: EpochEnd) -> None:
+        if event.arm:  # of several trainings that are compared: shown elsewhere
+            return
+        self.figures.value = epoch_in_words(event)
+        self.figures.show()
+        if self._curves.take(event):
+            self._draw()
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        first = self.curves.native.isHidden()
+        self.curves.show()
+        self.plot.show_plot(self._curves.paint())
+        if first:
+            self.grown.emit()
+
+    def _in_words(self, event: Progress) -> str:
+        parts = [part for part in (self._action, event.text) if part]
+        if event.total:
+            # Before it starts other things are counted, such as scans that are read.
+            unit = f"{self._unit} " if self._action else ""
+            parts.append(f"{unit}{event.done} of {event.total}")
+        if event.seconds_left is not None and event.done < event.total:
+            parts.append(f"about {duration(event.seconds_left)} left")
+        text = " · ".join(parts)
+        return text[:1].upper() + text[1:]

@@ -1,0 +1,191 @@
+"""Weights handed over between networks, and parts that stay as they are to the last bit."""
+
+import itertools
+
+import pytest
+import torch
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.network.transfer import (
+    differences,
+    freeze,
+    frozen_sentence,
+    hand_over,
+    network_of,
+    parameters_to_train,
+    trainable_parameters,
+)
+from napari_ssl_muscle.learning.network.unet import UNet, parameter_count
+from napari_ssl_muscle.learning.settings import NetworkSettings
+from napari_ssl_muscle.learning.training.losses import dice_ce
+
+
+def a_net(in_channels=1, classes=3, seed=0, **network) -> UNet:
+    torch.manual_seed(seed)
+    net = UNet(in_channels, classes, **{"width": 4, "depth": 2, **network})
+    net(torch.randn(2, in_channels, 16, 16))  # running statistics of its own
+    return net
+
+
+def snapshot(net) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def test_inpainting_weights_start_a_segmentation():
+    """Outputs before the head are the source's; the mask channel of the pretext is dropped."""
+    source, net = a_net(in_channels=2, classes=1, seed=1).eval(), a_net(seed=2).eval()
+    head = snapshot(net.head)
+    done = hand_over(net, source.state_dict(), head=False)
+
+    image = torch.randn(1, 1, 16, 16)
+    without_hole = torch.cat([image, torch.zeros_like(image)], dim=1)
+    features = []
+    for module, x in ((source, without_hole), (net, image)):
+        module.head.register_forward_pre_hook(lambda _, args: features.append(args[0]))
+        with torch.no_grad():
+            module(x)
+    torch.testing.assert_close(*features)
+
+    assert all(torch.equal(tensor, head[name]) for name, tensor in net.head.state_dict().items())
+    assert done.fresh == ("head.weight", "head.bias")
+    assert {*done.copied, *done.fresh} == set(net.state_dict())
+    report = " ".join(done.report)
+    assert "Encoder and decoder start from the given weights." in report
+    assert "last input of 2 are dropped" in report
+    assert "The head is made anew." in report
+
+
+def test_new_inputs_begin_at_zero():
+    source, net = a_net(seed=1).eval(), a_net(in_channels=3, seed=2).eval()
+    done = hand_over(net, source, head=True)
+    image = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(net(image), source(image[:, :1]))
+    assert "last 2 inputs begin with zero weights" in " ".join(done.report)
+
+
+def test_head_is_copied_only_when_asked():
+    source, net = a_net(seed=1), a_net(seed=2)
+    done = hand_over(net, source, head=True)
+    assert done.fresh == ()
+    assert done.report == ("Encoder, decoder and head start from the given weights.",)
+    given = source.state_dict()
+    assert all(torch.equal(tensor, given[name]) for name, tensor in net.state_dict().items())
+    # A copy, not the same memory.
+    with torch.no_grad():
+        source.head.weight.zero_()
+    assert net.head.weight.any()
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [
+        ({"width": 8}, "width 8 instead of 4"),
+        ({"depth": 3}, "depth 3 instead of 2"),
+        ({"up": "bilinear"}, "up bilinear instead of transposed"),
+        ({"norm": "group"}, "norm group instead of batch"),
+        ({"norm": "instance"}, "norm instance instead of batch"),
+        ({"width": 8, "depth": 1}, "width 8 instead of 4; depth 1 instead of 2"),
+    ],
+)
+def test_another_network_is_refused_by_what_differs(network, named):
+    source, net = a_net(seed=1, **network), a_net(seed=2)
+    before = snapshot(net)
+    with pytest.raises(BadInput) as error:
+        hand_over(net, source, head=False)
+    assert f"({named})" in str(error.value)
+    if network.get("norm") != "group":  # by its tensors alone it looks like "instance"
+        with pytest.raises(BadInput) as error:
+            hand_over(net, source.state_dict(), head=False)
+        assert f"({named})" in str(error.value)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_head_with_other_outputs_and_foreign_weights():
+    net = a_net()
+    with pytest.raises(BadInput, match="head to start from has 5 outputs where 3 are needed"):
+        hand_over(net, a_net(classes=5), head=True)
+    with pytest.raises(BadInput, match="no U-Net of this program"):
+        hand_over(net, {"layer1.weight": torch.zeros(3)}, head=False)
+    broken = a_net(seed=1).state_dict()
+    del broken["decoder.1.convolutions.norm2.bias"]
+    with pytest.raises(BadInput, match=r"decoder\.1\.convolutions\.norm2\.bias is missing"):
+        hand_over(net, broken, head=False)
+
+
+@pytest.mark.parametrize("up", ["transposed", "bilinear"])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_state_dict_tells_its_network(up, norm, depth):
+    settings = NetworkSettings(width=8, depth=depth, up=up, norm=norm)
+    state = UNet.from_settings(settings, 2, 3).state_dict()
+    assert network_of(state, norm=norm) == settings
+    assert differences(settings, settings) == []
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
+@pytest.mark.parametrize(
+    ("mode", "frozen"),
+    [
+        ("none", ()),
+        ("encoder", ("encoder",)),
+        ("decoder", ("decoder",)),
+        ("both", ("encoder", "decoder")),
+    ],
+)
+def test_frozen_parts_do_not_change_by_a_bit(mode, frozen, optimizer):
+    net = a_net()
+    # Gradients from before must not be applied by an optimiser that holds every parameter.
+    net(torch.randn(2, 1, 16, 16)).sum().backward()
+    freeze(net, mode)
+    before = snapshot(net)
+    kind = {"adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}[optimizer]
+    steps = kind(net.parameters(), lr=1e-2, weight_decay=0.1)
+    for _ in range(3):
+        net.train()
+        loss = dice_ce(net(torch.randn(2, 1, 16, 16) * 3 + 1), torch.randint(0, 3, (2, 16, 16)))
+        steps.zero_grad(set_to_none=False)  # zeros, to which decay would be added
+        loss.backward()
+        steps.step()
+        net.eval()
+    changed = {n for n, tensor in net.state_dict().items() if not torch.equal(tensor, before[n])}
+    assert changed == {name for name in before if name.split(".")[0] not in frozen}
+
+
+def test_counts_and_optimiser_see_only_what_learns():
+    net = a_net()
+    total = parameter_count(net)
+    encoder, decoder, head = (
+        sum(p.numel() for p in part.parameters()) for part in (net.encoder, net.decoder, net.head)
+    )
+    expected = {
+        "encoder": decoder + head,
+        "decoder": encoder + head,
+        "both": head,
+        "none": total,
+    }
+    # In any order: what was frozen before learns again.
+    for mode, count in itertools.chain(expected.items(), reversed(expected.items())):
+        freeze(net, mode)
+        assert trainable_parameters(net) == count
+        assert sum(p.numel() for p in parameters_to_train(net)) == count
+        assert f"{count:,} of {total:,}" in frozen_sentence(net)
+    freeze(net, "both")
+    assert frozen_sentence(net).startswith("Frozen: encoder and decoder;")
+    freeze(net, "none")
+    assert all(module.training for module in net.train().modules())
+
+
+def test_counts_of_the_reference_network():
+    with torch.device("meta"):
+        net = UNet(1, 7)
+    counts = {}
+    for mode in ("none", "encoder", "decoder", "both"):
+        freeze(net, mode)
+        counts[mode] = trainable_parameters(net)
+    assert counts == {
+        "none": 31_036_871,
+        "encoder": 12_190_855,
+        "decoder": 18_846_471,
+        "both": 455,
+    }
