@@ -154,7 +154,7 @@ def inspect(folder: Path) -> int:
 
     BIDS, nnU-Net raw, or images with labels beside them.
     """
-    from napari_ssl_muscle.jobs.cohort_words import cohort_in_words
+    from napari_ssl_muscle.jobs.text import cohort_in_words
     from napari_ssl_muscle.scans.cohort import inspect as inspect_cohort
     from napari_ssl_muscle.scans.cohort import open_cohort
 
@@ -170,7 +170,7 @@ def inspect(folder: Path) -> int:
 )
 def models(names: tuple[str, ...], folders: tuple[Path, ...]) -> int:
     """List the shipped models, or read the cards of MODELs aloud."""
-    from napari_ssl_muscle.jobs.card_words import card_in_words
+    from napari_ssl_muscle.jobs.text import card_in_words
     from napari_ssl_muscle.learning.models.card import find_model, list_models, read_card
 
     for folder in folders:

@@ -10,9 +10,11 @@ import numpy.typing as npt
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.muscle_metrics import labelled_slices
 from napari_ssl_muscle.evaluation.sides import Sides, legs
-from napari_ssl_muscle.evaluation.tables import CommonMuscles, common_muscles, table_by_values
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, split_side, standard_name
+from napari_ssl_muscle.scans.muscles.table import table_by_values
+
+pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,3 +114,88 @@ def align(
         if sides.note:
             notes.append(sides.note)
     return Aligned(ours, theirs, common, compared, sides, geometry, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class CommonMuscles:
+    """What two tables have in common, and how to bring label maps of either to it.
+
+    Attributes
+    ----------
+    table
+        The common muscles, in the order of the reference's table, with the values 1, 2, ….
+    notes
+        Sentences: muscles of one table only, and sides that were given up.
+    """
+
+    table: MuscleTable
+    notes: tuple[str, ...]
+    _prediction: dict[int, int]
+    _reference: dict[int, int]
+
+    def prediction(self, values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:
+        """Return a prediction's label values as values of `table`; other muscles become 0."""
+        return _recode(values, self._prediction)
+
+    def reference(self, values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:
+        """Return a reference's label values as values of `table`; other muscles become 0."""
+        return _recode(values, self._reference)
+
+    def label_in_prediction(self, value: int) -> int:
+        """Return the prediction's label value for a value of `table`; the first, if several."""
+        return next(label for label, common in self._prediction.items() if common == value)
+
+
+def common_muscles(prediction: MuscleTable, reference: MuscleTable) -> CommonMuscles:
+    """Match two tables by standard name ("VL", "vastus_lateralis", …).
+
+    If only one of the tables tells left and right muscles apart, its sides are given up, so that
+    they are compared with the other's muscles of both legs together.
+
+    Parameters
+    ----------
+    prediction, reference
+        The tables of the two label maps.
+
+    Raises
+    ------
+    BadInput
+        If they have no muscle in common.
+    """
+    notes = []
+    sided = [any(split_side(m.name)[1] for m in t.muscles) for t in (prediction, reference)]
+    if sided[0] != sided[1]:
+        which = "prediction" if sided[0] else "reference"
+        notes.append(f"Only the {which} tells left from right, so both legs are taken together.")
+    classes = [_by_name(table, keep_side=all(sided)) for table in (prediction, reference)]
+    names = [name for name in classes[1] if name in classes[0]]
+    if not names:
+        raise BadInput(
+            f"Prediction ({', '.join(classes[0])}) and reference ({', '.join(classes[1])}) have no "
+            "muscle in common; give the muscle table of each."
+        )
+    for which, here, there in (("reference", 1, 0), ("prediction", 0, 1)):
+        only = [name for name in classes[here] if name not in classes[there]]
+        if only:
+            notes.append(f"Only the {which} knows, so not compared: {', '.join(only)}.")
+    table = MuscleTable(tuple(Muscle(i, name) for i, name in enumerate(names, 1)))
+    codes = [
+        {value: i for i, name in enumerate(names, 1) for value in known[name]} for known in classes
+    ]
+    return CommonMuscles(table, tuple(notes), *codes)
+
+
+def _by_name(table: MuscleTable, keep_side: bool) -> dict[str, list[int]]:
+    """Return name → label values; several where sides are given up."""
+    names: dict[str, list[int]] = {}
+    for muscle in table.muscles:
+        name = standard_name(muscle.name) if keep_side else split_side(muscle.name)[0]
+        names.setdefault(name, []).append(muscle.value)
+    return names
+
+
+def _recode(values: npt.NDArray[np.integer], code: dict[int, int]) -> npt.NDArray[np.uint16]:
+    new = np.zeros(max(int(values.max(initial=0)), max(code)) + 1, np.uint16)
+    new[list(code)] = list(code.values())
+    recoded: npt.NDArray[np.uint16] = new[values]
+    return recoded

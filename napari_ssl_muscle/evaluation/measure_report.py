@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ssl_muscle.evaluation.measure import Measurement
 from napari_ssl_muscle.evaluation.provenance import versions
-from napari_ssl_muscle.evaluation.writing import csv_text, json_text, write_together
+from napari_ssl_muscle.files import csv_text, json_text, write_together
 from napari_ssl_muscle.text_table import aligned, muscle_title, number
 
 if TYPE_CHECKING:

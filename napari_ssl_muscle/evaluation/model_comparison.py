@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from napari_ssl_muscle.evaluation.alignment import common_muscles
 from napari_ssl_muscle.evaluation.muscle_metrics import compare
-from napari_ssl_muscle.evaluation.tables import common_muscles
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.text_table import aligned, muscle_title, number
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.formats.nifti import stem_of
 from napari_ssl_muscle.scans.layouts import subject_and_session
+from napari_ssl_muscle.scans.muscles import MuscleTable, read_table
 
 __all__ = [
     "Matching",
@@ -207,3 +208,39 @@ def _few(paths: Sequence[Path], most: int = 4) -> str:
     if len(paths) > most:
         names.append(f"{len(paths) - most} more")
     return ", ".join(names)
+
+
+def table_beside(path: Path) -> MuscleTable | None:
+    """Return the muscle table that lies beside a label map, or None.
+
+    Looked for, in this order: a table of the label map's own name (`NAME.label`, `NAME.tsv`), and
+    in its folder and the one above it `dataset.json` (nnU-Net), `dseg.tsv` (BIDS), and an ITK-SNAP
+    `.label` file if there is exactly one that is not another label map's own.
+
+    Parameters
+    ----------
+    path
+        The label map.
+
+    Raises
+    ------
+    BadInput
+        If a table is there and cannot be read.
+    """
+    stem = stem_of(path)
+    for name in dict.fromkeys((stem, case_name(path))):
+        for suffix in (".label", ".tsv"):
+            if (own := path.parent / f"{name}{suffix}").is_file():
+                return read_table(own)
+    for folder in (path.parent, path.parent.parent):
+        for common in ("dataset.json", "dseg.tsv"):
+            if (table := folder / common).is_file():
+                return read_table(table)
+        shared = [
+            table
+            for table in sorted(folder.glob("*.label"))
+            if not any((folder / f"{table.stem}{ending}").exists() for ending in SUFFIXES)
+        ]
+        if len(shared) == 1:
+            return read_table(shared[0])
+    return None

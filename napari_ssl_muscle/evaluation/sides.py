@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.evaluation.tables import split_side
 from napari_ssl_muscle.scans.body_mask import gap_between_legs
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.muscles.names import split_side
 
 PAIRED = 0.65
 """Two legs show the same muscles in like shares; what lies on either side of a space between the

@@ -53,10 +53,10 @@ from napari_ssl_muscle.learning.events import (
     Note,
     ShouldStop,
     Stopped,
+    StoppedByUser,
     from_line,
 )
 from napari_ssl_muscle.learning.models.card import find_model, origin, read_card
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.volume import LabelMap
 
 MODES = tuple(FROZEN)

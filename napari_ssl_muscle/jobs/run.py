@@ -25,10 +25,10 @@ from napari_ssl_muscle.learning.events import (
     ShouldStop,
     Speed,
     Stopped,
+    StoppedByUser,
     never,
     nobody,
 )
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.learning.training.memory import is_out_of_memory
 from napari_ssl_muscle.learning.training.time_estimate import remember
 

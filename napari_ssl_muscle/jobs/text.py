@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from napari_ssl_muscle.learning.events import (
-    EpochEnd,
-    Event,
-    Failed,
-    Note,
-    Progress,
-    Started,
-)
+from collections.abc import Sequence
+
+from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Note, Progress, Started
+from napari_ssl_muscle.learning.models.card import ModelCard, TrainingData
+from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
+from napari_ssl_muscle.text_table import aligned
 
 FROZEN: dict[str, str] = {
     "none": "Nothing fixed",
@@ -58,3 +56,102 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def card_in_words(card: ModelCard) -> list[tuple[str, str]]:
+    """Return what a person should know of a model, as (caption, text)."""
+    rows: list[tuple[str, str]] = []
+    if card.title:
+        rows.append(("Title", card.title))
+    if card.task == "inpainting":
+        rows.append(("Knows", "no muscles yet: pretrained on unlabelled scans, to fine-tune from"))
+    else:
+        names = [str(row["name"]) for row in card.muscles]
+        rows.append(("Muscles", ", ".join(_with_dice(name, card) for name in names)))
+    if "mean" in card.dice:
+        leaking = " (LEAKING: split by slice, too good to be true)" if card.leaking else ""
+        rows.append(("Dice", f"{card.dice['mean']:.2f} on average{leaking}"))
+    if card.dice_note:
+        rows.append(("Measured on", card.dice_note))
+    if card.transductive:
+        rows.append(("Transductive", "images of test subjects took part in the pretraining"))
+    rows.append(("Channels", ", ".join(card.channels)))
+    if card.contrast and card.contrast != rows[-1][1]:
+        rows.append(("Contrast", card.contrast))
+    if card.spacing is not None:
+        z, y, x = card.spacing
+        rows.append(("Voxels", f"{x:.3g} × {y:.3g} × {z:.3g} mm in training"))
+    rows.append(("Network", f"U-Net of width {card.network.width}, depth {card.network.depth}"))
+    if card.training_data:
+        rows.append(("Learned from", "; ".join(_source(data) for data in card.training_data)))
+    rows += [("Note", note) for note in card.notes]
+    return rows
+
+
+def _with_dice(name: str, card: ModelCard) -> str:
+    return f"{name} {card.dice[name]:.2f}" if name in card.dice else name
+
+
+def _source(data: TrainingData) -> str:
+    counts = [
+        f"{count} {word}{'s' if count != 1 else ''}"
+        for count, word in ((data.subjects, "subject"), (data.slices, "slice"))
+        if count
+    ]
+    known = [f"labels: {data.labels}"] if data.labels else []
+    known += [data.licence] if data.licence else []
+    text = f"{data.name}: {', '.join(counts)}" if counts else data.name
+    return f"{text} ({'; '.join(known)})" if known else text
+
+
+_LAYOUTS = {"bids": "BIDS", "nnunet": "nnU-Net raw", "flat": "images side by side"}
+
+
+def cohort_in_words(cohort: Cohort, reports: Sequence[CaseReport], width: int = 100) -> str:
+    """Return what a cohort holds: a head, one line for each case, its muscles, its problems.
+
+    Parameters
+    ----------
+    cohort
+        The cohort.
+    reports
+        From `scans.cohort.inspect`.
+    width
+        Characters in a line.
+    """
+    head = [
+        f"{cohort.folder} ({_LAYOUTS[cohort.layout]})",
+        f"{_count(len(cohort.subjects), 'subject')}, {_count(len(cohort.cases), 'case')}, "
+        f"{len(cohort.labelled)} labelled; channels: {', '.join(cohort.channels)}",
+    ]
+    if cohort.table is not None:
+        muscles = ", ".join(f"{muscle.value} {muscle.name}" for muscle in cohort.table.muscles)
+        head.append(f"Muscle table: {muscles}")
+    rows = [["case", "subject", "voxels", "mm", "volumes", "labelled slices", "muscles"]]
+    rows += [_row(report) for report in reports]
+    problems = [*cohort.problems, *(text for report in reports for text in report.problems)]
+    said = [f"- {text}" for text in dict.fromkeys(problems)]
+    parts = ["\n".join(head), aligned(rows, width)]
+    parts.append("\n".join(["Problems:", *said]) if said else "No problems were found.")
+    return "\n\n".join(parts)
+
+
+def _row(report: CaseReport) -> list[str]:
+    return [
+        report.case.name,
+        report.case.subject,
+        _times(report.shape, "d") if report.shape else "?",
+        _times(report.spacing, ".3g") if report.spacing else "?",
+        str(report.volumes),
+        "none" if report.labelled_slices is None else str(report.labelled_slices),
+        str(len(report.muscles)),
+    ]
+
+
+def _times(zyx: tuple[float, float, float], form: str) -> str:
+    """Write ``(z, y, x)`` as people do: columns × rows × slices."""
+    return " × ".join(format(value, form) for value in reversed(zyx))
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -163,3 +163,7 @@ def nobody(event: Event) -> None:
 def never() -> bool:
     """Never ask to stop."""
     return False
+
+
+class StoppedByUser(Exception):  # noqa: N818 - not an error
+    """The user asked to end before there was anything to keep."""

@@ -18,7 +18,7 @@ from napari_ssl_muscle.learning.data import validation_split
 from napari_ssl_muscle.learning.data.case import LabelledCase
 from napari_ssl_muscle.learning.data.contrast import profiles
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
-from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop
+from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
 from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingData, origin
 from napari_ssl_muscle.learning.models.model_file import (
     Model,
@@ -30,7 +30,6 @@ from napari_ssl_muscle.learning.network.transfer import freeze, frozen_sentence,
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.segmentation_task import SegmentationTask
 from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.learning.training.checkpoint import Place
 from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.scans.muscles import MuscleTable

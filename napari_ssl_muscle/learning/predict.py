@@ -22,10 +22,9 @@ from napari_ssl_muscle.learning.data.slices import (
     to_images,
     to_window,
 )
-from napari_ssl_muscle.learning.events import ShouldStop, never
+from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import Model
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.learning.training.batch_fitting import Room
 from napari_ssl_muscle.learning.training.device import choose_device, threads
 

@@ -16,7 +16,14 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.case import LabelledCase
 from napari_ssl_muscle.learning.data.contrast import profiles
 from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
-from napari_ssl_muscle.learning.events import Emit, Note, Preview, Progress, ShouldStop
+from napari_ssl_muscle.learning.events import (
+    Emit,
+    Note,
+    Preview,
+    Progress,
+    ShouldStop,
+    StoppedByUser,
+)
 from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingData, origin
 from napari_ssl_muscle.learning.models.model_file import (
     Model,
@@ -29,7 +36,6 @@ from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
 from napari_ssl_muscle.learning.pretext.probes import Probes
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.learning.training.checkpoint import Place
 from napari_ssl_muscle.learning.training.loop import train
 

@@ -2,13 +2,11 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.tables import (
-    common_muscles,
-    split_side,
-    table_beside,
-    table_by_values,
-)
+from napari_ssl_muscle.evaluation.alignment import common_muscles
+from napari_ssl_muscle.evaluation.pairing import table_beside
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, write_itksnap, write_tsv
+from napari_ssl_muscle.scans.muscles.names import split_side
+from napari_ssl_muscle.scans.muscles.table import table_by_values
 
 
 def table(**values):

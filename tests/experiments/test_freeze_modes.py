@@ -21,7 +21,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.arm_events import OneStream
 from napari_ssl_muscle.experiments.freeze_modes import one_of
 from napari_ssl_muscle.experiments.freeze_results import learns_in_words, read_comparison
-from napari_ssl_muscle.jobs.command import arguments
+from napari_ssl_muscle.jobs.cli_options import arguments
 from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.jobs.run_folder import read_epochs
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, read_job, what_is_wrong

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ssl_muscle.cli import main
-from napari_ssl_muscle.jobs.cli_options import job_from
-from napari_ssl_muscle.jobs.command import arguments, shell_command, split_names
+from napari_ssl_muscle.jobs.cli_options import arguments, job_from, shell_command, split_names
 from napari_ssl_muscle.jobs.settings import (
     JOBS,
     AnyJob,

@@ -18,9 +18,9 @@ from napari_ssl_muscle.learning.events import (
     Progress,
     Started,
     Stopped,
+    StoppedByUser,
     from_line,
 )
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 
 Install = Callable[[str, Work], None]
 

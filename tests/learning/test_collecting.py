@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from napari_ssl_muscle.learning.collecting import short_lived, uncollected
+from napari_ssl_muscle.learning.torch_import import short_lived, uncollected
 
 
 class Ring:

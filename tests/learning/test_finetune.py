@@ -11,14 +11,13 @@ import safetensors.torch
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.case import LabelledCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
-from napari_ssl_muscle.learning.events import Event, Note, never, nobody
+from napari_ssl_muscle.learning.events import Event, Note, StoppedByUser, never, nobody
 from napari_ssl_muscle.learning.finetune import FinetuneResult, finetune
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.models.model_file import load_model
 from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.pretrain import pretrain
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.body_mask import body_mask
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import split_by_subject

@@ -14,15 +14,21 @@ from napari_ssl_muscle.evaluation.model_comparison import (
     compare_models,
     not_enough,
 )
-from napari_ssl_muscle.evaluation.writing import csv_text, json_text, write_together
+from napari_ssl_muscle.files import csv_text, json_text, write_together
 from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.jobs.run import Outcome, Work
 from napari_ssl_muscle.jobs.run_folder import JOB, check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob, read_job
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
-from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.events import (
+    Emit,
+    Note,
+    Progress,
+    ShouldStop,
+    Started,
+    StoppedByUser,
+)
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.slice_states import EVERY

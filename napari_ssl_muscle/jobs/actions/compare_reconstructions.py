@@ -16,11 +16,10 @@ from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob, pretext_with
 from napari_ssl_muscle.jobs.training_data.unlabelled import gather
 from napari_ssl_muscle.learning.data.case import LabelledCase
-from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop
+from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
 from napari_ssl_muscle.learning.settings import PretextSettings
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.cohort import Cohort, open_cohort
 from napari_ssl_muscle.text_table import aligned, number
 

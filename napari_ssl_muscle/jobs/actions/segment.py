@@ -21,9 +21,15 @@ from napari_ssl_muscle.jobs.record import (
 from napari_ssl_muscle.jobs.run import Outcome, Work
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import SegmentJob
-from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.events import (
+    Emit,
+    Note,
+    Progress,
+    ShouldStop,
+    Started,
+    StoppedByUser,
+)
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
 from napari_ssl_muscle.scans.layouts import subject_and_session
 from napari_ssl_muscle.scans.muscles import MuscleTable

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from napari_ssl_muscle.learning.data.augment import augment
 from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
 from napari_ssl_muscle.learning.data.slices import common_size
-from napari_ssl_muscle.learning.pretext.corruption import make_corruption
+from napari_ssl_muscle.learning.pretext.masking import make_corruption
 from napari_ssl_muscle.learning.settings import AugmentSettings, PretextSettings
 from napari_ssl_muscle.learning.training.batch_fitting import Room
 from napari_ssl_muscle.learning.training.loop import Batch

@@ -1,8 +1,9 @@
-"""Inpainting as published: squares are masked until a percentage of the image is covered."""
+"""Pretext masks: squares as published, noise, and the interface of every corruption."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.settings import PretextSettings
 
 _DRAWS = 64
 """Positions drawn at a time; only a number of speed."""
@@ -188,3 +190,58 @@ class MaskedSquares:
             else torch.full_like(images[..., :1, :1], self.fill)
         )
         return torch.where(holes, fill, images), holes
+
+
+@dataclass(frozen=True)
+class AddedNoise:
+    """Add noise of `level` standard deviations to every pixel (Vincent et al. 2008)."""
+
+    level: float
+
+    def __call__(
+        self, images: Tensor, bodies: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return noisy images and an all-true map of what changed."""
+        noise = torch.randn(images.shape, generator=generator).to(images.device)
+        everywhere = torch.ones_like(images[:, :1], dtype=torch.bool)
+        return images + self.level * noise, everywhere
+
+
+class Corruption(Protocol):
+    """Takes something from images that the network has to give back."""
+
+    def __call__(
+        self, images: Tensor, bodies: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Corrupt a batch.
+
+        Parameters
+        ----------
+        images
+            ``(n, c, rows, columns)``, zero mean and unit deviation.
+        bodies
+            ``(n, rows, columns)`` bool, where there is tissue; None where that is not known.
+        generator
+            On the CPU: the same seed hides the same pixels whatever the device.
+
+        Returns
+        -------
+        corrupted
+            Like `images`.
+        changed
+            ``(n, 1, rows, columns)`` bool, the pixels that the network has to restore.
+        """
+        ...
+
+
+def make_corruption(settings: PretextSettings) -> Corruption:
+    """Return the corruption that the settings name."""
+    if settings.corruption == "noise":
+        return AddedNoise(settings.noise)
+    return MaskedSquares(
+        kernel=settings.kernel_size,
+        percent=settings.mask_percent,
+        fill=settings.fill,
+        exact=settings.exact,
+        inside_body=settings.inside_body,
+    )

@@ -14,8 +14,8 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.slices import common_size, find_frames, fit, to_grid, to_images
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
-from napari_ssl_muscle.learning.pretext.corruption import make_corruption
 from napari_ssl_muscle.learning.pretext.inpainting_task import VALIDATION_SEED
+from napari_ssl_muscle.learning.pretext.masking import make_corruption
 from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.learning.training.batch_fitting import Room
 from napari_ssl_muscle.scans.body_mask import body_mask

@@ -1,11 +1,19 @@
 """Muscles: their names, their tables and the files of these tables, in one place to import."""
 
-from napari_ssl_muscle.scans.muscles.names import Region, Side, colour_of, side_of, standard_name
+from napari_ssl_muscle.scans.muscles.names import (
+    Region,
+    Side,
+    colour_of,
+    side_of,
+    split_side,
+    standard_name,
+)
 from napari_ssl_muscle.scans.muscles.table import (
     Muscle,
     MuscleTable,
     default_table,
     present_values,
+    table_by_values,
 )
 from napari_ssl_muscle.scans.muscles.table_files import read_table, write_itksnap, write_tsv
 
@@ -19,7 +27,9 @@ __all__ = [
     "present_values",
     "read_table",
     "side_of",
+    "split_side",
     "standard_name",
+    "table_by_values",
     "write_itksnap",
     "write_tsv",
 ]

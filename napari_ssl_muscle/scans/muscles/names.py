@@ -146,3 +146,10 @@ def _split_side(text: str) -> tuple[str, Side | None]:
             side = _SIDES[words.pop(place)]
             break
     return " ".join(words), side
+
+
+def split_side(name: str) -> tuple[str, str]:
+    """Return a muscle's standard name without its side, and the side ("left", "right" or "")."""
+    standard = standard_name(name)
+    side = side_of(standard)
+    return (standard.removesuffix(f" {side}"), side) if side else (standard, "")

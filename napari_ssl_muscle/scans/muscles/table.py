@@ -280,3 +280,9 @@ def default_table(region: Region) -> MuscleTable:
             for value, muscle in enumerate(ranked, start=1)
         )
     )
+
+
+def table_by_values(*labels: npt.NDArray[np.integer]) -> MuscleTable:
+    """Return a table that names every value in some arrays after itself: "label 1", "label 2"."""
+    found = sorted({value for values in labels for value in present_values(values)} - {0})
+    return MuscleTable(tuple(Muscle(value, f"label {value}") for value in found))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, PushButton
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.viewer.evaluate import evaluate_worker

@@ -110,7 +110,7 @@ def _means(case: CaseResult) -> tuple[Cell, ...]:
 
 def headline(answer: Answer) -> str:
     """Return the result in a line."""
-    from napari_ssl_muscle.evaluation.summary import dice_by_subject
+    from napari_ssl_muscle.evaluation.statistics import dice_by_subject
 
     report = answer.report
     dice = dice_by_subject(report.summarised)

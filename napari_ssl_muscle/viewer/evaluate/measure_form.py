@@ -10,7 +10,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.viewer.evaluate import measure_worker

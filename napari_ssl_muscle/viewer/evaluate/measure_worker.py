@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
-from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import case_name_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.segment.saving import grid_of
@@ -121,7 +120,7 @@ def measure_layers(requests: Sequence[Request], emit: Emit, stop: ShouldStop) ->
     """
     from napari_ssl_muscle.evaluation.measure import measure
     from napari_ssl_muscle.evaluation.measure_report import MeasureReport
-    from napari_ssl_muscle.evaluation.tables import table_by_values
+    from napari_ssl_muscle.scans.muscles.table import table_by_values
 
     emit(Started(action="measuring", device="CPU", total=len(requests)))
     measured = []
@@ -142,7 +141,7 @@ def _looks(
     found: Measurement, table: MuscleTable
 ) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
     """Return the label value and the colour of each measure's muscle."""
-    from napari_ssl_muscle.evaluation.tables import split_side
+    from napari_ssl_muscle.scans.muscles.names import split_side
 
     by_name: dict[tuple[str, str], int] = {}
     for muscle in table.muscles:

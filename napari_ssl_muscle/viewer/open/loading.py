@@ -176,7 +176,7 @@ def _is_of_a_model(labels: Path) -> bool:
 
 
 def _table_beside(labels: Path) -> MuscleTable | None:
-    from napari_ssl_muscle.evaluation.tables import table_beside
+    from napari_ssl_muscle.evaluation.pairing import table_beside
 
     return table_beside(labels)
 

@@ -12,7 +12,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QMenu
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.model_fit import Fit, Question, find_fit

@@ -11,7 +11,7 @@ from magicgui.widgets import FloatSpinBox
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob, what_is_wrong
 from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView, view_folder

@@ -19,7 +19,7 @@ from napari_ssl_muscle.experiments.freeze_results import (
     learns_in_words,
     read_comparison,
 )
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.run_folder import check_run_folder
 from napari_ssl_muscle.jobs.settings import (
     CompareFreezingJob,

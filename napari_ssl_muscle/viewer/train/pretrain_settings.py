@@ -7,7 +7,7 @@ from typing import Any
 from magicgui.widgets import CheckBox, Container, FloatSpinBox, LineEdit, SpinBox, Widget
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.command import split_names
+from napari_ssl_muscle.jobs.cli_options import split_names
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.viewer.train.finetune_choices import PRESETS

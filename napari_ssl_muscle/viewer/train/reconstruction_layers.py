@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import Subject

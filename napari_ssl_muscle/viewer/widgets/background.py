@@ -27,8 +27,8 @@ from napari_ssl_muscle.learning.events import (
     Progress,
     ShouldStop,
     Stopped,
+    StoppedByUser,
 )
-from napari_ssl_muscle.learning.stopping import StoppedByUser
 
 Target = Callable[[Emit, ShouldStop], Any]
 """Work for a thread: tells events, asks whether to stop, returns what the window needs."""

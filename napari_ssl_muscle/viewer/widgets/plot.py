@@ -16,8 +16,8 @@ from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_ssl_muscle.learning.collecting import short_lived, uncollected
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
+from napari_ssl_muscle.learning.torch_import import short_lived, uncollected
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadWork
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.command import arguments
+from napari_ssl_muscle.jobs.cli_options import arguments
 from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
 from napari_ssl_muscle.learning import finetune as learning

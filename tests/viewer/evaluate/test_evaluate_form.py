@@ -16,7 +16,7 @@ from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.evaluation.evaluate import evaluate_case
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.provenance import Provenance
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Failed, Finished

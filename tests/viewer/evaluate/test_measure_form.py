@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_ssl_muscle.actions import run_job
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.learning.events import Failed, Finished
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer.evaluate.measure_form import GONE, NO_LABELS, MeasureForm

@@ -12,11 +12,10 @@ import pytest
 
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.data.contrast import DEPTHS
-from napari_ssl_muscle.learning.events import Failed, Finished, Stopped
-from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.events import Failed, Finished, Stopped, StoppedByUser
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.freeze_results import Comparison, ModeResult, write_results
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, read_job
 from napari_ssl_muscle.learning.events import (
     EpochEnd,

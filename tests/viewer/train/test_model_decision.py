@@ -11,7 +11,7 @@ import pytest
 from magicgui.widgets import Container
 from napari.components import ViewerModel
 
-from napari_ssl_muscle.jobs.command import shell_command
+from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.learning.events import Failed, Finished, Progress, Stopped
 from napari_ssl_muscle.learning.models import card
 from napari_ssl_muscle.learning.models.card import read_card

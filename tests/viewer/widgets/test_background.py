@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Failed, Finished, Note, Progress, Stopped
-from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.events import (
+    Failed,
+    Finished,
+    Note,
+    Progress,
+    Stopped,
+    StoppedByUser,
+)
 from napari_ssl_muscle.viewer.widgets.background import EventBridge, ThreadWork
 from tests.viewer.helpers import until
 

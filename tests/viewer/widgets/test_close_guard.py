@@ -12,19 +12,18 @@ import pytest
 from napari.utils import notifications
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
-from tests.viewer.test_questions import answer
 
 from napari_ssl_muscle.jobs.process.child import ChildJob
 from napari_ssl_muscle.jobs.process.find import running_jobs
 from napari_ssl_muscle.jobs.settings import FinetuneJob
-from napari_ssl_muscle.learning.events import Emit, ShouldStop
-from napari_ssl_muscle.learning.stopping import StoppedByUser
+from napari_ssl_muscle.learning.events import Emit, ShouldStop, StoppedByUser
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildWork, ThreadWork
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 from tests.viewer.conftest import Ears
 from tests.viewer.helpers import until
+from tests.viewer.widgets.test_dialogs import answer
 
 ask_closing = dialogs.ask_closing
 
