@@ -14,7 +14,6 @@ from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, split_side, standard_name
 from napari_ssl_muscle.scans.muscles.table import table_by_values
 
-pass
 
 
 @dataclass(frozen=True, eq=False)

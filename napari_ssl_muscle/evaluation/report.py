@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-pass
 
 
 COLUMNS = (
