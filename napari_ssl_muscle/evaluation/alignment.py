@@ -15,7 +15,6 @@ from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, split_side, sta
 from napari_ssl_muscle.scans.muscles.table import table_by_values
 
 
-
 @dataclass(frozen=True, eq=False)
 class Aligned:
     """Two label arrays that can be compared voxel by voxel.

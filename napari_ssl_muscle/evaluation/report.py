@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-
-
 COLUMNS = (
     "subject",
     "session",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, Subject, image_data, label_data
+from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, OpenScan, image_data, label_data
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.phantom.settings import PhantomSettings
@@ -32,16 +32,16 @@ def leg_phantom() -> list[LayerData]:
     from napari_ssl_muscle.scans.muscles import default_table
     from napari_ssl_muscle.viewer.layers.layer_rules import watch_current
 
-    scan = phantom_scan(1, 1, sample_settings())
+    phantom = phantom_scan(1, 1, sample_settings())
     # As a file of it would be stored: axes x, y, z.
-    geometry = Geometry(scan.image.shape[::-1], scan.affine)
+    geometry = Geometry(phantom.image.shape[::-1], phantom.affine)
     table = default_table("thigh")
-    subject = Subject(NAME, geometry, table=table)
-    image = np.ascontiguousarray(geometry.to_canonical(scan.image.transpose()))
-    labels = np.ascontiguousarray(geometry.to_canonical(scan.labels.transpose()))
+    scan = OpenScan(NAME, geometry, table=table)
+    image = np.ascontiguousarray(geometry.to_canonical(phantom.image.transpose()))
+    labels = np.ascontiguousarray(geometry.to_canonical(phantom.labels.transpose()))
     watch_current()
     return [
-        image_data(subject, image, name=NAME, path=None),
-        label_data(subject, "truth", labels, table=table),
-        label_data(subject, "prediction", table=table),
+        image_data(scan, image, name=NAME, path=None),
+        label_data(scan, "truth", labels, table=table),
+        label_data(scan, "prediction", table=table),
     ]

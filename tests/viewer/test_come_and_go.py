@@ -183,7 +183,7 @@ def test_a_copy_is_warned_about_and_takes_over_when_the_first_goes(desk: Desk) -
     assert "'Prediction copy' is not kept" in desk.form.status.value
     assert desk.now.layer is desk.layer
     form = SegmentForm(desk.viewer)
-    assert form._target(desk.now.subject) is desk.layer  # though the copy lies on top
+    assert form._target(desk.now.scan) is desk.layer  # though the copy lies on top
     form.native.deleteLater()
     before = desk.layer.data.copy()
     layers.remove(desk.layer)
@@ -217,21 +217,21 @@ def test_another_type_of_numbers_is_kept_and_another_shape_is_refused(desk: Desk
 
 
 def test_what_napari_makes_of_a_scan_or_of_labels_is_not_taken_for_them(desk: Desk) -> None:
-    subject, layers = desk.now.subject, desk.viewer.layers
+    scan, layers = desk.now.scan, desk.viewer.layers
     layers.selection.active = desk.image
     _layer_actions._project(layers, axis=0)
     layers.selection.active = desk.image
     _layer_actions._duplicate_layer(layers)
     layers.selection = {next(one for one in layers if one.name == "leg copy")}
     _layer_actions._split_stack(layers)
-    assert layers_of(desk.viewer, subject, "image") == [desk.image]
+    assert layers_of(desk.viewer, scan, "image") == [desk.image]
     desk.paint(1)
     layers.selection = {desk.layer}
     _layer_actions._convert(layers, "image")
     picture = next(one for one in layers if one.name == "Prediction")
     assert isinstance(picture, Image)
     assert info_of(picture) is None
-    assert layers_of(desk.viewer, subject, "prediction") == []
+    assert layers_of(desk.viewer, scan, "prediction") == []
     assert desk.form._now is None
 
 
@@ -334,8 +334,8 @@ def test_killed_at_any_write_of_an_acceptance_nothing_is_lost(
         opened = commands.open_paths(viewer, [shot / "scans" / scan_file.name])
         info = info_of(unwrap(opened[0]))
         assert info is not None
-        subject = info.subject
-        keeper = Keeper(subject.name, subject.geometry, subject.scan, image)
+        scan = info.scan
+        keeper = Keeper(scan.name, scan.geometry, scan.file, image)
         assert keeper.problem is None
         saved = keeper.saved()
         found = keeper.replay(np.zeros_like(drawn) if saved is None else saved)

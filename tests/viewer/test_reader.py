@@ -97,8 +97,8 @@ def test_a_4d_file_asks_which_volume(
     np.testing.assert_array_equal(image.data, array[::-1, ::-1, :, 2].transpose(2, 1, 0))
     info = info_of(image)
     assert info is not None
-    assert info.subject.scan is not None
-    assert info.subject.scan.volume == 2
+    assert info.scan.file is not None
+    assert info.scan.file.volume == 2
 
 
 def test_changing_ones_mind_opens_nothing(
@@ -191,7 +191,7 @@ def test_the_sample_is_a_leg_with_ground_truth_and_an_empty_prediction(viewer: A
     assert image.data[truth.data > 0].mean() > 5 * np.median(image.data)
     info = info_of(image)
     assert info is not None
-    assert info.subject.geometry.sided
+    assert info.scan.geometry.sided
 
 
 def test_labels_that_a_model_made_open_to_be_gone_on_with_and_are_no_ground_truth(

@@ -347,7 +347,7 @@ class CorrectForm(Form):
         states = now.states()
         self.table.show_slices(now.slices, states, now.held_out())
         count = sum(state in ACCEPTED for state in states.values())
-        self.title.value = f"{now.subject.name}: {count} of {now.slices} slices accepted."
+        self.title.value = f"{now.scan.name}: {count} of {now.slices} slices accepted."
         offer = now.offer
         self.offer.visible = offer is not None
         if offer is not None:
@@ -371,7 +371,7 @@ class CorrectForm(Form):
 
     def _show_unsure(self, *_: object) -> None:
         """Follow the scan's uncertainty layer, which a person may also show, hide or remove."""
-        layer = uncertainty_of(self.viewer, self._now.subject) if self._now is not None else None
+        layer = uncertainty_of(self.viewer, self._now.scan) if self._now is not None else None
         if layer is not self._unsure_of:
             _disconnect(self._unsure_connections)
             self._unsure_of = layer

@@ -62,10 +62,10 @@ class Corrections:
         info = info_of(layer)
         assert info is not None
         self.layer = layer
-        self.subject = info.subject
+        self.scan = info.scan
         self._origin = origin_of(layer)
-        subject = info.subject
-        self.keeper = Keeper(subject.name, subject.geometry, subject.scan, image)
+        scan = info.scan
+        self.keeper = Keeper(scan.name, scan.geometry, scan.file, image)
         self._work: ThreadWork | None = None
         self._again = False
         self._suggested: int | None = None
@@ -119,7 +119,7 @@ class Corrections:
         """A sentence if what is drawn is not kept, else None."""
         if not self._fits:
             return (
-                f"The labels of {self.subject.name} have another shape than the scan now, so they "
+                f"The labels of {self.scan.name} have another shape than the scan now, so they "
                 "are not kept. Remove the layer; 'Segment muscles' makes a new one."
             )
         return self.keeper.problem
@@ -195,7 +195,7 @@ class Corrections:
             confidence = study.confidence(self.keeper.case)
         if confidence is None or len(confidence) != self.slices:
             confidence = np.full(self.slices, 0.5)
-        order = suggest_slices(confidence, self.subject.geometry.spacing[0], done=done)
+        order = suggest_slices(confidence, self.scan.geometry.spacing[0], done=done)
         if not order:
             return None
         passed_by = current == self._suggested and current in order
@@ -371,7 +371,7 @@ class Corrections:
 
     def _table(self) -> MuscleTable | None:
         info = info_of(self.layer)
-        return (info.table if info is not None else None) or self.subject.table
+        return (info.table if info is not None else None) or self.scan.table
 
     def _need_study(self, folder: Path | None) -> Path | None:
         """Make the study if there is none; return its folder if it was made now."""

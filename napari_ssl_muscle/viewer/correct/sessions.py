@@ -69,7 +69,7 @@ class Desk:
         info = info_of(layer) if layer is not None else None
         if info is None:
             return None
-        return next((c for c in self._open.values() if c.subject is info.subject), None)
+        return next((c for c in self._open.values() if c.scan is info.scan), None)
 
     def any(self) -> Corrections | None:
         """Return the only one there is; None if there are none or several."""
@@ -77,16 +77,16 @@ class Desk:
 
     def _follow(self, *_: object) -> None:
         """Begin to follow: one labels layer for each scan."""
-        followed = {id(c.subject) for c in self._open.values()}
+        followed = {id(c.scan) for c in self._open.values()}
         for layer in list(self._layers):
             info = info_of(layer)
-            if info is None or info.role != "prediction" or id(info.subject) in followed:
+            if info is None or info.role != "prediction" or id(info.scan) in followed:
                 continue
-            if tuple(layer.data.shape) != tuple(info.subject.geometry.canonical_shape):
+            if tuple(layer.data.shape) != tuple(info.scan.geometry.canonical_shape):
                 continue
-            images = layers_of(_Holder(self._layers), info.subject, "image")
+            images = layers_of(_Holder(self._layers), info.scan, "image")
             if images:
-                followed.add(id(info.subject))
+                followed.add(id(info.scan))
                 self._open[layer] = Corrections(layer, images[0].data)
                 self.changed.emit()
 

@@ -14,7 +14,7 @@ from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Starte
 from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     LayerInfo,
-    Subject,
+    OpenScan,
     info_of,
     layers_of,
     plain_geometry,
@@ -45,13 +45,13 @@ class Couple:
     def name(self) -> str:
         """Whose they are, as the layer list says it."""
         info = info_of(self.reference) or info_of(self.prediction)
-        return info.subject.name if info is not None else str(self.prediction.name)
+        return info.scan.name if info is not None else str(self.prediction.name)
 
     @property
-    def subject(self) -> Subject | None:
+    def scan(self) -> OpenScan | None:
         """Whose they are; None for layers that came another way."""
         info = info_of(self.reference) or info_of(self.prediction)
-        return info.subject if info is not None else None
+        return info.scan if info is not None else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +109,11 @@ def couples_in(viewer: Any) -> list[Couple]:
     found, seen = [], set()
     for layer in viewer.layers:
         info = info_of(layer)
-        if info is None or id(info.subject) in seen:
+        if info is None or id(info.scan) in seen:
             continue
-        seen.add(id(info.subject))
-        truth = layers_of(viewer, info.subject, "truth")
-        mine = layers_of(viewer, info.subject, "prediction")
+        seen.add(id(info.scan))
+        truth = layers_of(viewer, info.scan, "truth")
+        mine = layers_of(viewer, info.scan, "prediction")
         if truth and mine:
             found.append(Couple(mine[0], truth[0]))
     return found
@@ -143,7 +143,7 @@ def ask(couple: Couple) -> Request:
         prediction=one.data.copy(),
         reference=other.data.copy(),
         infos=infos,
-        geometry=known.subject.geometry
+        geometry=known.scan.geometry
         if known is not None
         else plain_geometry(one.data.shape, one.scale),
         origin=origin,
@@ -263,7 +263,7 @@ def _difference(
         return f"{one.data.ndim} axes instead of three"
     if infos[0] is None or infos[1] is None:
         return None
-    return infos[0].subject.geometry.differs_from(infos[1].subject.geometry)
+    return infos[0].scan.geometry.differs_from(infos[1].scan.geometry)
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -79,13 +79,13 @@ class CouplePicker(Container[Widget]):
         there = couples_in(self._viewer)
         if self.scans.value == ALL:
             return there
-        return [couple for couple in there if couple.subject is self.scans.value]
+        return [couple for couple in there if couple.scan is self.scans.value]
 
     def choose(self, prediction: Any) -> None:
         """Choose the scan that a labels layer belongs to."""
         self._chosen = True
         info = info_of(prediction)
-        self.scans.value = info.subject if info is not None else None
+        self.scans.value = info.scan if info is not None else None
 
     def choose_by_hand(self, prediction: Any, reference: Any) -> None:
         """Choose two layers."""
@@ -112,7 +112,7 @@ class CouplePicker(Container[Widget]):
         entries: list[tuple[str, Any]] = []
         if len(there) > 1:
             entries.append((f"All with ground truth ({len(there)})", ALL))
-        entries += [(couple.name, couple.subject) for couple in there]
+        entries += [(couple.name, couple.scan) for couple in there]
         if len(self._open_labels()) > 1:
             entries.append(("Two layers of my choice", BY_HAND))
         return entries

@@ -275,7 +275,7 @@ class MeasureForm(Form):
         for layer in self.viewer.layers:
             info = info_of(layer)
             if isinstance(layer, Labels) and info is not None and info.role == "prediction":
-                found[id(info.subject)] = layer
+                found[id(info.scan)] = layer
         return list(found.values())
 
 

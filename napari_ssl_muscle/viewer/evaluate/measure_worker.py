@@ -99,8 +99,8 @@ def ask(layer: Any) -> Request:
     size = " × ".join(f"{length:g}" for length in geometry.spacing)
     return Request(
         layer=layer,
-        name=info.subject.name if info is not None else layer.name,
-        case=case_name_of(info.subject.name if info is not None else layer.name, info),
+        name=info.scan.name if info is not None else layer.name,
+        case=case_name_of(info.scan.name if info is not None else layer.name, info),
         labels=labels,
         table=info.table if info is not None else None,
         geometry=geometry,

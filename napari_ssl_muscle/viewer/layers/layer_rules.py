@@ -25,7 +25,7 @@ def watch_current() -> None:
 
 
 def watch(viewer: Any) -> None:
-    """Lock ground truth and name layers by subject in this viewer, from now on."""
+    """Lock ground truth and name layers by scan in this viewer, from now on."""
     viewer = unwrap(viewer)
     layers = viewer.layers
     if layers in _watched:
@@ -61,15 +61,15 @@ def _keep_locked(event: Any) -> None:
 def _name(layers: Any) -> None:
     """Say whose a layer is as soon as there are several subjects.
 
-    With one subject: "Prediction"; with several: "sub-01 · Prediction". A name that the user gave
+    With one scan: "Prediction"; with several: "sub-01 · Prediction". A name that the user gave
     stays.
     """
     known = [(layer, info) for layer in layers if (info := info_of(layer)) is not None]
-    several = len({id(info.subject) for _, info in known}) > 1
+    several = len({id(info.scan) for _, info in known}) > 1
     for layer, info in known:
         word = name_of_role(info.role)
         if word is not None and _is_ours(layer.name, word, info):
-            layer.name = f"{info.subject.name} · {word}" if several else word
+            layer.name = f"{info.scan.name} · {word}" if several else word
 
 
 def _is_ours(name: str, word: str, info: LayerInfo) -> bool:
@@ -77,4 +77,4 @@ def _is_ours(name: str, word: str, info: LayerInfo) -> bool:
     stem, bracket, number = name.rpartition(" [")
     if bracket and number.rstrip("]").isdigit():
         name = stem
-    return name in (word, f"{info.subject.name} · {word}")
+    return name in (word, f"{info.scan.name} · {word}")

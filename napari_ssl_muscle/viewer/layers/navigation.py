@@ -55,7 +55,7 @@ def _family(viewer: Any, layer: Any) -> list[Any]:
         one
         for one in viewer.layers
         if one is layer
-        or (info is not None and (own := info_of(one)) is not None and own.subject is info.subject)
+        or (info is not None and (own := info_of(one)) is not None and own.scan is info.scan)
     ]
 
 

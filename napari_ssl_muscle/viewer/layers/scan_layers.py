@@ -51,7 +51,7 @@ _UNKNOWN_COLOUR = (0.62, 0.62, 0.62, 1.0)
 
 
 @dataclass(eq=False)
-class Subject:
+class OpenScan:
     """One opened scan: what its image, ground truth and prediction have in common.
 
     Parameters
@@ -60,8 +60,8 @@ class Subject:
         What people see: "sub-01_ses-02", or the file's name.
     geometry
         Shape and affine as stored, from which every label map is written.
-    scan
-        The file; None for a sample that lives in memory only.
+    file
+        Its file; None for a sample that lives in memory only.
     table
         Muscle names that came with the scan (its cohort's or ground truth's), if any did.
     corner
@@ -70,7 +70,7 @@ class Subject:
 
     name: str
     geometry: Geometry
-    scan: Scan | None = None
+    file: Scan | None = None
     table: MuscleTable | None = None
     corner: tuple[float, ...] | None = None
 
@@ -84,22 +84,22 @@ class Subject:
             "axis_labels": ("z", "y", "x"),
         }
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Subject:
-        # A duplicated layer still belongs to the same subject.
+    def __deepcopy__(self, memo: dict[int, Any]) -> OpenScan:
+        # A duplicated layer still belongs to the same scan.
         return self
 
 
 @dataclass(eq=False)
 class LayerInfo:
-    """What a layer is: its role, its subject, the muscles of its labels and its file.
+    """What a layer is: its role, its scan, the muscles of its labels and its file.
 
     Parameters
     ----------
     role
         "image", "truth" (ground truth, read-only), "prediction", or "uncertainty" (a picture of
         where the model was unsure of its prediction).
-    subject
-        Shared by all layers of one scan.
+    scan
+        Shared by all of its layers.
     table
         The muscles that the label values stand for; None for images and unnamed labels.
     path
@@ -111,7 +111,7 @@ class LayerInfo:
     """
 
     role: Role
-    subject: Subject
+    scan: OpenScan
     table: MuscleTable | None = None
     path: Path | None = None
     channel: str | None = None
@@ -145,13 +145,13 @@ def name_of_role(role: Role) -> str | None:
 
 
 def image_data(
-    subject: Subject, image: np.ndarray, *, name: str, path: Path | None, channel: str | None = None
+    scan: OpenScan, image: np.ndarray, *, name: str, path: Path | None, channel: str | None = None
 ) -> LayerData:
     """Return a scan's image as napari layer data.
 
     Parameters
     ----------
-    subject
+    scan
         Whom it belongs to.
     image
         Canonical (z, y, x) float32.
@@ -160,7 +160,7 @@ def image_data(
     path, channel
         See `LayerInfo`.
     """
-    info = LayerInfo("image", subject, path=path, channel=channel)
+    info = LayerInfo("image", scan, path=path, channel=channel)
     return (
         image,
         {
@@ -168,14 +168,14 @@ def image_data(
             "metadata": {KEY: info},
             "contrast_limits": contrast_limits(image),
             "colormap": "gray",
-            **subject.placement,
+            **scan.placement,
         },
         "image",
     )
 
 
 def label_data(
-    subject: Subject,
+    scan: OpenScan,
     role: Literal["truth", "prediction"],
     labels: np.ndarray | None = None,
     *,
@@ -183,11 +183,11 @@ def label_data(
     path: Path | None = None,
     name: str | None = None,
 ) -> LayerData:
-    """Return labels of a subject as napari layer data; without an array, empty labels.
+    """Return labels of a scan as napari layer data; without an array, empty labels.
 
     Parameters
     ----------
-    subject
+    scan
         Whom they belong to.
     role
         Ground truth or prediction.
@@ -201,12 +201,12 @@ def label_data(
         The layer's name; by default that of its role.
     """
     if labels is None:
-        labels = np.zeros(subject.geometry.canonical_shape, np.uint8)
+        labels = np.zeros(scan.geometry.canonical_shape, np.uint8)
     meta: dict[str, Any] = {
         "name": name or _WORDS[role],
-        "metadata": {KEY: LayerInfo(role, subject, table=table, path=path)},
+        "metadata": {KEY: LayerInfo(role, scan, table=table, path=path)},
         "opacity": 0.5,
-        **subject.placement,
+        **scan.placement,
         **_look(table),
     }
     return small(labels), meta, "labels"
@@ -267,16 +267,16 @@ def info_of(layer: Layer) -> LayerInfo | None:
         return None
     if info.role == "image" and not layer.multiscale:
         shape = tuple(np.shape(layer.data))
-        if (1,) * (3 - len(shape)) + shape != tuple(info.subject.geometry.canonical_shape):
+        if (1,) * (3 - len(shape)) + shape != tuple(info.scan.geometry.canonical_shape):
             return None
     return info
 
 
-def layers_of(viewer: Any, subject: Subject, role: Role) -> list[Any]:
-    """Return the subject's layers of one role that are in the viewer, topmost first."""
-    return [
-        layer for layer, info in _known(viewer) if info.subject is subject and info.role == role
-    ][::-1]
+def layers_of(viewer: Any, scan: OpenScan, role: Role) -> list[Any]:
+    """Return the scan's layers of one role that are in the viewer, topmost first."""
+    return [layer for layer, info in _known(viewer) if info.scan is scan and info.role == role][
+        ::-1
+    ]
 
 
 def _known(viewer: Any) -> Iterator[tuple[Any, LayerInfo]]:
@@ -287,7 +287,7 @@ def _known(viewer: Any) -> Iterator[tuple[Any, LayerInfo]]:
 
 
 def adopt(layer: Image) -> LayerInfo:
-    """Return an image layer's info; one that was opened another way becomes a subject now.
+    """Return an image layer's info; one that was opened another way becomes an open scan now.
 
     Its orientation is unknown: the axes are taken as they are shown, and what is left and right
     of the patient stays open.
@@ -296,8 +296,8 @@ def adopt(layer: Image) -> LayerInfo:
     if info is None:
         geometry = plain_geometry(np.shape(layer.data), layer.scale)
         corner = tuple(float(v) for v in layer.translate)
-        subject = Subject(layer.name, geometry, corner=(0.0,) * (3 - len(corner)) + corner)
-        info = LayerInfo("image", subject)
+        scan = OpenScan(layer.name, geometry, corner=(0.0,) * (3 - len(corner)) + corner)
+        info = LayerInfo("image", scan)
         layer.metadata[KEY] = info
     return info
 

@@ -12,7 +12,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
     KEY,
     UNCERTAINTY,
     LayerInfo,
-    Subject,
+    OpenScan,
     layers_of,
     unwrap,
 )
@@ -25,14 +25,14 @@ BRIGHTEST = 128
 between two muscles."""
 
 
-def uncertainty_of(viewer: Any, subject: Subject) -> Any:
-    """Return the subject's uncertainty layer; None if there is none."""
-    there = layers_of(viewer, subject, "uncertainty")
+def uncertainty_of(viewer: Any, scan: OpenScan) -> Any:
+    """Return the scan's uncertainty layer; None if there is none."""
+    there = layers_of(viewer, scan, "uncertainty")
     return there[0] if there else None
 
 
-def show_uncertainty(viewer: Any, subject: Subject, doubt: npt.NDArray[np.uint8]) -> Any:
-    """Put what a prediction is unsure of into the subject's uncertainty layer, and return that.
+def show_uncertainty(viewer: Any, scan: OpenScan, doubt: npt.NDArray[np.uint8]) -> Any:
+    """Put what a prediction is unsure of into the scan's uncertainty layer, and return that.
 
     A layer that is there keeps how it is shown; a new one is hidden. The active layer stays active.
 
@@ -40,13 +40,13 @@ def show_uncertainty(viewer: Any, subject: Subject, doubt: npt.NDArray[np.uint8]
     ----------
     viewer
         The napari viewer.
-    subject
+    scan
         Whose scan it is.
     doubt
         255 × (1 − probability of the chosen class), `(z, y, x)`; nothing is seen where it is 0.
     """
     viewer = unwrap(viewer)
-    layer = uncertainty_of(viewer, subject)
+    layer = uncertainty_of(viewer, scan)
     if layer is not None and layer.data.shape == doubt.shape:
         layer.data = doubt
         return layer
@@ -58,7 +58,7 @@ def show_uncertainty(viewer: Any, subject: Subject, doubt: npt.NDArray[np.uint8]
     layer = Image(
         doubt,
         name=UNCERTAINTY,
-        metadata={KEY: LayerInfo("uncertainty", subject), **picture()},
+        metadata={KEY: LayerInfo("uncertainty", scan), **picture()},
         # Additive blending would vanish in bright fat; one colour that grows opaque does not, and
         # does not ask for telling colours apart either.
         colormap=Colormap([(*COLOUR, 0.0), (*COLOUR, 1.0)], name="unsure"),
@@ -66,15 +66,15 @@ def show_uncertainty(viewer: Any, subject: Subject, doubt: npt.NDArray[np.uint8]
         opacity=0.9,
         contrast_limits=(0, BRIGHTEST),
         visible=False,
-        **subject.placement,
+        **scan.placement,
     )
-    _insert(viewer.layers, _place(viewer, subject), layer)
+    _insert(viewer.layers, _place(viewer, scan), layer)
     return layer
 
 
-def _place(viewer: Any, subject: Subject) -> int:
-    """Return the place in the list just above the subject's topmost layer."""
-    own = [*layers_of(viewer, subject, "prediction"), *layers_of(viewer, subject, "image")]
+def _place(viewer: Any, scan: OpenScan) -> int:
+    """Return the place in the list just above the scan's topmost layer."""
+    own = [*layers_of(viewer, scan, "prediction"), *layers_of(viewer, scan, "image")]
     return max((viewer.layers.index(one) + 1 for one in own), default=len(viewer.layers))
 
 

@@ -71,12 +71,10 @@ class OpenForm(Form):
         for layer in self.viewer.layers:
             info = info_of(layer)
             if info is not None:
-                found[id(info.subject)] = info.subject
+                found[id(info.scan)] = info.scan
         lines = ["Open:"] if found else ["No scan is open yet."]
-        for subject in found.values():
-            depth, height, width = subject.geometry.canonical_shape
-            size = " × ".join(f"{v:.3g}" for v in subject.geometry.spacing[::-1])
-            lines.append(
-                f"• {subject.name}: {depth} slices of {width} × {height}, voxels {size} mm"
-            )
+        for scan in found.values():
+            depth, height, width = scan.geometry.canonical_shape
+            size = " × ".join(f"{v:.3g}" for v in scan.geometry.spacing[::-1])
+            lines.append(f"• {scan.name}: {depth} slices of {width} × {height}, voxels {size} mm")
         self.summary.value = "\n".join(lines)

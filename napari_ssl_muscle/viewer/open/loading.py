@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, Subject, image_data, label_data
+from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, OpenScan, image_data, label_data
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.cohort import Case, Cohort
@@ -83,7 +83,7 @@ def load_images(
     *,
     name: str | None = None,
 ) -> list[LayerData]:
-    """Read the images of one subject, and its label map.
+    """Read the images of one scan, and its label map.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def load_images(
     ask
         Who can be asked.
     name
-        The subject's name; by default from the file's.
+        The scan's name; by default from the file's.
     """
     from napari_ssl_muscle.scans.volume import open_label_map
 
@@ -121,18 +121,18 @@ def load_images(
             truth = None
     if first.geometry.problem is not None:
         _tell(ask, first.geometry.problem)
-    subject = Subject(name or subject_name(first), first.geometry, scan=first, table=table)
+    scan = OpenScan(name or subject_name(first), first.geometry, file=first, table=table)
     layers = [
-        image_data(subject, scan.read(), name=_name(scan), path=scan.path, channel=channel or None)
-        for channel, scan in scans.items()
+        image_data(scan, file.read(), name=_name(file), path=file.path, channel=channel or None)
+        for channel, file in scans.items()
     ]
     if truth is not None and _is_of_a_model(truth.path):
         # What was segmented and saved here is to be gone on with, and is nobody's truth.
-        layers.append(label_data(subject, "prediction", drawn, table=table, path=truth.path))
+        layers.append(label_data(scan, "prediction", drawn, table=table, path=truth.path))
         return layers
     if truth is not None:
-        layers.append(label_data(subject, "truth", drawn, table=table, path=truth.path))
-    layers.append(label_data(subject, "prediction", table=table))
+        layers.append(label_data(scan, "truth", drawn, table=table, path=truth.path))
+    layers.append(label_data(scan, "prediction", table=table))
     return layers
 
 
@@ -189,9 +189,9 @@ def _load_labels(path: Path, ask: Asker | None) -> list[LayerData]:
     table = _table_beside(path)
     if labels.geometry.problem is not None:
         _tell(ask, labels.geometry.problem)
-    subject = Subject(labels.name, labels.geometry, table=table)
+    scan = OpenScan(labels.name, labels.geometry, table=table)
     # A label map that is opened by itself is there to be looked at and corrected.
-    return [label_data(subject, "prediction", values, table=table, path=path, name=labels.name)]
+    return [label_data(scan, "prediction", values, table=table, path=path, name=labels.name)]
 
 
 def _is_label_map(path: Path) -> bool:

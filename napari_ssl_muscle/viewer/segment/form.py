@@ -21,7 +21,7 @@ from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
 from napari_ssl_muscle.viewer.layers.scan_layers import (
-    Subject,
+    OpenScan,
     adopt,
     difference,
     info_of,
@@ -135,7 +135,7 @@ class SegmentForm(Form):
     def job(self) -> SegmentJob | None:
         """Return the job that the form equals; None where a shell could not do it."""
         infos = [info_of(layer) for layer in self._images()]
-        scan = infos[0].subject.scan if infos and infos[0] is not None else None
+        scan = infos[0].scan.file if infos and infos[0] is not None else None
         model = self.model.reference
         if scan is None or model is None or len(infos) != 1:
             return None
@@ -175,18 +175,18 @@ class SegmentForm(Form):
         if self.model.model is None:
             raise BadInput(NO_MODEL)
         infos = [adopt(layer) for layer in images]
-        subject = infos[0].subject
+        scan = infos[0].scan
         for layer in images:
             if layer.data.shape != images[0].data.shape:
                 raise BadInput(
                     f"'{images[0].name}' and '{layer.name}' do not lie on the same grid; "
                     "choose images of one scan."
                 )
-        target = self._target(subject)
+        target = self._target(scan)
         return Request(
             model=self.model.model.path,
             images=tuple(layer.data for layer in images),
-            subject=subject,
+            scan=scan,
             current=target.data if target is not None else None,
         )
 
@@ -195,15 +195,15 @@ class SegmentForm(Form):
         chosen = [box.value for box in self.scans]
         return [layer for layer in chosen if layer is not None and layer in self.viewer.layers]
 
-    def _targets(self, subject: Subject) -> list[Any]:
-        """Return the subject's prediction layers: first the one whose corrections are kept."""
-        there = layers_of(self.viewer, subject, "prediction")
+    def _targets(self, scan: OpenScan) -> list[Any]:
+        """Return the scan's prediction layers: first the one whose corrections are kept."""
+        there = layers_of(self.viewer, scan, "prediction")
         kept = desk_of(self.viewer).of(there[0]) if there else None
         return sorted(there, key=lambda layer: kept is None or layer is not kept.layer)
 
-    def _target(self, subject: Subject) -> Any:
-        """Return the first of the subject's prediction layers; None if there is none."""
-        return next(iter(self._targets(subject)), None)
+    def _target(self, scan: OpenScan) -> Any:
+        """Return the first of the scan's prediction layers; None if there is none."""
+        return next(iter(self._targets(scan)), None)
 
     def _on_ended(self, event: object) -> None:
         request, self._request = self._request, None
@@ -213,10 +213,10 @@ class SegmentForm(Form):
             self._show(request, work.result)
 
     def _show(self, request: Request, answer: Answer) -> None:
-        there = self._targets(request.subject)
-        if not there and not layers_of(self.viewer, request.subject, "image"):
+        there = self._targets(request.scan)
+        if not there and not layers_of(self.viewer, request.scan, "image"):
             self.panel.say(
-                f"{request.subject.name} was closed meanwhile; its new labels are not shown. Open "
+                f"{request.scan.name} was closed meanwhile; its new labels are not shown. Open "
                 "it again to segment it."
             )
             return
@@ -238,7 +238,7 @@ class SegmentForm(Form):
             # Other muscles than those of the old labels, or no layer to write into: a new one,
             # empty at first, so that here, too, one undo takes the prediction back.
             empty = answer.labels * 0
-            data, meta, _ = label_data(request.subject, "prediction", empty, table=answer.table)
+            data, meta, _ = label_data(request.scan, "prediction", empty, table=answer.table)
             layer = self.viewer.add_labels(data.astype(answer.labels.dtype), **meta)
             # Not so empty if the scan has a study: its labels are put there at once.
             spared = origin_of(layer).predict(
@@ -250,7 +250,7 @@ class SegmentForm(Form):
         info = info_of(layer)
         if info is not None:
             info.provenance = answer.provenance
-        self._show_uncertainty(request.subject, answer.uncertainty)
+        self._show_uncertainty(request.scan, answer.uncertainty)
         layer.visible = True
         self.viewer.layers.selection.active = layer
         self.saving.choose(layer)
@@ -266,16 +266,16 @@ class SegmentForm(Form):
             + (f" {spared:,} voxels stay as you drew them." if spared else "")
         )
 
-    def _show_uncertainty(self, subject: Subject, doubt: np.ndarray | None) -> None:
+    def _show_uncertainty(self, scan: OpenScan, doubt: np.ndarray | None) -> None:
         if doubt is None:
             return
-        if uncertainty_of(self.viewer, subject) is not None:
-            show_uncertainty(self.viewer, subject, doubt)
+        if uncertainty_of(self.viewer, scan) is not None:
+            show_uncertainty(self.viewer, scan, doubt)
             return
 
         def add() -> None:
-            if layers_of(self.viewer, subject, "image") or self._target(subject) is not None:
-                show_uncertainty(self.viewer, subject, doubt)
+            if layers_of(self.viewer, scan, "image") or self._target(scan) is not None:
+                show_uncertainty(self.viewer, scan, doubt)
 
         # napari takes a while to make a layer: not before the labels are drawn.
         later(self.native, lambda: later(self.native, add))
@@ -330,10 +330,10 @@ class SegmentForm(Form):
         if isinstance(layer, Image) and not is_picture(layer):
             refresh(self.scans[0], layer)
         elif info is not None:
-            images = layers_of(self.viewer, info.subject, "image")
+            images = layers_of(self.viewer, info.scan, "image")
             if images and self.scans[0].value not in images:
                 refresh(self.scans[0], images[0])
-        if info is not None and (target := self._target(info.subject)) is not None:
+        if info is not None and (target := self._target(info.scan)) is not None:
             self.saving.choose(layer if info.role == "prediction" else target)
 
     def _update(self, *_: object) -> None:
@@ -355,7 +355,7 @@ class SegmentForm(Form):
         free = not self.model.picked_by_hand
         return Question(
             image=images[0].data,
-            spacing=adopt(images[0]).subject.geometry.spacing,
+            spacing=adopt(images[0]).scan.geometry.spacing,
             chosen=self.model.model,
             others=tuple(self.model.models) if free else (),
         )

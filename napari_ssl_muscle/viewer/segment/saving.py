@@ -43,9 +43,9 @@ def proposed_path(info: LayerInfo | None, layer_name: str) -> Path:
     """
     if info is not None and info.role == "prediction" and info.path is not None:
         return info.path
-    scan = info.subject.scan if info is not None else None
+    scan = info.scan.file if info is not None else None
     if scan is None:
-        word = info.subject.name if info is not None else layer_name
+        word = info.scan.name if info is not None else layer_name
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in word).strip("-")
         return Path.home() / f"{stem or 'labels'}_dseg{ENDING}"
     folder = scan.path.parent
@@ -105,16 +105,16 @@ def grid_of(meta: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Geometry, 
         Of its array.
     """
     info = meta.get("metadata", {}).get(KEY)
-    if isinstance(info, LayerInfo) and info.subject.geometry.canonical_shape == shape:
-        return info.subject.geometry, info
+    if isinstance(info, LayerInfo) and info.scan.geometry.canonical_shape == shape:
+        return info.scan.geometry, info
     scale = tuple(meta.get("scale", (1.0,) * len(shape)))
     translate = tuple(meta.get("translate", (0.0,) * len(shape)))
     for known in _infos_in_view():
-        geometry = known.subject.geometry
+        geometry = known.scan.geometry
         if (
             geometry.canonical_shape == shape
             and np.allclose(geometry.spacing, scale)
-            and np.allclose(known.subject.placement["translate"], translate)
+            and np.allclose(known.scan.placement["translate"], translate)
         ):
             return geometry, known
     return plain_geometry(shape, scale), None

@@ -17,7 +17,7 @@ from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.scans.muscles import MuscleTable
-from napari_ssl_muscle.viewer.layers.scan_layers import Changes, Subject, difference, small
+from napari_ssl_muscle.viewer.layers.scan_layers import Changes, OpenScan, difference, small
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Request:
         The model's file.
     images
         One array per channel of the model: canonical (z, y, x), or (y, x).
-    subject
+    scan
         Whose scan it is.
     current
         The labels that are shown now and that the new ones are compared with; None if there is
@@ -39,7 +39,7 @@ class Request:
 
     model: Path
     images: tuple[np.ndarray, ...]
-    subject: Subject
+    scan: OpenScan
     current: np.ndarray | None
 
 
@@ -120,7 +120,7 @@ class Segmenter:
         found = segment_volume(
             model,
             channels,
-            request.subject.geometry.spacing,
+            request.scan.geometry.spacing,
             progress=progress,
             stop=stop,
             uncertainty=True,
@@ -140,7 +140,7 @@ class Segmenter:
             table=table,
             provenance=self._provenance,
             found=tuple(m.name for m in table.muscles if m.value in present),
-            notes=(*_known_subject(model.card, request.subject), *found.notes),
+            notes=(*_known_subject(model.card, request.scan), *found.notes),
             seconds=time.monotonic() - began,
             confidence=found.confidence,
             uncertainty=found.uncertainty,
@@ -164,13 +164,13 @@ class Segmenter:
         return self._model
 
 
-def _known_subject(card: Any, subject: Subject) -> list[str]:
+def _known_subject(card: Any, scan: OpenScan) -> list[str]:
     """Say so if the model has learned from this very subject."""
     from napari_ssl_muscle.evaluation.pairing import subject_and_session
 
-    names = {subject.name, subject_and_session(subject.name)[0]}
-    if subject.scan is not None:
-        names |= {subject.scan.name, subject_and_session(subject.scan.name)[0]}
+    names = {scan.name, subject_and_session(scan.name)[0]}
+    if scan.file is not None:
+        names |= {scan.file.name, subject_and_session(scan.file.name)[0]}
     known = {name.removeprefix("sub-") for name in card.training_subjects}
     if known & {name.removeprefix("sub-") for name in names}:
         return [

@@ -11,7 +11,7 @@ from napari_ssl_muscle.learning.events import Emit, ShouldStop
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.viewer.layers.grid import picture
-from napari_ssl_muscle.viewer.layers.scan_layers import Subject, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, unwrap
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.learning.pretext.mask_preview import ScanMasks
@@ -25,7 +25,7 @@ class PreviewRequest:
     """What to draw: a scan's image ``(z, y, x)`` or ``(y, x)``, whose it is, and the settings."""
 
     image: np.ndarray
-    subject: Subject
+    scan: OpenScan
     recipe: Recipe
     seed: int
 
@@ -43,7 +43,7 @@ def draw(request: PreviewRequest, emit: Emit, stop: ShouldStop) -> ScanMasks:
     from napari_ssl_muscle.learning.data.slices import lies_left
     from napari_ssl_muscle.learning.pretext.mask_preview import masks_on_scan
 
-    geometry = request.subject.geometry
+    geometry = request.scan.geometry
     image = volume(request.image)
     return masks_on_scan(
         image, geometry.spacing, request.recipe, seed=request.seed, left=lies_left(geometry)
@@ -68,20 +68,20 @@ class MaskLayer:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: Any = None
-        self._subject: Subject | None = None
+        self._scan: OpenScan | None = None
 
-    def show(self, masks: np.ndarray, subject: Subject) -> None:
+    def show(self, masks: np.ndarray, scan: OpenScan) -> None:
         """Show masks ``(z, y, x)`` over their scan."""
         layer = self._layer
         if layer is not None and layer in self._viewer.layers:
-            if layer.data.shape == masks.shape and self._subject is subject:
+            if layer.data.shape == masks.shape and self._scan is scan:
                 layer.data = masks
                 layer.visible = True
                 return
             self._viewer.layers.remove(layer)
         from napari.utils.colormaps import DirectLabelColormap
 
-        self._subject = subject
+        self._scan = scan
         self._layer = unwrap(
             self._viewer.add_labels(
                 masks,
@@ -89,7 +89,7 @@ class MaskLayer:
                 opacity=0.6,
                 metadata=picture(),
                 colormap=DirectLabelColormap(color_dict={None: COLOUR, 0: (0.0,) * 4, 1: COLOUR}),
-                **subject.placement,
+                **scan.placement,
             )
         )
         self._layer.editable = False

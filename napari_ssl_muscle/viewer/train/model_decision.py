@@ -167,7 +167,7 @@ class ModelChoice(Container[Widget]):
             _say(self.answer, NO_SCAN)
             return
         self._front = front
-        self._run(partial(predict_both, (self._old, self._new), front.image.data, front.subject))
+        self._run(partial(predict_both, (self._old, self._new), front.image.data, front.scan))
 
     def leave(self) -> None:
         """Take both predictions away again."""

@@ -229,22 +229,22 @@ class PretrainForm(Form):
             return
         if recipe.pretext.corruption != "squares":
             return
-        subject = adopt(layer).subject
-        request = PreviewRequest(layer.data, subject, recipe, self.settings.seed.value)
+        scan = adopt(layer).scan
+        request = PreviewRequest(layer.data, scan, recipe, self.settings.seed.value)
         self._tell_coverage("Drawing the masks …")
         self.preview_button.enabled = False
         self._drawing = ThreadWork(partial(draw, request), self.native)
-        self._drawing.bridge.arrived.connect(partial(self._show_masks, self._drawing, subject))
+        self._drawing.bridge.arrived.connect(partial(self._show_masks, self._drawing, scan))
         self._drawing.start()
 
-    def _show_masks(self, work: ThreadWork, subject: Any, event: object) -> None:
+    def _show_masks(self, work: ThreadWork, scan: Any, event: object) -> None:
         self.preview_button.enabled = True
         if isinstance(event, Failed):
             self._tell_coverage("")
             dialogs.tell(event.sentence, event.details, self.native.window())
         elif isinstance(event, Finished):
             self._leave_grid()
-            self._mask.show(work.result.masks, subject)
+            self._mask.show(work.result.masks, scan)
             text, copying, why = work.result.text.partition(" That is near")
             self._tell_coverage(f"{text}\n⚠{copying}{why}" if copying else text)
 

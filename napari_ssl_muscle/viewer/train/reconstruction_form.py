@@ -16,7 +16,7 @@ from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
-from napari_ssl_muscle.viewer.layers.scan_layers import Subject, adopt, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, adopt, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY, image_choices
 from napari_ssl_muscle.viewer.train.reconstruction_layers import (
@@ -80,9 +80,9 @@ class CompareForm(Form):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
-        self._subject: Subject | None = None
+        self._scan: OpenScan | None = None
         self._work: ThreadWork | None = None
-        self._shown: tuple[Compared, Subject, list[str]] | None = None
+        self._shown: tuple[Compared, OpenScan, list[str]] | None = None
         self.layers = ComparisonLayers(self.viewer)
         super().__init__("Compare reconstructions")
         self.runs = [RunPicker(f"Run {letter}", "A pretraining.") for letter in LETTERS]
@@ -173,7 +173,7 @@ class CompareForm(Form):
         return CompareRequest(
             models=(first.path, second.path),
             image=layer.data,
-            subject=adopt(layer).subject,
+            scan=adopt(layer).scan,
             slices=self.slices.value,
             seed=self.seed.value,
         )
@@ -186,20 +186,20 @@ class CompareForm(Form):
             dialogs.tell(str(problem), parent=self.native.window())
             return
         self._enable(False)
-        self._subject = request.subject
+        self._scan = request.scan
         self._work = ThreadWork(partial(compare, request))
         self.panel.run(self._work)
 
     def _on_ended(self, event: object) -> None:
         work, self._work = self._work, None
-        subject, self._subject = self._subject, None
+        scan, self._scan = self._scan, None
         self._enable(True)
-        if not isinstance(event, Finished) or work is None or subject is None:
+        if not isinstance(event, Finished) or work is None or scan is None:
             return
         found: Compared = work.result
         names = [run.model.path.parent.name if run.model else "" for run in self.runs]
-        self._shown = (found, subject, names)
-        self.layers.show(found, subject)
+        self._shown = (found, scan, names)
+        self.layers.show(found, scan)
         self.back_button.show()
         self.table.show()
         self._tell_figures()
@@ -215,8 +215,8 @@ class CompareForm(Form):
         """Show the errors inside the masks: overall, and of the slice that is shown."""
         if self._shown is None:
             return
-        found, subject, names = self._shown
-        z = self.layers.shown_slice(subject, len(found.nearest))
+        found, scan, names = self._shown
+        z = self.layers.shown_slice(scan, len(found.nearest))
         here = int(found.nearest[z])
         rows = [
             (f"{letter}: {name}", i)

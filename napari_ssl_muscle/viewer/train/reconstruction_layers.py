@@ -15,7 +15,7 @@ from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
-from napari_ssl_muscle.viewer.layers.scan_layers import Subject
+from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan
 from napari_ssl_muscle.viewer.train.mask_layer import volume
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class CompareRequest:
 
     models: tuple[Path, Path]
     image: np.ndarray
-    subject: Subject
+    scan: OpenScan
     slices: int
     seed: int
 
@@ -112,7 +112,7 @@ def compare(request: CompareRequest, emit: Emit, stop: ShouldStop) -> Compared:
     from napari_ssl_muscle.learning.pretext.reconstruction import compare_reconstructions
     from napari_ssl_muscle.learning.training.device import choose_device, describe
 
-    geometry = request.subject.geometry
+    geometry = request.scan.geometry
     image = volume(request.image)
     count = min(request.slices, len(image))
     # The middles of equal parts: the outermost slices often show next to nothing.
@@ -192,7 +192,7 @@ class ComparisonLayers:
         self.grid = GridView(viewer)
         self._layers: list[Any] = []
 
-    def show(self, found: Compared, subject: Subject) -> None:
+    def show(self, found: Compared, scan: OpenScan) -> None:
         """Show a comparison; the layers of the one before give way."""
         for layer in self._layers:
             if layer in self._viewer.layers:
@@ -200,10 +200,10 @@ class ComparisonLayers:
         original = found.pictures[_ORIGINAL]
         low, high = (float(v) for v in np.percentile(original, (0.5, 99.5)))
         high = max(high, low + 1e-3)
-        spacing, corner = subject.geometry.spacing, subject.placement["translate"]
+        spacing, corner = scan.geometry.spacing, scan.placement["translate"]
         z, y, x = corner
         place = {
-            **subject.placement,
+            **scan.placement,
             "scale": (spacing[0], *found.place.pixel),
             "translate": (z, y + found.place.corner[0], x + found.place.corner[1]),
         }
@@ -235,8 +235,8 @@ class ComparisonLayers:
             self._viewer.layers.link_layers(alike, ("contrast_limits",))
         self.grid.enter(self._layers, (3, 2) if wide else (2, 3))
 
-    def shown_slice(self, subject: Subject, count: int) -> int:
+    def shown_slice(self, scan: OpenScan, count: int) -> int:
         """Return the scan's slice that the viewer shows, between 0 and `count` - 1."""
         axis = self._viewer.dims.ndim - 3
-        z = self._viewer.dims.point[axis] - subject.placement["translate"][0]
-        return int(np.clip(round(z / subject.geometry.spacing[0]), 0, count - 1))
+        z = self._viewer.dims.point[axis] - scan.placement["translate"][0]
+        return int(np.clip(round(z / scan.geometry.spacing[0]), 0, count - 1))

@@ -13,7 +13,7 @@ from napari_ssl_muscle.learning.events import Emit, Event, Progress, ShouldStop
 from napari_ssl_muscle.viewer.correct.sessions import desk_of
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import (
-    Subject,
+    OpenScan,
     adopt,
     contrast_limits,
     info_of,
@@ -36,7 +36,7 @@ class Front:
     """The scan that a person works on: its image layer, and whose it is."""
 
     image: Any
-    subject: Subject
+    scan: OpenScan
 
 
 def scan_in_front(viewer: Any) -> Front | None:
@@ -50,9 +50,9 @@ def scan_in_front(viewer: Any) -> Front | None:
     corrections = desk.of(active) or desk.any()
     info = info_of(active) if active is not None else None
     if corrections is not None:
-        subject = corrections.subject
+        scan = corrections.scan
     elif info is not None:
-        subject = info.subject
+        scan = info.scan
     else:
         images = [
             layer
@@ -61,13 +61,13 @@ def scan_in_front(viewer: Any) -> Front | None:
         ]
         if not images:
             return None
-        subject = adopt(images[-1]).subject
-    found = layers_of(viewer, subject, "image")
-    return Front(found[0], subject) if found else None
+        scan = adopt(images[-1]).scan
+    found = layers_of(viewer, scan, "image")
+    return Front(found[0], scan) if found else None
 
 
 def predict_both(
-    models: tuple[Path, Path], image: np.ndarray, subject: Subject, emit: Emit, stop: ShouldStop
+    models: tuple[Path, Path], image: np.ndarray, scan: OpenScan, emit: Emit, stop: ShouldStop
 ) -> tuple[Answer, Answer]:
     """Let both models label a scan; meant for a worker thread.
 
@@ -77,7 +77,7 @@ def predict_both(
         Files of the old and the new model.
     image
         The scan's voxels, canonical ``(z, y, x)`` or ``(y, x)``.
-    subject
+    scan
         Whose scan it is.
     emit, stop
         Stream of events, and the question whether to end.
@@ -97,7 +97,7 @@ def predict_both(
                 event = Progress(done=done, total=total, text=TITLES[which].lower())
             emit(event)
 
-        return Segmenter().run(Request(models[which], (image,), subject, None), tell, stop)
+        return Segmenter().run(Request(models[which], (image,), scan, None), tell, stop)
 
     return one(0), one(1)
 
@@ -135,7 +135,7 @@ class SideBySide:
         data = volume(front.image.data)
         limits = getattr(front.image, "contrast_limits", None) or contrast_limits(data)
         box = _around([answer.labels for answer in answers])
-        place = {**front.subject.placement, "translate": _corner(front.subject, box)}
+        place = {**front.scan.placement, "translate": _corner(front.scan, box)}
         for title, answer in zip(TITLES, answers, strict=True):
             self._layers.append(
                 Image(
@@ -160,7 +160,7 @@ class SideBySide:
         layers.link_layers(images, ("contrast_limits", "gamma"))
         height, width = (
             (side.stop - side.start) * step
-            for side, step in zip(box, front.subject.geometry.spacing[1:], strict=True)
+            for side, step in zip(box, front.scan.geometry.spacing[1:], strict=True)
         )
         below = width > _WIDE * height
         self._grid.enter(self._layers, (2, 1) if below else (1, 2), stacked=2)
@@ -193,8 +193,8 @@ def _around(labels: Sequence[np.ndarray]) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def _corner(subject: Subject, box: tuple[slice, slice]) -> tuple[float, float, float]:
+def _corner(scan: OpenScan, box: tuple[slice, slice]) -> tuple[float, float, float]:
     """Return where the first voxel of a part of the scan lies, in mm."""
-    z, y, x = subject.placement["translate"]
-    _, dy, dx = subject.geometry.spacing
+    z, y, x = scan.placement["translate"]
+    _, dy, dx = scan.geometry.spacing
     return z, y + box[0].start * dy, x + box[1].start * dx

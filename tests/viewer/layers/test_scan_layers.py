@@ -54,8 +54,8 @@ def test_layers_lie_in_millimetres_and_keep_the_true_affine(
         assert layer.axis_labels == ("z", "y", "x")
         info = info_of(layer)
         assert info is not None
-        np.testing.assert_allclose(info.subject.geometry.affine, oblique(), atol=1e-5)
-        np.testing.assert_allclose(layer.translate, info.subject.geometry.origin)
+        np.testing.assert_allclose(info.scan.geometry.affine, oblique(), atol=1e-5)
+        np.testing.assert_allclose(layer.translate, info.scan.geometry.origin)
 
 
 def test_ground_truth_stays_locked_and_is_never_written(viewer: Any, labelled_file: Path) -> None:
@@ -115,7 +115,7 @@ def test_several_subjects_say_whose_their_layers_are(viewer: Any, tmp_path: Path
     assert first[1].name == "mine"
     info = info_of(second[0])
     assert info is not None
-    assert layers_of(viewer, info.subject, "prediction") == [second[2]]
+    assert layers_of(viewer, info.scan, "prediction") == [second[2]]
 
 
 def test_the_layers_of_the_first_subject_are_renamed_when_a_second_comes(
@@ -135,7 +135,7 @@ def test_a_duplicate_belongs_to_the_same_subject_but_is_a_layer_of_its_own(
     copy = deepcopy(prediction.metadata)[our.KEY]
     assert info is not None
     assert copy is not info
-    assert copy.subject is info.subject
+    assert copy.scan is info.scan
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 9), (7, 9)])
@@ -146,10 +146,10 @@ def test_an_image_of_another_reader_becomes_a_subject_in_its_own_place(
     layer = unwrap(
         viewer.add_image(np.random.default_rng(0).random(shape), scale=scale, translate=corner)
     )
-    subject = adopt(layer).subject
-    assert subject.geometry.canonical_shape == ((1,) * (3 - len(shape)) + shape)
-    assert not subject.geometry.sided
-    labels, meta, _ = our.label_data(subject, "prediction")
+    scan = adopt(layer).scan
+    assert scan.geometry.canonical_shape == ((1,) * (3 - len(shape)) + shape)
+    assert not scan.geometry.sided
+    labels, meta, _ = our.label_data(scan, "prediction")
     prediction = unwrap(viewer.add_labels(labels, **meta))
     np.testing.assert_allclose(prediction.scale[-len(shape) :], scale)
     np.testing.assert_allclose(prediction.translate[-len(shape) :], corner)

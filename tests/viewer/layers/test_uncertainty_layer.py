@@ -124,10 +124,10 @@ def test_each_subject_has_its_own_and_is_named_in_it(layers_only: Any, tmp_path:
         commands.open_paths(viewer, [write_scan(tmp_path / f"{name}.nii.gz")])
         for name in ("one", "two")
     ]
-    subjects = [each[0].metadata["ssl_muscle"].subject for each in layers]
+    subjects = [each[0].metadata["ssl_muscle"].scan for each in layers]
     shape = layers[0][0].data.shape
-    for value, subject in enumerate(subjects, 1):
-        show_uncertainty(viewer, subject, np.full(shape, value, np.uint8))
+    for value, scan in enumerate(subjects, 1):
+        show_uncertainty(viewer, scan, np.full(shape, value, np.uint8))
     assert [named(viewer, f"{name} · Uncertainty").data.max() for name in ("one", "two")] == [1, 2]
     show_uncertainty(viewer, subjects[0], np.full(shape, 9, np.uint8))
     assert [named(viewer, f"{name} · Uncertainty").data.max() for name in ("one", "two")] == [9, 2]
@@ -135,10 +135,10 @@ def test_each_subject_has_its_own_and_is_named_in_it(layers_only: Any, tmp_path:
 
 def test_a_picture_of_another_shape_replaces_the_layer(layers_only: Any, scan_file: Path) -> None:
     (image, _) = commands.open_paths(layers_only, [scan_file])
-    subject = image.metadata["ssl_muscle"].subject
-    first = show_uncertainty(layers_only, subject, np.zeros(image.data.shape, np.uint8))
+    scan = image.metadata["ssl_muscle"].scan
+    first = show_uncertainty(layers_only, scan, np.zeros(image.data.shape, np.uint8))
     first.data = first.data[:2]  # by another plugin
-    second = show_uncertainty(layers_only, subject, np.ones(image.data.shape, np.uint8))
-    assert layers_of(layers_only, subject, "uncertainty") == [second]
+    second = show_uncertainty(layers_only, scan, np.ones(image.data.shape, np.uint8))
+    assert layers_of(layers_only, scan, "uncertainty") == [second]
     assert isinstance(second, Image)
     assert second.data.all()

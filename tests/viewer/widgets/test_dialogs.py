@@ -92,7 +92,7 @@ def test_a_cohort_s_folder_opens_the_chosen_case_with_all_its_images(
         "Prediction",
     ]
     infos = [info_of(layer) for layer in layers]
-    assert len({id(info.subject) for info in infos if info is not None}) == 1
+    assert len({id(info.scan) for info in infos if info is not None}) == 1
     assert [info.channel for info in infos[:2] if info is not None] == ["0000", "0001"]
     assert not layers[2].editable
     assert set(np.unique(layers[2].data)) == {0, 1, 2}
