@@ -44,7 +44,7 @@ from napari_ssl_muscle.jobs.settings import (
 )
 from napari_ssl_muscle.jobs.text import FROZEN
 from napari_ssl_muscle.jobs.training_data.accepted import AcceptedLabels
-from napari_ssl_muscle.learning.data.case import FEWEST, LabelledCase
+from napari_ssl_muscle.learning.data.case import FEWEST, TrainingCase
 from napari_ssl_muscle.learning.events import (
     Checkpoint,
     Emit,
@@ -253,7 +253,7 @@ class _HeldLabels(LabelMap):
 
 
 def _held_still(ground: Ground) -> Ground:
-    def held(case: LabelledCase) -> LabelledCase:
+    def held(case: TrainingCase) -> TrainingCase:
         labels = case.labels
         if not isinstance(labels, AcceptedLabels):
             return case

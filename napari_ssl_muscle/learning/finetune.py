@@ -15,7 +15,7 @@ from torch import nn
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data import validation_split
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.contrast import profiles
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
@@ -61,7 +61,7 @@ class FinetuneResult:
 
 
 def finetune(
-    cases: Sequence[LabelledCase],
+    cases: Sequence[TrainingCase],
     table: MuscleTable,
     recipe: Recipe,
     *,
@@ -241,7 +241,7 @@ def finetune(
     return FinetuneResult(path, metrics, notes, result.stopped)
 
 
-def _fill(store: ImageStore, cases: Sequence[LabelledCase], emit: Emit, stop: ShouldStop) -> None:
+def _fill(store: ImageStore, cases: Sequence[TrainingCase], emit: Emit, stop: ShouldStop) -> None:
     for done, case in enumerate(cases):
         if stop():
             raise StoppedByUser

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.contrast import profiles
 from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
 from napari_ssl_muscle.learning.events import (
@@ -66,7 +66,7 @@ class PretrainResult:
 
 
 def pretrain(
-    cases: Sequence[LabelledCase],
+    cases: Sequence[TrainingCase],
     recipe: Recipe,
     *,
     out: Path,
@@ -131,7 +131,7 @@ def pretrain(
     pretext = recipe.pretext
     store = ImageStore(out / "cache", recipe.slices, with_bodies=pretext.inside_body)
     try:
-        read: list[LabelledCase] = []
+        read: list[TrainingCase] = []
         unseen: set[Item] = set()
         problems: list[BadInput] = []
         for done, case in enumerate(cases):

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.settings import (
     AugmentSettings,
     NetworkSettings,
@@ -22,7 +22,7 @@ SLICES = 12
 
 
 @pytest.fixture(scope="session")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledCase]:
+def cases(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingCase]:
     """Three subjects, 12 slices of 96²; the first and last slice of each carry no label."""
     folder = tmp_path_factory.mktemp("phantoms")
     made = []
@@ -34,7 +34,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledCase]:
         for path, array in ((image_file, scan.image), (label_file, labels)):
             write(path, array, scan.affine)
         made.append(
-            LabelledCase(
+            TrainingCase(
                 f"case-{subject}",
                 f"subject-{subject}",
                 (open_scan(image_file),),

@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
 from napari_ssl_muscle.learning.events import Event, Note, StoppedByUser, never, nobody
 from napari_ssl_muscle.learning.finetune import FinetuneResult, finetune
@@ -24,7 +24,7 @@ from napari_ssl_muscle.scans.split import split_by_subject
 
 
 def learn(
-    cases: Sequence[LabelledCase], table: MuscleTable, recipe: Recipe, out: Path, **more: object
+    cases: Sequence[TrainingCase], table: MuscleTable, recipe: Recipe, out: Path, **more: object
 ) -> FinetuneResult:
     out.mkdir(exist_ok=True)
     options: dict[str, object] = {"emit": nobody, "stop": never, **more}
@@ -33,7 +33,7 @@ def learn(
 
 @pytest.fixture(scope="module")
 def trained(
-    cases: list[LabelledCase],
+    cases: list[TrainingCase],
     table: MuscleTable,
     tiny: Recipe,
     tmp_path_factory: pytest.TempPathFactory,
@@ -46,7 +46,7 @@ def trained(
 
 
 def test_it_segments_a_subject_that_it_never_saw(
-    trained: Path, cases: list[LabelledCase], table: MuscleTable
+    trained: Path, cases: list[TrainingCase], table: MuscleTable
 ) -> None:
     model = load_model(trained)
     case = cases[2]
@@ -61,7 +61,7 @@ def test_it_segments_a_subject_that_it_never_saw(
     assert result.confidence.shape == (len(truth),)
 
 
-def test_segmenting_twice_gives_the_same(trained: Path, cases: list[LabelledCase]) -> None:
+def test_segmenting_twice_gives_the_same(trained: Path, cases: list[TrainingCase]) -> None:
     channels = read_channels(cases[0])
     spacing = cases[0].scans[0].geometry.spacing
     first, second = (
@@ -71,7 +71,7 @@ def test_segmenting_twice_gives_the_same(trained: Path, cases: list[LabelledCase
     assert np.array_equal(first, second)
 
 
-def test_stop_while_segmenting(trained: Path, cases: list[LabelledCase]) -> None:
+def test_stop_while_segmenting(trained: Path, cases: list[TrainingCase]) -> None:
     with pytest.raises(StoppedByUser):
         segment_volume(
             load_model(trained),
@@ -81,7 +81,7 @@ def test_stop_while_segmenting(trained: Path, cases: list[LabelledCase]) -> None
         )
 
 
-def test_wrong_number_of_channels_is_said(trained: Path, cases: list[LabelledCase]) -> None:
+def test_wrong_number_of_channels_is_said(trained: Path, cases: list[TrainingCase]) -> None:
     channels = np.concatenate([read_channels(cases[0])] * 2)
     with pytest.raises(BadInput, match=r"expects 1 channel\(s\).*has 2"):
         segment_volume(load_model(trained), channels, cases[0].scans[0].geometry.spacing)
@@ -96,7 +96,7 @@ def test_the_card_tells_what_was_done(trained: Path, table: MuscleTable) -> None
     assert set(card.dice) <= {"mean", *table.names}
 
 
-def test_other_contrast_is_warned_about(trained: Path, cases: list[LabelledCase]) -> None:
+def test_other_contrast_is_warned_about(trained: Path, cases: list[TrainingCase]) -> None:
     channels = read_channels(cases[0])
     spacing = cases[0].scans[0].geometry.spacing
     model = load_model(trained)
@@ -111,7 +111,7 @@ def test_other_contrast_is_warned_about(trained: Path, cases: list[LabelledCase]
 
 
 def test_test_subjects_take_no_part(
-    cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     split = split_by_subject([case.subject for case in cases], seed=0)
     read: list[str] = []
@@ -132,7 +132,7 @@ def test_test_subjects_take_no_part(
 
 
 def test_few_labelled_slices_train_without_validation(
-    cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     few = replace(cases[0], held_out=frozenset(range(4, 12)))
     result = learn([few], table, tiny, tmp_path / "run")
@@ -144,7 +144,7 @@ def test_few_labelled_slices_train_without_validation(
 def test_frozen_parts_keep_every_bit(
     frozen: str,
     trained: Path,
-    cases: list[LabelledCase],
+    cases: list[TrainingCase],
     table: MuscleTable,
     tiny: Recipe,
     tmp_path: Path,
@@ -162,7 +162,7 @@ def test_frozen_parts_keep_every_bit(
 
 
 def test_the_head_is_made_anew_for_other_muscles(
-    trained: Path, cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    trained: Path, cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     short = tiny.model_copy(update={"training": tiny.training.model_copy(update={"steps": 2})})
     events: list[Event] = []
@@ -179,7 +179,7 @@ def test_the_head_is_made_anew_for_other_muscles(
 
 
 def test_another_network_is_refused_by_name(
-    trained: Path, cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    trained: Path, cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     wider = tiny.model_copy(update={"network": tiny.network.model_copy(update={"width": 8})})
     with pytest.raises(BadInput, match="width 6 instead of 8"):
@@ -187,7 +187,7 @@ def test_another_network_is_refused_by_name(
 
 
 def test_nothing_labelled_is_said(
-    cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     held = replace(cases[0], held_out=frozenset(range(12)))
     with pytest.raises(BadInput, match="No slice carries a label"):
@@ -196,7 +196,7 @@ def test_nothing_labelled_is_said(
 
 
 def test_more_images_than_memory_train_the_same(
-    cases: list[LabelledCase],
+    cases: list[TrainingCase],
     table: MuscleTable,
     tiny: Recipe,
     tmp_path: Path,
@@ -219,7 +219,7 @@ def test_more_images_than_memory_train_the_same(
 
 
 def test_pretrained_weights_are_handed_over(
-    cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     pretext = tiny.pretext.model_copy(update={"kernel_size": 8, "mask_percent": 40.0})
     recipe = tiny.model_copy(update={"pretext": pretext})
@@ -250,7 +250,7 @@ def test_pretrained_weights_are_handed_over(
 
 
 def test_who_the_model_to_start_from_was_trained_on_is_not_forgotten(
-    trained: Path, cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    trained: Path, cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     before = read_card(trained)
     unknown = replace(cases[0], name="new", subject="new")

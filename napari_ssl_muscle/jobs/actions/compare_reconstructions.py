@@ -15,7 +15,7 @@ from napari_ssl_muscle.jobs.run import Outcome, Work
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob, pretext_with
 from napari_ssl_muscle.jobs.training_data.unlabelled import gather
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
@@ -34,7 +34,7 @@ FIGURES = "reconstructions.json"
 class _Compared:
     """One scan's slices."""
 
-    case: LabelledCase
+    case: TrainingCase
     comparison: Comparison
 
 
@@ -108,8 +108,8 @@ def prepare(job: CompareReconstructionsJob) -> Work:
 
 
 def choose_slices(
-    cases: Sequence[LabelledCase], count: int
-) -> list[tuple[LabelledCase, list[int]]]:
+    cases: Sequence[TrainingCase], count: int
+) -> list[tuple[TrainingCase, list[int]]]:
     """Choose slices spread evenly over the scans, and over each scan; each with its z, ascending.
 
     Every scan counts alike, however many slices it has.
@@ -139,7 +139,7 @@ def labels_of(cards: Sequence[ModelCard], paths: Sequence[Path]) -> list[str]:
     return [f"{letter}: {name}" for letter, name in zip("AB", names, strict=True)]
 
 
-def _depth(case: LabelledCase) -> int:
+def _depth(case: TrainingCase) -> int:
     depth: int = case.scans[0].geometry.canonical_shape[0]
     return depth
 
@@ -154,7 +154,7 @@ def _channels(job: CompareReconstructionsJob, card: ModelCard, cohort: Cohort) -
 
 
 def _seen(
-    cards: Sequence[ModelCard], names: Sequence[str], cases: Sequence[LabelledCase]
+    cards: Sequence[ModelCard], names: Sequence[str], cases: Sequence[TrainingCase]
 ) -> list[str]:
     notes = []
     for card, name in zip(cards, names, strict=True):

@@ -28,7 +28,7 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
     labelled_cases,
     labelled_slices,
 )
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
@@ -132,7 +132,7 @@ class Gathered:
     `corrected` holds the subjects of the study, `notes` and `warnings` sentences.
     """
 
-    cases: list[LabelledCase]
+    cases: list[TrainingCase]
     table: MuscleTable
     chosen: MuscleTable
     channels: list[str]
@@ -261,7 +261,7 @@ def _set_apart(split: Split | None, corrected: frozenset[str]) -> list[str]:
 
 def choose_split(
     job: LabelledJob,
-    cases: Sequence[LabelledCase],
+    cases: Sequence[TrainingCase],
     slices: dict[str, list[int]],
     corrected: frozenset[str] = frozenset(),
 ) -> Split | None:

@@ -11,7 +11,7 @@ from napari_ssl_muscle.jobs.recipe import recipe_from
 from napari_ssl_muscle.jobs.run import Outcome, Work
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.jobs.training_data.unlabelled import gather
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
 from napari_ssl_muscle.learning.models.card import find_model, read_card
 from napari_ssl_muscle.learning.settings import Recipe
@@ -72,7 +72,7 @@ def prepare(job: PretrainJob) -> Work:
     return work
 
 
-def check_squares(recipe: Recipe, cases: Sequence[LabelledCase]) -> None:
+def check_squares(recipe: Recipe, cases: Sequence[TrainingCase]) -> None:
     """Refuse squares that no image of these scans can hold, from the headers alone.
 
     Cropped images may turn out smaller; that is found when they have been cut, before anything

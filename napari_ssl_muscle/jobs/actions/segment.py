@@ -205,10 +205,10 @@ def _segment(
 
 
 def _read(scans: Sequence[Scan]) -> Any:
-    from napari_ssl_muscle.learning.data.case import LabelledCase
+    from napari_ssl_muscle.learning.data.case import TrainingCase
     from napari_ssl_muscle.learning.data.image_cache import read_channels
 
-    return read_channels(LabelledCase("", "", tuple(scans)))
+    return read_channels(TrainingCase("", "", tuple(scans)))
 
 
 def _about(target: _Target, card: ModelCard) -> list[str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.training_data.labelled import choose_muscles
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.cohort import Case, Cohort
 from napari_ssl_muscle.scans.muscles import MuscleTable, standard_name
@@ -86,7 +86,7 @@ def study_case(
     wanted: MuscleTable | None = None,
     *,
     held_out: bool = False,
-) -> LabelledCase:
+) -> TrainingCase:
     """Return a case of a study as learning takes it.
 
     Parameters
@@ -110,7 +110,7 @@ def study_case(
     )
     check_same_grid(case.scan, kept)
     never = case.held_out | (frozenset(range(depth)) - case.accepted)
-    return LabelledCase(
+    return TrainingCase(
         case.name, case.subject, (case.scan,), kept, case.accepted_empty, held_out=never
     )
 
@@ -161,13 +161,13 @@ def common_with_study(
 
 def join(
     cohort: Cohort,
-    labelled: Sequence[LabelledCase],
+    labelled: Sequence[TrainingCase],
     study: Study,
     *,
     wanted: MuscleTable,
     channels: Sequence[str],
     volume: int | None = None,
-) -> tuple[list[LabelledCase], list[str]]:
+) -> tuple[list[TrainingCase], list[str]]:
     """Put a study's accepted slices beside the labels of a cohort.
 
     A scan that is in both (under whatever name) is one case: accepted slices take the place of

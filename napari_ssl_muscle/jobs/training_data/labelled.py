@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import origin_of_file
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.scans.cohort import Case, Cohort
 from napari_ssl_muscle.scans.muscles import (
     Muscle,
@@ -127,7 +127,7 @@ def labelled_cases(
     volume: int | None = None,
     subjects: Sequence[str] | None = None,
     empty: dict[str, frozenset[int]] | None = None,
-) -> tuple[list[LabelledCase], list[str]]:
+) -> tuple[list[TrainingCase], list[str]]:
     """Open the labelled cases; their scans' headers and their labels are checked.
 
     Parameters
@@ -193,7 +193,7 @@ def labelled_cases(
 
 def _open(
     case: Case, channels: Sequence[str], volume: int | None, empty: frozenset[int] | None
-) -> LabelledCase:
+) -> TrainingCase:
     assert case.labels is not None
     scans = tuple(open_scan(case.images[name], volume) for name in channels)
     labels = open_label_map(case.labels)
@@ -205,11 +205,11 @@ def _open(
         raise BadInput(
             f"{case.name} has no slice {outside[0]} to accept as empty; it has {depth}, from 0."
         )
-    return LabelledCase(case.name, case.subject, scans, labels, empty or frozenset())
+    return TrainingCase(case.name, case.subject, scans, labels, empty or frozenset())
 
 
 def labelled_slices(
-    cases: Sequence[LabelledCase], table: MuscleTable, chosen: MuscleTable
+    cases: Sequence[TrainingCase], table: MuscleTable, chosen: MuscleTable
 ) -> dict[str, list[int]]:
     """Read the label maps and return case → slices that can train.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.scans.cohort import Case, Cohort
 from napari_ssl_muscle.scans.volume import Scan, open_scan
 
@@ -27,7 +27,7 @@ class Gathered:
         Sentences.
     """
 
-    cases: list[LabelledCase] = field(default_factory=list)
+    cases: list[TrainingCase] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -86,7 +86,7 @@ def gather(
             if scans is not None:
                 unseen = (held_out or {}).get(case.name, frozenset())
                 subject = subjects[cohort.folder, case.subject]
-                found.cases.append(LabelledCase(name, subject, scans, held_out=unseen))
+                found.cases.append(TrainingCase(name, subject, scans, held_out=unseen))
     if not found.cases:
         if found.warnings:
             raise BadInput(found.warnings[0].removesuffix(_WITHOUT_IT))

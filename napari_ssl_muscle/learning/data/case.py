@@ -11,7 +11,7 @@ FEWEST = 8
 
 
 @dataclass(frozen=True)
-class LabelledCase:
+class TrainingCase:
     """One session of one subject.
 
     Attributes

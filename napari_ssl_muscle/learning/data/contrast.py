@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.body_mask import body_mask
 
@@ -85,7 +85,7 @@ def profile(volume: NDArray[np.float32], spacing: tuple[float, float, float]) ->
     return means
 
 
-def profiles(cases: Sequence[LabelledCase]) -> list[list[float]]:
+def profiles(cases: Sequence[TrainingCase]) -> list[list[float]]:
     """Return the profiles of the first channel of some cases, evenly chosen, for a model card."""
     step = max(1, -(-len(cases) // MOST))
     return [profile(case.scans[0].read(), case.scans[0].geometry.spacing) for case in cases[::step]]

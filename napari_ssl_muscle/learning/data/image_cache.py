@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.slices import (
     Frame,
     find_frames,
@@ -101,7 +101,7 @@ class ImageStore:
         self._targets: list[NDArray[Any] | Path | None] = []
         self._bodies: list[NDArray[Any] | Path] = []
 
-    def add(self, case: LabelledCase) -> list[int]:
+    def add(self, case: TrainingCase) -> list[int]:
         """Read a case, prepare it, and return the indices of its series.
 
         Raises
@@ -203,7 +203,7 @@ class ImageStore:
         return torch.from_numpy(kept[z])
 
 
-def read_channels(case: LabelledCase) -> NDArray[np.float32]:
+def read_channels(case: TrainingCase) -> NDArray[np.float32]:
     """Read a case's scans as ``(c, z, y, x)`` float32.
 
     Raises

@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import Item
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, Preview, never
 from napari_ssl_muscle.learning.models.card import read_card
@@ -36,7 +36,7 @@ def with_pretext(recipe: Recipe, **changes: object) -> Recipe:
 
 
 def run(
-    out: Path, cases: Sequence[LabelledCase], recipe: Recipe, **more: object
+    out: Path, cases: Sequence[TrainingCase], recipe: Recipe, **more: object
 ) -> tuple[PretrainResult, list[Event]]:
     out.mkdir()
     events: list[Event] = []
@@ -82,7 +82,7 @@ def test_slices_that_are_held_out_take_no_part() -> None:
 
 
 def test_a_run_leaves_model_probes_and_the_figures_of_its_best_weights(
-    cases: list[LabelledCase], recipe: Recipe, tmp_path: Path
+    cases: list[TrainingCase], recipe: Recipe, tmp_path: Path
 ) -> None:
     result, events = run(tmp_path / "run", cases, recipe)
     epochs = [event for event in events if isinstance(event, EpochEnd)]
@@ -105,7 +105,7 @@ def test_a_run_leaves_model_probes_and_the_figures_of_its_best_weights(
 
 
 def test_the_card_says_that_test_images_took_part(
-    cases: list[LabelledCase], recipe: Recipe, tmp_path: Path
+    cases: list[TrainingCase], recipe: Recipe, tmp_path: Path
 ) -> None:
     short = with_training(recipe, steps=1)
     result, _ = run(tmp_path / "run", cases, short, transductive=True, about=["They took part."])
@@ -115,11 +115,11 @@ def test_the_card_says_that_test_images_took_part(
 
 
 def test_a_broken_scan_is_left_out_with_a_warning(
-    cases: list[LabelledCase], recipe: Recipe, tmp_path: Path
+    cases: list[TrainingCase], recipe: Recipe, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.nii.gz"
     nib.save(nib.Nifti1Image(np.full((9, 9, 3), np.nan, np.float32), np.eye(4)), broken)
-    bad = LabelledCase("bad", "nobody", (open_scan(broken),))
+    bad = TrainingCase("bad", "nobody", (open_scan(broken),))
     result, events = run(tmp_path / "run", [bad, *cases], with_training(recipe, steps=1))
     (warning,) = [event.text for event in events if isinstance(event, Note) and event.warning]
     assert "broken.nii.gz" in warning
@@ -130,7 +130,7 @@ def test_a_broken_scan_is_left_out_with_a_warning(
 
 
 def test_squares_larger_than_the_image_are_refused_before_training(
-    cases: list[LabelledCase], recipe: Recipe, tmp_path: Path
+    cases: list[TrainingCase], recipe: Recipe, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match="square of 65 pixels does not fit"):
         run(tmp_path / "run", cases, with_pretext(recipe, kernel_size=65))
@@ -144,7 +144,7 @@ def test_no_scan_at_all_is_said(recipe: Recipe, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mask_channel", [True, False])
 def test_it_starts_from_an_earlier_pretraining(
-    cases: list[LabelledCase], recipe: Recipe, tmp_path: Path, mask_channel: bool
+    cases: list[TrainingCase], recipe: Recipe, tmp_path: Path, mask_channel: bool
 ) -> None:
     first, _ = run(tmp_path / "first", cases, recipe)
     # So low a rate moves nothing: what comes out are the weights that it started from.
@@ -162,7 +162,7 @@ def test_it_starts_from_an_earlier_pretraining(
 
 
 def test_weights_for_the_mask_never_serve_an_image(
-    cases: list[LabelledCase], recipe: Recipe, tmp_path: Path
+    cases: list[TrainingCase], recipe: Recipe, tmp_path: Path
 ) -> None:
     run(tmp_path / "first", cases, recipe)
     two = [replace(case, scans=case.scans * 2) for case in cases]

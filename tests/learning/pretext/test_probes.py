@@ -8,7 +8,7 @@ import torch
 from matplotlib.image import imread
 from torch import nn
 
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
 from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
 from napari_ssl_muscle.learning.pretext.probes import Probes
@@ -16,7 +16,7 @@ from napari_ssl_muscle.learning.settings import AugmentSettings, PretextSettings
 
 
 @pytest.fixture(scope="module")
-def store(cases: list[LabelledCase], tmp_path_factory: pytest.TempPathFactory) -> ImageStore:
+def store(cases: list[TrainingCase], tmp_path_factory: pytest.TempPathFactory) -> ImageStore:
     settings = SliceSettings(crop="leg", spacing=4.0)
     store = ImageStore(tmp_path_factory.mktemp("cache"), settings, with_bodies=True)
     store.add(cases[0])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.network.unet import UNet
@@ -47,13 +47,13 @@ def a_model(name: str, *, mask_channel: bool = True, depth: int = 1, says: float
     return Model(card, net.eval(), Path(name))
 
 
-def compared(case: LabelledCase, *models: Model, **more: object) -> Comparison:
+def compared(case: TrainingCase, *models: Model, **more: object) -> Comparison:
     volume = case.scans[0].read()[None]
     spacing = case.scans[0].geometry.spacing
     return compare_reconstructions(models, volume, spacing, **more)  # type: ignore[arg-type]
 
 
-def test_every_run_restores_the_same_masked_images(cases: list[LabelledCase]) -> None:
+def test_every_run_restores_the_same_masked_images(cases: list[TrainingCase]) -> None:
     models = a_model("a"), a_model("b", mask_channel=False, depth=2, says=0.5)
     found = compared(cases[0], *models, slices=[2, 7])
     assert found.slices.tolist() == [2, 7]
@@ -76,7 +76,7 @@ def test_every_run_restores_the_same_masked_images(cases: list[LabelledCase]) ->
         assert second.image_error[index] == pytest.approx(((whole - 0.5) ** 2).mean())
 
 
-def test_masks_depend_on_slice_and_seed_only(cases: list[LabelledCase]) -> None:
+def test_masks_depend_on_slice_and_seed_only(cases: list[TrainingCase]) -> None:
     model = a_model("a")
     several = compared(cases[0], model, slices=[2, 7], seed=1)
     alone = compared(cases[0], model, slices=[7], seed=1)
@@ -86,7 +86,7 @@ def test_masks_depend_on_slice_and_seed_only(cases: list[LabelledCase]) -> None:
     assert not np.array_equal(alone.holes, other.holes)
 
 
-def test_other_masks_can_be_asked_for(cases: list[LabelledCase]) -> None:
+def test_other_masks_can_be_asked_for(cases: list[TrainingCase]) -> None:
     settings = PRETEXT.model_copy(update={"mask_percent": 10.0, "exact": True})
     found = compared(cases[0], a_model("a"), slices=[3], pretext=settings)
     assert found.holes.sum() == np.ceil(found.holes.size / 10)
@@ -103,7 +103,7 @@ def test_what_differs_between_runs_is_named() -> None:
         check_comparable([first, second.model_copy(update={"task": "segmentation"})])
 
 
-def test_a_slice_that_is_not_there_is_said(cases: list[LabelledCase]) -> None:
+def test_a_slice_that_is_not_there_is_said(cases: list[TrainingCase]) -> None:
     with pytest.raises(BadInput, match="slices 0 to 11"):
         compared(cases[0], a_model("a"), slices=[12])
 

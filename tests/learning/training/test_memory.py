@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_ssl_muscle.learning import predict
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, never
 from napari_ssl_muscle.learning.finetune import finetune
@@ -233,7 +233,7 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def test_a_fine_tuning_says_on_its_card_what_was_used_and_segments_the_same(
-    cases: list[LabelledCase],
+    cases: list[TrainingCase],
     table: MuscleTable,
     tiny: Recipe,
     tmp_path: Path,
@@ -271,7 +271,7 @@ def test_a_fine_tuning_says_on_its_card_what_was_used_and_segments_the_same(
 
 
 def test_a_pretraining_short_of_memory_validates_as_ever(
-    cases: list[LabelledCase],
+    cases: list[TrainingCase],
     tiny: Recipe,
     tmp_path: Path,
     short_of_memory: Callable[[int], None],

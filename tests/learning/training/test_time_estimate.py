@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from napari_ssl_muscle.learning.data.case import LabelledCase
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Event, Speed, never
 from napari_ssl_muscle.learning.finetune import finetune
 from napari_ssl_muscle.learning.network.flops import work_of
@@ -172,7 +172,7 @@ def test_a_broken_file_is_as_good_as_none(own_speeds: Path, content: str) -> Non
 
 
 def test_a_training_tells_its_speed(
-    cases: list[LabelledCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+    cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     events: list[Event] = []
     finetune(cases, table, tiny, out=tmp_path, emit=events.append, stop=never)
