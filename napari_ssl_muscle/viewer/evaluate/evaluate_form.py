@@ -20,7 +20,7 @@ from napari_ssl_muscle.viewer.evaluate.evaluate_view import (
     table_rows,
 )
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import Answer
-from napari_ssl_muscle.viewer.evaluate.label_pair_picker import CouplePicker
+from napari_ssl_muscle.viewer.evaluate.label_pair_picker import LabelPairPicker
 from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.navigation import bring_forward, show_slice
@@ -69,7 +69,7 @@ class EvaluateForm(Form):
         self._work: ThreadWork | None = None
         self._targets: list[tuple[int, int | None]] = []
         super().__init__("Evaluate (Dice)")
-        self.couples = CouplePicker(self.viewer)
+        self.pairs = LabelPairPicker(self.viewer)
         self.by_side = CheckBox(text="Each leg by itself", tooltip=_help("by_side"), value=False)
         self.all_slices = CheckBox(
             text="Slices without ground truth are empty",
@@ -105,11 +105,11 @@ class EvaluateForm(Form):
             self.notes,
             self.save_button,
         )
-        for part in (self.couples, self.switches, self.evaluate_button, self.panel):
+        for part in (self.pairs, self.switches, self.evaluate_button, self.panel):
             self.append(part)
         self.append(self.results)
         self.append(self.command)
-        self.line_up(self.couples.top, self.couples.pair)
+        self.line_up(self.pairs.top, self.pairs.pair)
         self.finish()
         self.results.visible = False
         self.evaluate_button.changed.connect(self.start)
@@ -117,7 +117,7 @@ class EvaluateForm(Form):
         self.panel.ended.connect(self._on_ended)
         self.table.chosen.connect(self.go_to)
         self.show_errors.changed.connect(self.errors.set_visible)
-        for signal in (self.couples.picked, self.by_side.changed, self.all_slices.changed):
+        for signal in (self.pairs.picked, self.by_side.changed, self.all_slices.changed):
             signal.connect(self._update)
         listen(self.native, self.viewer.layers.events.removed, self._on_removed)
         self._update()
@@ -137,10 +137,10 @@ class EvaluateForm(Form):
 
     def job(self) -> EvaluateJob | None:
         """Return the job that the form equals; None unless it is one pair of files."""
-        couples = self.couples.couples()
-        if len(couples) != 1:
+        pairs = self.pairs.pairs()
+        if len(pairs) != 1:
             return None
-        infos = [info_of(layer) for layer in (couples[0].prediction, couples[0].reference)]
+        infos = [info_of(layer) for layer in (pairs[0].prediction, pairs[0].reference)]
         prediction, reference = (info.path if info is not None else None for info in infos)
         if prediction is None or reference is None:
             return None
@@ -153,24 +153,22 @@ class EvaluateForm(Form):
         )
 
     def _ask_for(self) -> ThreadWork:
-        couples = self.couples.couples()
-        if not couples:
+        pairs = self.pairs.pairs()
+        if not pairs:
             raise BadInput(NO_LABELS)
         notes = []
-        if self.couples.by_hand and couples[0].prediction is couples[0].reference:
+        if self.pairs.by_hand and pairs[0].prediction is pairs[0].reference:
             raise BadInput("Labels and ground truth are the same layer; choose two different ones.")
-        if not self.couples.by_hand:
-            empty = [c for c in couples if evaluate_worker.is_untouched(c.prediction)]
-            couples = [c for c in couples if c not in empty]
-            if not couples:
+        if not self.pairs.by_hand:
+            empty = [c for c in pairs if evaluate_worker.is_untouched(c.prediction)]
+            pairs = [c for c in pairs if c not in empty]
+            if not pairs:
                 raise BadInput("The labels are still empty; press 'Segment muscles' first.")
             notes = [f"{c.name} is left out: it has no labels yet." for c in empty]
-        requests = [evaluate_worker.ask(couple) for couple in couples]
+        requests = [evaluate_worker.ask(pair) for pair in pairs]
         options = {"all_slices": self.all_slices.value, "by_side": self.by_side.value}
         return ThreadWork(
-            lambda emit, stop: evaluate_worker.evaluate(
-                couples, requests, notes, options, emit, stop
-            )
+            lambda emit, stop: evaluate_worker.evaluate(pairs, requests, notes, options, emit, stop)
         )
 
     # --- results
@@ -200,12 +198,12 @@ class EvaluateForm(Form):
             return
         number, index = self._targets[row]
         finding = self.answer.findings[number]
-        labels = finding.couple.prediction
+        labels = finding.pair.prediction
         if labels not in self.viewer.layers:
             self.panel.say(GONE)
             return
         bring_forward(
-            self.viewer, labels, [f.couple.prediction for f in self.answer.findings if f != finding]
+            self.viewer, labels, [f.pair.prediction for f in self.answer.findings if f != finding]
         )
         if index is None:
             z, picture = finding.errors.worst_slice, finding.picture
@@ -222,9 +220,9 @@ class EvaluateForm(Form):
         if self.answer is None:
             return
         for finding in self.answer.findings:
-            layer = self.errors.of(finding.couple.prediction)
+            layer = self.errors.of(finding.pair.prediction)
             if layer is not None:
-                mine = finding.couple.prediction is labels
+                mine = finding.pair.prediction is labels
                 layer.visible = bool(self.show_errors.value) and mine
 
     def _on_ended(self, event: object) -> None:
@@ -245,12 +243,12 @@ class EvaluateForm(Form):
         self.errors.begin()
         for finding in answer.findings:
             self.errors.show(
-                finding.couple.prediction,
+                finding.pair.prediction,
                 finding.picture,
                 finding.name if several else "",
                 visible=bool(self.show_errors.value)
-                and finding.couple.prediction.visible
-                and finding.couple.prediction in self.viewer.layers,
+                and finding.pair.prediction.visible
+                and finding.pair.prediction in self.viewer.layers,
             )
         self.fit_width()
         self.reveal(self.table_part)
@@ -269,21 +267,21 @@ class EvaluateForm(Form):
             self.panel.say(saved)
 
     def _enable(self, free: bool) -> None:
-        for part in (self.couples, self.switches, self.evaluate_button):
+        for part in (self.pairs, self.switches, self.evaluate_button):
             part.enabled = free
         self.save_button.enabled = free
         if free:
             self._update()
 
     def _update(self, *_: object) -> None:
-        couples = self.couples.couples()
-        self.evaluate_button.enabled = bool(couples) and not self.panel.running
-        if not couples and not self.panel.running:
+        pairs = self.pairs.pairs()
+        self.evaluate_button.enabled = bool(pairs) and not self.panel.running
+        if not pairs and not self.panel.running:
             self.panel.say(NO_LABELS)
         elif self.panel.status.value == NO_LABELS:
             self.panel.say("")
         job = self.job()
-        why = "for one scan at a time" if len(couples) > 1 else "once the labels are saved"
+        why = "for one scan at a time" if len(pairs) > 1 else "once the labels are saved"
         self.command.show_command(shell_command(job) if job is not None else None, why)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Couple:
+class LabelPair:
     """Labels, and what they are compared with.
 
     Attributes
@@ -88,7 +88,7 @@ class Finding:
         One for each result of `case`.
     """
 
-    couple: Couple
+    pair: LabelPair
     name: str
     case: CaseResult
     errors: Errors
@@ -104,7 +104,7 @@ class Answer:
     findings: tuple[Finding, ...]
 
 
-def couples_in(viewer: Any) -> list[Couple]:
+def label_pairs_in(viewer: Any) -> list[LabelPair]:
     """Return every open scan's labels with its ground truth, in the order of opening."""
     found, seen = [], set()
     for layer in viewer.layers:
@@ -115,11 +115,11 @@ def couples_in(viewer: Any) -> list[Couple]:
         truth = layers_of(viewer, info.scan, "truth")
         mine = layers_of(viewer, info.scan, "prediction")
         if truth and mine:
-            found.append(Couple(mine[0], truth[0]))
+            found.append(LabelPair(mine[0], truth[0]))
     return found
 
 
-def ask(couple: Couple) -> Request:
+def ask(pair: LabelPair) -> Request:
     """Return the request for a couple.
 
     Raises
@@ -127,7 +127,7 @@ def ask(couple: Couple) -> Request:
     BadInput
         If the two layers do not lie on one grid.
     """
-    one, other = couple.prediction, couple.reference
+    one, other = pair.prediction, pair.reference
     infos = (info_of(one), info_of(other))
     difference = _difference(one, other, infos)
     if difference is not None:
@@ -138,7 +138,7 @@ def ask(couple: Couple) -> Request:
     known = infos[1] or infos[0]
     origin, corrected = origin_of_labels(one)
     return Request(
-        name=couple.name,
+        name=pair.name,
         layer_names=(one.name, other.name),
         prediction=one.data.copy(),
         reference=other.data.copy(),
@@ -158,7 +158,7 @@ def is_untouched(layer: Any) -> bool:
 
 
 def evaluate(
-    couples: Sequence[Couple],
+    pairs: Sequence[LabelPair],
     requests: Sequence[Request],
     notes: Sequence[str],
     options: dict[str, bool],
@@ -183,12 +183,12 @@ def evaluate(
     findings: list[Finding] = []
     refused: list[str] = []
     origins = []
-    for done, (couple, request) in enumerate(zip(couples, requests, strict=True)):
+    for done, (pair, request) in enumerate(zip(pairs, requests, strict=True)):
         if stop():
             raise StoppedByUser
         emit(Progress(done=done, total=len(requests), text=request.name))
         try:
-            findings.append(_find(couple, request, options))
+            findings.append(_find(pair, request, options))
             origins.append(request.origin)
         except BadInput as problem:
             if len(requests) == 1:
@@ -203,7 +203,7 @@ def evaluate(
     return Answer(report, tuple(findings))
 
 
-def _find(couple: Couple, request: Request, options: dict[str, bool]) -> Finding:
+def _find(pair: LabelPair, request: Request, options: dict[str, bool]) -> Finding:
     from napari_ssl_muscle.evaluation.alignment import align
     from napari_ssl_muscle.evaluation.error_map import find_errors, places
     from napari_ssl_muscle.evaluation.evaluate import evaluate_aligned
@@ -226,7 +226,7 @@ def _find(couple: Couple, request: Request, options: dict[str, bool]) -> Finding
     case = evaluate_aligned(Pair(case_name_of(request.name, request.infos[0]), *files), aligned)
     errors = find_errors(aligned)
     return Finding(
-        couple,
+        pair,
         request.name,
         replace(case, corrected_by_hand=request.corrected),
         errors,

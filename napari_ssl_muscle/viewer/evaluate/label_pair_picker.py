@@ -9,7 +9,7 @@ from magicgui.widgets import Container, Widget
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_ssl_muscle.viewer.evaluate.evaluate_worker import Couple, couples_in
+from napari_ssl_muscle.viewer.evaluate.evaluate_worker import LabelPair, label_pairs_in
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.widgets.form import choice, column, listen
@@ -18,7 +18,7 @@ from napari_ssl_muscle.viewer.widgets.layer_choices import reload
 ALL, BY_HAND = "all", "by hand"
 
 
-class CouplePicker(Container[Widget]):
+class LabelPairPicker(Container[Widget]):
     """Offers all open scans with ground truth, each of them, and two layers of one's own choice.
 
     Until the user chooses, it is all of them.
@@ -70,16 +70,16 @@ class CouplePicker(Container[Widget]):
         """Whether two layers are chosen by hand."""
         return bool(self.scans.value == BY_HAND)
 
-    def couples(self) -> list[Couple]:
+    def pairs(self) -> list[LabelPair]:
         """Return the labels that are compared, each with its ground truth."""
         if self.by_hand:
             if self.prediction.value is None or self.reference.value is None:
                 return []
-            return [Couple(self.prediction.value, self.reference.value)]
-        there = couples_in(self._viewer)
+            return [LabelPair(self.prediction.value, self.reference.value)]
+        there = label_pairs_in(self._viewer)
         if self.scans.value == ALL:
             return there
-        return [couple for couple in there if couple.scan is self.scans.value]
+        return [pair for pair in there if pair.scan is self.scans.value]
 
     def choose(self, prediction: Any) -> None:
         """Choose the scan that a labels layer belongs to."""
@@ -108,11 +108,11 @@ class CouplePicker(Container[Widget]):
         self.picked.emit()
 
     def _scan_choices(self, _: object) -> list[tuple[str, Any]]:
-        there = couples_in(self._viewer)
+        there = label_pairs_in(self._viewer)
         entries: list[tuple[str, Any]] = []
         if len(there) > 1:
             entries.append((f"All with ground truth ({len(there)})", ALL))
-        entries += [(couple.name, couple.scan) for couple in there]
+        entries += [(pair.name, pair.scan) for pair in there]
         if len(self._open_labels()) > 1:
             entries.append(("Two layers of my choice", BY_HAND))
         return entries

@@ -65,9 +65,9 @@ def rows(form: EvaluateForm) -> dict[str, list[str]]:
 def test_the_table_holds_what_the_shell_would_find(
     viewer: Any, form: EvaluateForm, predicted: Any, labelled_file: Path, tmp_path: Path
 ) -> None:
-    (couple,) = form.couples.couples()
-    assert couple.prediction is unwrap(predicted)
-    assert couple.reference.name == "Ground truth"
+    (pair,) = form.pairs.pairs()
+    assert pair.prediction is unwrap(predicted)
+    assert pair.reference.name == "Ground truth"
     press(form.evaluate_button)
     assert isinstance(end_of(form.panel), Finished)
     unwrap(predicted).save(str(tmp_path / "saved_dseg.nii.gz"), plugin=PLUGIN)
@@ -131,7 +131,7 @@ def test_labels_of_different_scans_are_refused(
     _, truth, _ = commands.open_paths(
         viewer, [write_scan(tmp_path / "other.nii.gz", affine=np.diag([2.0, 2.0, 5.0, 1.0]))]
     )
-    form.couples.choose_by_hand(unwrap(predicted), unwrap(truth))
+    form.pairs.choose_by_hand(unwrap(predicted), unwrap(truth))
     press(form.evaluate_button)
     (sentence,) = ears.told
     assert "same grid" in sentence
@@ -141,7 +141,7 @@ def test_labels_of_different_scans_are_refused(
 def test_the_same_layer_twice_is_refused(
     viewer: Any, form: EvaluateForm, predicted: Any, ears: Ears
 ) -> None:
-    form.couples.choose_by_hand(unwrap(predicted), unwrap(predicted))
+    form.pairs.choose_by_hand(unwrap(predicted), unwrap(predicted))
     press(form.evaluate_button)
     assert "same layer" in ears.told[0]
 
@@ -155,7 +155,7 @@ def test_ground_truth_without_a_label_is_a_sentence_and_the_form_goes_on(
             np.zeros(image.data.shape, int), scale=image.scale, translate=image.translate
         )
     )
-    form.couples.choose_by_hand(unwrap(prediction), empty)
+    form.pairs.choose_by_hand(unwrap(prediction), empty)
     press(form.evaluate_button)
     assert isinstance(end_of(form.panel), Failed)
     assert "no label in any slice" in ears.told[0]
@@ -201,7 +201,7 @@ def test_the_command_appears_once_both_are_files(
     info = info_of(unwrap(predicted))
     assert info is not None
     info.path = tmp_path / "p.nii.gz"
-    form.couples.reset_choices()
+    form.pairs.reset_choices()
     form.by_side.value = True
     expected = EvaluateJob(
         predictions=tmp_path / "p.nii.gz",
@@ -244,7 +244,7 @@ def errors_in(viewer: Any) -> list[Any]:
 def test_a_click_on_a_row_shows_the_worst_slice_and_the_errors_of_its_muscle(
     viewer: Any, form: EvaluateForm, predicted: Any
 ) -> None:
-    truth = form.couples.couples()[0].reference.data
+    truth = form.pairs.pairs()[0].reference.data
     where = np.nonzero((truth == 2) & (np.arange(6)[:, None, None] == 3))
     predicted.data_setitem(where, 0)  # muscle 2 is missed in slice 3
     viewer.dims.ndisplay = 3
@@ -278,7 +278,7 @@ def test_a_click_on_a_row_shows_the_worst_slice_and_the_errors_of_its_muscle(
 def test_the_row_still_leads_to_its_slice_when_sorted_and_renamed(
     viewer: Any, form: EvaluateForm, predicted: Any
 ) -> None:
-    truth = form.couples.couples()[0].reference.data
+    truth = form.pairs.pairs()[0].reference.data
     predicted.data_setitem(np.nonzero((truth == 2) & (np.arange(6)[:, None, None] == 4)), 0)
     evaluate(form)
     form.table.sort_by(1)
@@ -293,7 +293,7 @@ def test_errors_are_no_labels_to_work_on_and_go_with_the_labels(
 ) -> None:
     evaluate(form)
     (errors,) = errors_in(viewer)
-    assert unwrap(errors) not in form.couples.prediction.choices
+    assert unwrap(errors) not in form.pairs.prediction.choices
     evaluate(form)
     assert len(errors_in(viewer)) == 1  # replaced, not added
     form.show_errors.value = False
@@ -411,10 +411,10 @@ def test_all_open_scans_are_judged_in_one_table_with_the_trained_ones_marked(
 def test_one_of_several_scans_can_be_chosen_and_stays_chosen(
     viewer: Any, form: EvaluateForm, three: list[Any]
 ) -> None:
-    form.couples.choose(three[1])
+    form.pairs.choose(three[1])
     three[1].name = "other"
     viewer.layers.remove(three[2])
-    assert [c.prediction for c in form.couples.couples()] == [three[1]]
+    assert [c.prediction for c in form.pairs.pairs()] == [three[1]]
     evaluate(form)
     assert form.table.texts()[0][0] == "label 1"
     assert "every one of these subjects" in form.notes.value
