@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.process.job_folder import Desk
+from napari_ssl_muscle.jobs.process.job_folder import JobFolder
 from napari_ssl_muscle.jobs.process.process_id import UNKNOWN_CODE, OtherProcess, mark_of, step_back
 from napari_ssl_muscle.jobs.run_folder import JOB, append_event, missing_folders, withdraw
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
@@ -80,7 +80,7 @@ class ChildJob:
         self._tell = on_event
         self._process: _Process | None = None
         self._reader: threading.Thread | None = None
-        self._desk: Desk | None = None
+        self._job_folder: JobFolder | None = None
         self._asked = threading.Event()
         self._saved = threading.Event()
         self._leave = threading.Event()
@@ -110,7 +110,7 @@ class ChildJob:
         """
         if self._reader is not None:
             raise RuntimeError("a ChildJob runs once; make another one")
-        self._desk = self._sit_down()
+        self._job_folder = self._sit_down()
         self._reader = threading.Thread(target=self._watch, name="ssl-muscle job", daemon=True)
         self._reader.start()
 
@@ -153,19 +153,19 @@ class ChildJob:
 
     @property
     def _stop_file(self) -> Path:
-        assert self._desk is not None
-        return self._desk.stop
+        assert self._job_folder is not None
+        return self._job_folder.stop
 
-    def _sit_down(self) -> Desk:
+    def _sit_down(self) -> JobFolder:
         """Start the child at a desk of its own."""
         _left[:] = [process for process in _left if process.poll() is None]
-        desk = Desk.set_up(self.job)
+        job_folder = JobFolder.set_up(self.job)
         try:
             self._began = time.time()
             self._missing = missing_folders(self.job.out.absolute())
-            with desk.events.open("ab") as events, desk.errors.open("ab") as errors:
+            with job_folder.events.open("ab") as events, job_folder.errors.open("ab") as errors:
                 process = subprocess.Popen(
-                    self.command(desk.job_file, desk.stop),
+                    self.command(job_folder.job_file, job_folder.stop),
                     stdin=subprocess.DEVNULL,
                     stdout=events,
                     stderr=errors,
@@ -175,15 +175,15 @@ class ChildJob:
                     creationflags=_flags("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP"),
                 )
         except BaseException:
-            desk.clear()
+            job_folder.clear()
             raise
         self._process = process
         step_back(process.pid)
         mark = mark_of(process.pid)
         if mark is not None:
             with contextlib.suppress(BadInput):  # the disk is full: it runs, but cannot be left
-                desk.note_child(mark, self._began, self._missing)
-        return desk
+                job_folder.note_child(mark, self._began, self._missing)
+        return job_folder
 
     def _insist(self, grace: float) -> None:
         self._end_it(grace)
@@ -210,11 +210,11 @@ class ChildJob:
         return True
 
     def _watch(self) -> None:
-        process, desk = self._process, self._desk
+        process, job_folder = self._process, self._job_folder
         assert process is not None
-        assert desk is not None
+        assert job_folder is not None
         try:
-            closing = self._follow(process, desk)
+            closing = self._follow(process, job_folder)
         except OSError as error:  # the desk is gone or out of reach
             self._strays.append(f"{error}\n")
             closing = None
@@ -223,22 +223,22 @@ class ChildJob:
         if self._leave.is_set():
             if isinstance(process, subprocess.Popen):
                 _left.append(process)
-            desk.let_go()
+            job_folder.let_go()
             self._over.set()
             return
         if closing is None:
-            closing = self._ended(process.wait(), desk)
+            closing = self._ended(process.wait(), job_folder)
         self._end = closing
         self._pass_on(closing)
-        desk.clear()
+        job_folder.clear()
         self._over.set()
 
-    def _follow(self, process: _Process, desk: Desk) -> Event | None:
+    def _follow(self, process: _Process, job_folder: JobFolder) -> Event | None:
         """Tell the events of a child until it ends or is left; return how it says it ended."""
         closing: Event | None = None
         rest = b""
         latest_only: tuple[bytes, ...] = _OUTDATED
-        with desk.events.open("rb") as file:
+        with job_folder.events.open("rb") as file:
             while not self._leave.is_set():
                 over = process.poll() is not None  # asked first: nothing is printed after that
                 *lines, rest = (rest + file.read()).split(b"\n")
@@ -280,14 +280,14 @@ class ChildJob:
         except Exception:
             logging.getLogger(__name__).exception("A listener failed on %s", event.kind)
 
-    def _ended(self, code: int, desk: Desk) -> Event:
+    def _ended(self, code: int, job_folder: JobFolder) -> Event:
         """Tidy up after a child that could not say how it ended, and say it for it."""
         out = self.job.out.absolute()
         closing: Event
-        if self._asked.is_set() or desk.stop.exists():
+        if self._asked.is_set() or job_folder.stop.exists():
             closing = Stopped(result={"out": str(out), "ended": True})
         else:
-            errors = [*self._strays, *desk.last_errors()][-_LAST_LINES:]
+            errors = [*self._strays, *job_folder.last_errors()][-_LAST_LINES:]
             closing = Failed(sentence=died_in_words(errors, code), details="".join(errors))
         for part in out.glob(".part-*"):
             # What the child was writing; older ones are somebody else's.
@@ -320,16 +320,16 @@ class AttachedJob(ChildJob):
         If there is no child to be found there; from `start`, if another window follows it.
     """
 
-    def __init__(self, desk: Desk, on_event: Callable[[Event], None]) -> None:
-        super().__init__(desk.job(), on_event)
-        child = desk.child()
+    def __init__(self, job_folder: JobFolder, on_event: Callable[[Event], None]) -> None:
+        super().__init__(job_folder.job(), on_event)
+        child = job_folder.child()
         if child is None:
-            raise BadInput(f"No job is at work in {desk.folder}.")
-        self._found = desk
+            raise BadInput(f"No job is at work in {job_folder.folder}.")
+        self._found = job_folder
         self._began, self._missing = child.began, child.missing
         self._process = OtherProcess(child.process)
 
-    def _sit_down(self) -> Desk:
+    def _sit_down(self) -> JobFolder:
         if not self._found.claim():
             raise BadInput("This job is shown in another window; look for it there.")
         return self._found

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.process.child import AttachedJob, died_in_words
-from napari_ssl_muscle.jobs.process.job_folder import Child, Desk, all_desks, readable_job
+from napari_ssl_muscle.jobs.process.job_folder import (
+    Child,
+    JobFolder,
+    all_job_folders,
+    readable_job,
+)
 from napari_ssl_muscle.jobs.process.process_id import is_alive
 from napari_ssl_muscle.jobs.settings import AnyJob
 from napari_ssl_muscle.learning.events import (
@@ -58,7 +63,7 @@ class FoundJob:
         How it ended; None while it runs.
     """
 
-    desk: Desk
+    job_folder: JobFolder
     job: AnyJob
     since: datetime.datetime
     alive: bool
@@ -73,15 +78,15 @@ class FoundJob:
         BadInput
             If it cannot be found any more.
         """
-        return AttachedJob(self.desk, on_event)
+        return AttachedJob(self.job_folder, on_event)
 
     def forget(self) -> None:
         """Take note of its end: nobody will be told again, and what a dead child left is tidied."""
-        _settle(self.desk)
+        _settle(self.job_folder)
 
     def look_again(self) -> FoundJob | None:
         """Return what has become of it; None if its desk is gone or watched by now."""
-        return None if self.desk.watched else _found(self.desk)
+        return None if self.job_folder.watched else _found(self.job_folder)
 
 
 def running_jobs() -> list[FoundJob]:
@@ -91,14 +96,14 @@ def running_jobs() -> list[FoundJob]:
     in this process or another one, is that window's business and not among them.
     """
     found = []
-    for desk in all_desks():
-        if desk.watched:
+    for job_folder in all_job_folders():
+        if job_folder.watched:
             continue
-        one = _found(desk)
+        one = _found(job_folder)
         if one is None:
-            if desk.child() is None and desk.age > UNFOUNDED:
-                desk.clear()
-        elif one.end is not None and (desk.stop.exists() or desk.age > KEPT):
+            if job_folder.child() is None and job_folder.age > UNFOUNDED:
+                job_folder.clear()
+        elif one.end is not None and (job_folder.stop.exists() or job_folder.age > KEPT):
             one.forget()  # who stopped it knows; or it was long ago
         else:
             found.append(one)
@@ -110,25 +115,25 @@ def name_of(job: AnyJob) -> str:
     return _NAMES.get(job.action, job.action.replace("-", " ").capitalize())
 
 
-def _found(desk: Desk) -> FoundJob | None:
+def _found(job_folder: JobFolder) -> FoundJob | None:
     """Return the job at a desk; None if there is none, or it is another computer's or version's."""
-    child, job = desk.child(), readable_job(desk)
+    child, job = job_folder.child(), readable_job(job_folder)
     if child is None or job is None or not child.is_here:
         return None
     # Asked before reading: a child that has ended by then has said everything.
     alive = is_alive(child.process)
-    progress, end = _latest(desk)
+    progress, end = _latest(job_folder)
     if alive:
         end = None  # it says how it ended a moment before it does
     elif end is None:
-        end = _died(desk)
-    return FoundJob(desk, job, _time(child), alive, progress, end)
+        end = _died(job_folder)
+    return FoundJob(job_folder, job, _time(child), alive, progress, end)
 
 
-def _latest(desk: Desk) -> tuple[Progress | None, Finished | Stopped | Failed | None]:
+def _latest(job_folder: JobFolder) -> tuple[Progress | None, Finished | Stopped | Failed | None]:
     progress: Progress | None = None
     end: Finished | Stopped | Failed | None = None
-    for line in reversed(desk.last_events()):
+    for line in reversed(job_folder.last_events()):
         with contextlib.suppress(ValueError):
             event = from_line(line)
             if isinstance(event, Finished | Stopped | Failed):
@@ -139,19 +144,19 @@ def _latest(desk: Desk) -> tuple[Progress | None, Finished | Stopped | Failed | 
     return progress, end
 
 
-def _died(desk: Desk) -> Stopped | Failed:
-    if desk.stop.exists():
+def _died(job_folder: JobFolder) -> Stopped | Failed:
+    if job_folder.stop.exists():
         return Stopped()
-    return Failed(sentence=died_in_words(desk.last_errors()))
+    return Failed(sentence=died_in_words(job_folder.last_errors()))
 
 
 def _time(child: Child) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(child.began).astimezone()
 
 
-def _settle(desk: Desk) -> None:
+def _settle(job_folder: JobFolder) -> None:
     """Let a job that has ended be tidied up after and removed, as if somebody had listened."""
     with contextlib.suppress(BadInput):
-        ended = AttachedJob(desk, nobody)
+        ended = AttachedJob(job_folder, nobody)
         ended.start()
         ended.wait()

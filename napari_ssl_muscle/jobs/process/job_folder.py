@@ -53,7 +53,7 @@ class Child(BaseModel):
         return self.computer == platform.node()
 
 
-class Desk:
+class JobFolder:
     """One job's desk.
 
     Parameters
@@ -70,7 +70,7 @@ class Desk:
         self.stop = folder / "stop"
 
     @classmethod
-    def set_up(cls, job: AnyJob) -> Desk:
+    def set_up(cls, job: AnyJob) -> JobFolder:
         """Make a desk for a job; it is watched by this process.
 
         Where the home cannot be written to, the desk is a temporary folder, and the job cannot
@@ -83,14 +83,14 @@ class Desk:
             folder = tempfile.mkdtemp(prefix=name, dir=base)
         except (OSError, RuntimeError):  # RuntimeError: there is no home
             folder = tempfile.mkdtemp(prefix=f"ssl-muscle-{name}")
-        desk = cls(Path(folder))
+        job_folder = cls(Path(folder))
         try:
-            desk.claim()
-            write_job(desk.job_file, job)
+            job_folder.claim()
+            write_job(job_folder.job_file, job)
         except BaseException:
-            desk.clear()
+            job_folder.clear()
             raise
-        return desk
+        return job_folder
 
     def job(self) -> AnyJob:
         """Return the job.
@@ -159,19 +159,19 @@ class Desk:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def all_desks() -> list[Desk]:
+def all_job_folders() -> list[JobFolder]:
     """Return all desks of this user, the oldest first."""
     try:
         folders = sorted(path for path in running_folder().iterdir() if path.is_dir())
     except (OSError, RuntimeError):
         return []
-    return [Desk(folder) for folder in folders]
+    return [JobFolder(folder) for folder in folders]
 
 
-def readable_job(desk: Desk) -> AnyJob | None:
+def readable_job(job_folder: JobFolder) -> AnyJob | None:
     """Return a desk's job; None if it cannot be read."""
     try:
-        return desk.job()
+        return job_folder.job()
     except BadInput:
         return None
 

@@ -63,9 +63,9 @@ class FoundJobs(Container[Widget]):
 
     def look(self) -> None:
         """Look for jobs that are not listed yet."""
-        listed = {line.found.desk.folder for line in self._rows}
+        listed = {line.found.job_folder.folder for line in self._rows}
         for found in found_jobs():
-            if found.desk.folder not in listed:
+            if found.job_folder.folder not in listed:
                 line = JobRow(found, self._show, self._remove)
                 self._rows.append(line)
                 self.append(line)

@@ -13,7 +13,12 @@ import pytest
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.process.child import AttachedJob, ChildJob
 from napari_ssl_muscle.jobs.process.find import KEPT, running_jobs
-from napari_ssl_muscle.jobs.process.job_folder import Child, Desk, all_desks, running_folder
+from napari_ssl_muscle.jobs.process.job_folder import (
+    Child,
+    JobFolder,
+    all_job_folders,
+    running_folder,
+)
 from napari_ssl_muscle.jobs.process.process_id import (
     Mark,
     OtherProcess,
@@ -68,8 +73,8 @@ class Waiting(ChildJob):
 
     @property
     def desk_folder(self) -> Path:
-        assert self._desk is not None
-        return self._desk.folder
+        assert self._job_folder is not None
+        return self._job_folder.folder
 
     def _heard(self, event: Event) -> None:
         self.events.append(event)
@@ -115,7 +120,7 @@ def left(job: AnyJob, release: Path, script: str = FINISH) -> Waiting:
 
 
 def found_folders() -> list[Path]:
-    return [found.desk.folder for found in running_jobs()]
+    return [found.job_folder.folder for found in running_jobs()]
 
 
 def end_of(child: ChildJob) -> None:
@@ -153,7 +158,7 @@ def test_a_job_that_was_left_is_found_and_followed_to_its_end(
     assert end == Finished(result={"out": "there"})
     assert follow.events[4:] == [end]
     assert child.wait(0) is None
-    assert not all_desks()
+    assert not all_job_folders()
     assert running_jobs() == []
 
 
@@ -204,11 +209,11 @@ def test_an_end_may_be_taken_note_of_without_looking_or_is_old_news(
         end_of(child)
     old, young = running_jobs()
     young.forget()
-    assert found_folders() == [old.desk.folder]
-    for path in [*old.desk.folder.iterdir(), old.desk.folder]:
+    assert found_folders() == [old.job_folder.folder]
+    for path in [*old.job_folder.folder.iterdir(), old.job_folder.folder]:
         os.utime(path, (1, path.stat().st_mtime - KEPT - 60))
     assert running_jobs() == []
-    assert not all_desks()
+    assert not all_job_folders()
 
 
 def test_a_child_that_dies_unwatched_tells_its_last_words_and_is_tidied_up_after(
@@ -244,10 +249,10 @@ sys.exit(3)
 def test_another_process_with_the_number_of_a_dead_child_is_not_taken_for_it(
     job: MeasureJob,
 ) -> None:
-    desk = Desk.set_up(job)
+    job_folder = JobFolder.set_up(job)
     here = this_process()
-    desk.note_child(Mark(pid=here.pid, started="another time"), 0.0, [])
-    desk.let_go()
+    job_folder.note_child(Mark(pid=here.pid, started="another time"), 0.0, [])
+    job_folder.let_go()
     (found,) = running_jobs()
     assert not found.alive
     assert isinstance(found.end, Failed)
@@ -257,31 +262,31 @@ def test_another_process_with_the_number_of_a_dead_child_is_not_taken_for_it(
 
 
 def test_a_watcher_that_was_killed_watches_no_more(job: MeasureJob) -> None:
-    desk = Desk.set_up(job)
-    desk.note_child(this_process(), 0.0, [])
+    job_folder = JobFolder.set_up(job)
+    job_folder.note_child(this_process(), 0.0, [])
     assert running_jobs() == []
     dead = {"pid": os.getpid(), "started": "before"}
-    (desk.folder / "watcher.json").write_text(json.dumps(dead), encoding="utf-8")
-    assert found_folders() == [desk.folder]
+    (job_folder.folder / "watcher.json").write_text(json.dumps(dead), encoding="utf-8")
+    assert found_folders() == [job_folder.folder]
     # One that was cut short, too.
-    (desk.folder / "watcher.json").write_text("", encoding="utf-8")
+    (job_folder.folder / "watcher.json").write_text("", encoding="utf-8")
     assert len(running_jobs()) == 1
-    desk.clear()
+    job_folder.clear()
 
 
 def test_what_is_another_computer_s_or_makes_no_sense_is_left_alone(job: MeasureJob) -> None:
-    other = Desk.set_up(job)
+    other = JobFolder.set_up(job)
     child = Child(computer="elsewhere", process=this_process(), began=0.0, missing=[])
     (other.folder / "child.json").write_text(child.model_dump_json(), encoding="utf-8")
     other.let_go()
     (running_folder() / "notes").mkdir()
     (running_folder() / "a file").touch()
-    broken = Desk.set_up(job)
+    broken = JobFolder.set_up(job)
     broken.note_child(this_process(), 0.0, [])
     broken.job_file.write_text("{}", encoding="utf-8")
     broken.let_go()
     assert running_jobs() == []
-    assert len(all_desks()) == 3
+    assert len(all_job_folders()) == 3
     with pytest.raises(BadInput):
         AttachedJob(broken, Follower())
 
@@ -340,7 +345,7 @@ def test_a_program_that_ends_right_after_stopping_a_job_leaves_nothing_running(
     words = [sys.executable, "-c", LEAVING, str(tmp_path / "a job")]
     child = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     assert mark_of(child) is None
-    assert not all_desks()
+    assert not all_job_folders()
 
 
 def test_a_training_goes_on_when_its_parent_is_killed(cohort: Path, tmp_path: Path) -> None:
@@ -386,4 +391,4 @@ def test_a_training_goes_on_when_its_parent_is_killed(cohort: Path, tmp_path: Pa
         OtherProcess(mark).kill()
     assert isinstance(end, Stopped)
     assert Path(end.result["model"]).is_file()
-    assert not all_desks()
+    assert not all_job_folders()

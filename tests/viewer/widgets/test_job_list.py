@@ -233,6 +233,6 @@ def test_the_day_is_said_of_what_began_on_another_one(leave: Any) -> None:
     assert isinstance(job, FoundJob)
     when = datetime.datetime(2024, 5, 3, 14, 2).astimezone()
     assert "since 3 May, 14:02" in in_words(replace(job, since=when))
-    child = job.desk.child()
+    child = job.job_folder.child()
     assert child is not None
     OtherProcess(child.process).kill()
