@@ -33,7 +33,7 @@ from napari_ssl_muscle.viewer.segment.form import SegmentForm
 from tests.viewer.helpers import press, until
 
 
-class Desk:
+class CorrectionSessions:
     """A viewer without a window, the form, and a scan."""
 
     def __init__(self, scan: Path) -> None:
@@ -69,11 +69,13 @@ class Desk:
 
 
 @pytest.fixture
-def open_desk(qapp: QApplication, layers_only: Any) -> Iterator[Callable[[Path], Desk]]:
-    desks: list[Desk] = []
+def open_desk(
+    qapp: QApplication, layers_only: Any
+) -> Iterator[Callable[[Path], CorrectionSessions]]:
+    desks: list[CorrectionSessions] = []
 
-    def make(scan: Path) -> Desk:
-        desks.append(Desk(scan))
+    def make(scan: Path) -> CorrectionSessions:
+        desks.append(CorrectionSessions(scan))
         return desks[-1]
 
     yield make
@@ -86,7 +88,7 @@ def open_desk(qapp: QApplication, layers_only: Any) -> Iterator[Callable[[Path],
 
 
 @pytest.fixture
-def desk(open_desk: Callable[[Path], Desk], scan_file: Path) -> Desk:
+def desk(open_desk: Callable[[Path], CorrectionSessions], scan_file: Path) -> CorrectionSessions:
     return open_desk(scan_file)
 
 
@@ -115,7 +117,7 @@ def test_a_prediction_in_the_middle_of_a_stroke_is_an_undo_step_of_its_own() -> 
 
 
 def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s_thread(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: CorrectionSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = np.full_like(desk.layer.data, 1)
     origin_of(desk.layer).predict(difference(desk.layer.data, labels))
@@ -142,7 +144,7 @@ def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s
     assert path.stat().st_size - before < 200
 
 
-def test_renamed_reordered_and_hidden_labels_are_kept_on(desk: Desk) -> None:
+def test_renamed_reordered_and_hidden_labels_are_kept_on(desk: CorrectionSessions) -> None:
     layers = desk.viewer.layers
     desk.paint(0)
     desk.layer.name = desk.image.name = "zebra"
@@ -160,7 +162,7 @@ def test_renamed_reordered_and_hidden_labels_are_kept_on(desk: Desk) -> None:
 
 
 def test_labels_removed_right_after_a_stroke_are_offered_when_the_scan_is_opened_again(
-    desk: Desk, scan_file: Path
+    desk: CorrectionSessions, scan_file: Path
 ) -> None:
     desk.paint(4)
     drawn = desk.layer.data.copy()
@@ -174,7 +176,9 @@ def test_labels_removed_right_after_a_stroke_are_offered_when_the_scan_is_opened
     np.testing.assert_array_equal(layer.data, drawn)
 
 
-def test_a_copy_is_warned_about_and_takes_over_when_the_first_goes(desk: Desk) -> None:
+def test_a_copy_is_warned_about_and_takes_over_when_the_first_goes(
+    desk: CorrectionSessions,
+) -> None:
     desk.paint(1)
     layers = desk.viewer.layers
     _layer_actions._duplicate_layer(layers)
@@ -194,7 +198,9 @@ def test_a_copy_is_warned_about_and_takes_over_when_the_first_goes(desk: Desk) -
     np.testing.assert_array_equal(desk.kept, copy.data)
 
 
-def test_another_type_of_numbers_is_kept_and_another_shape_is_refused(desk: Desk) -> None:
+def test_another_type_of_numbers_is_kept_and_another_shape_is_refused(
+    desk: CorrectionSessions,
+) -> None:
     desk.paint(1)
     _layer_actions._convert_dtype(desk.viewer.layers, "int32")
     assert desk.layer.data.dtype == np.int32
@@ -216,7 +222,9 @@ def test_another_type_of_numbers_is_kept_and_another_shape_is_refused(desk: Desk
     assert desk.now.states()[1] == "accepted"
 
 
-def test_what_napari_makes_of_a_scan_or_of_labels_is_not_taken_for_them(desk: Desk) -> None:
+def test_what_napari_makes_of_a_scan_or_of_labels_is_not_taken_for_them(
+    desk: CorrectionSessions,
+) -> None:
     scan, layers = desk.now.scan, desk.viewer.layers
     layers.selection.active = desk.image
     _layer_actions._project(layers, axis=0)
@@ -236,7 +244,7 @@ def test_what_napari_makes_of_a_scan_or_of_labels_is_not_taken_for_them(desk: De
 
 
 def test_a_second_window_on_the_same_scan_says_so_and_mixes_nothing_up(
-    desk: Desk, open_desk: Callable[[Path], Desk], scan_file: Path
+    desk: CorrectionSessions, open_desk: Callable[[Path], CorrectionSessions], scan_file: Path
 ) -> None:
     second = open_desk(scan_file)
     desk.paint(0)
@@ -257,7 +265,7 @@ def test_a_second_window_on_the_same_scan_says_so_and_mixes_nothing_up(
     np.testing.assert_array_equal(again.layer.data, drawn)
 
 
-def test_a_slice_is_accepted_only_where_it_is_seen(desk: Desk) -> None:
+def test_a_slice_is_accepted_only_where_it_is_seen(desk: CorrectionSessions) -> None:
     for z in range(6):
         desk.paint(z)
     desk.form.go_to(2)
@@ -273,7 +281,7 @@ def test_a_slice_is_accepted_only_where_it_is_seen(desk: Desk) -> None:
     assert desk.viewer.dims.order == (0, 1, 2)
 
 
-def test_the_slice_is_found_beside_a_layer_with_time(desk: Desk) -> None:
+def test_the_slice_is_found_beside_a_layer_with_time(desk: CorrectionSessions) -> None:
     desk.viewer.add_image(np.zeros((4, 6, 40, 48)), scale=(1, 6, 2, 2))
     desk.form.go_to(4)
     assert desk.form.current == 4
@@ -281,7 +289,7 @@ def test_the_slice_is_found_beside_a_layer_with_time(desk: Desk) -> None:
 
 
 def test_an_offer_waits_for_an_answer_and_keeps_what_was_drawn_since(
-    desk: Desk, open_desk: Callable[[Path], Desk], scan_file: Path
+    desk: CorrectionSessions, open_desk: Callable[[Path], CorrectionSessions], scan_file: Path
 ) -> None:
     desk.paint(3)
     drawn = desk.layer.data.copy()
@@ -301,7 +309,11 @@ def test_an_offer_waits_for_an_answer_and_keeps_what_was_drawn_since(
 
 
 def test_killed_at_any_write_of_an_acceptance_nothing_is_lost(
-    desk: Desk, scan_file: Path, home: Path, tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch
+    desk: CorrectionSessions,
+    scan_file: Path,
+    home: Path,
+    tmp_path_factory: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for z in (0, 2, 3):
         desk.paint(z, z + 1)

@@ -14,7 +14,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.study.slice_states import ACCEPTED
 from napari_ssl_muscle.viewer.correct.keys import HELP, MUSCLE_KEYS, Keys
 from napari_ssl_muscle.viewer.correct.session import Corrections
-from napari_ssl_muscle.viewer.correct.sessions import desk_of
+from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.correct.slice_table import SliceTable
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
@@ -61,7 +61,7 @@ class CorrectForm(Form):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
-        self._desk = desk_of(self.viewer)
+        self._sessions = sessions_of(self.viewer)
         self._now: Corrections | None = None
         self._connections: list[Any] = []
         self._unsure_of: Any = None
@@ -156,10 +156,10 @@ class CorrectForm(Form):
             listen(self.native, getattr(layers.events, name), self._follow)
         listen(self.native, layers.selection.events.active, self._follow)
         listen(self.native, self.viewer.dims.events.current_step, self._show_current)
-        listen(self.native, self._desk.changed, self._follow)
-        self._desk.take()
+        listen(self.native, self._sessions.changed, self._follow)
+        self._sessions.take()
         connections = (self._connections, self._unsure_connections)
-        when_destroyed(self.native, partial(_leave, self._desk, self.keys, connections))
+        when_destroyed(self.native, partial(_leave, self._sessions, self.keys, connections))
         self._follow()
 
     @property
@@ -301,7 +301,7 @@ class CorrectForm(Form):
     def _follow(self, *_: object) -> None:
         """Show the scan whose layer is active."""
         active = unwrap(self.viewer.layers.selection.active)
-        found = self._desk.of(active) or self._desk.any()
+        found = self._sessions.of(active) or self._sessions.any()
         if found is None and self._now is not None and self._now.layer in self.viewer.layers:
             found = self._now
         if found is not self._now:
@@ -421,8 +421,8 @@ def _disconnect(connections: list[Any]) -> None:
     connections.clear()
 
 
-def _leave(desk: Any, keys: Keys, connections: Sequence[list[Any]], *_: object) -> None:
+def _leave(sessions: Any, keys: Keys, connections: Sequence[list[Any]], *_: object) -> None:
     for some in connections:
         _disconnect(some)
     keys.unbind()
-    desk.leave()
+    sessions.leave()

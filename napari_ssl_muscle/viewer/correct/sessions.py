@@ -12,7 +12,7 @@ from napari_ssl_muscle.viewer.correct.session import Corrections
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of, unwrap
 
 
-class Desk:
+class CorrectionSessions:
     """Follows the labels in a viewer from the first form that asks to the last one that closes.
 
     Parameters
@@ -105,20 +105,20 @@ class _Holder:
         self.layers = layers
 
 
-_desks: WeakKeyDictionary[Any, Desk] = WeakKeyDictionary()
+_desks: WeakKeyDictionary[Any, CorrectionSessions] = WeakKeyDictionary()
 
 
-def desk_of(viewer: Any) -> Desk:
+def sessions_of(viewer: Any) -> CorrectionSessions:
     """Return the desk of a viewer."""
     layers = unwrap(viewer).layers
     if layers not in _desks:
-        _desks[layers] = Desk(viewer)
+        _desks[layers] = CorrectionSessions(viewer)
     return _desks[layers]
 
 
 def saved_elsewhere(layer: Any) -> None:
     """Tell whoever follows a layer that its labels were just saved to a file."""
-    for desk in list(_desks.values()):
-        corrections = desk._open.get(unwrap(layer))
+    for sessions in list(_desks.values()):
+        corrections = sessions._open.get(unwrap(layer))
         if corrections is not None:
             corrections.saved_elsewhere()

@@ -16,7 +16,7 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.model_fit import Fit, Question, find_fit
-from napari_ssl_muscle.viewer.correct.sessions import desk_of
+from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
@@ -198,7 +198,7 @@ class SegmentForm(Form):
     def _targets(self, scan: OpenScan) -> list[Any]:
         """Return the scan's prediction layers: first the one whose corrections are kept."""
         there = layers_of(self.viewer, scan, "prediction")
-        kept = desk_of(self.viewer).of(there[0]) if there else None
+        kept = sessions_of(self.viewer).of(there[0]) if there else None
         return sorted(there, key=lambda layer: kept is None or layer is not kept.layer)
 
     def _target(self, scan: OpenScan) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_ssl_muscle.learning.events import Emit, Event, Progress, ShouldStop
-from napari_ssl_muscle.viewer.correct.sessions import desk_of
+from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
@@ -46,8 +46,8 @@ def scan_in_front(viewer: Any) -> Front | None:
     """
     viewer = unwrap(viewer)
     active = unwrap(viewer.layers.selection.active)
-    desk = desk_of(viewer)
-    corrections = desk.of(active) or desk.any()
+    sessions = sessions_of(viewer)
+    corrections = sessions.of(active) or sessions.any()
     info = info_of(active) if active is not None else None
     if corrections is not None:
         scan = corrections.scan
