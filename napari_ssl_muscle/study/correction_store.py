@@ -48,7 +48,7 @@ def home_folder() -> Path:
     return Path.home() / "ssl-muscle"
 
 
-class Keeper:
+class CorrectionStore:
     """Keeps states and changes of one scan's labels.
 
     Parameters

@@ -16,7 +16,7 @@ from napari.layers import Image, Labels, _layer_actions
 from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.study.correction_store import Keeper
+from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.journal import Journal
 from napari_ssl_muscle.study.journal_format import read_records
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
@@ -51,9 +51,9 @@ class CorrectionSessions:
     @property
     def kept(self) -> np.ndarray:
         """What would be there after a crash now."""
-        saved = self.now.keeper.saved()
+        saved = self.now.store.saved()
         base = np.zeros(self.image.data.shape, np.uint8)
-        found: np.ndarray = self.now.keeper.replay(base if saved is None else saved)
+        found: np.ndarray = self.now.store.replay(base if saved is None else saved)
         return found
 
     def paint(self, z: int, value: int = 2, layer: Any = None) -> None:
@@ -121,9 +121,9 @@ def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s
 ) -> None:
     labels = np.full_like(desk.layer.data, 1)
     origin_of(desk.layer).predict(difference(desk.layer.data, labels))
-    journal = desk.now.keeper._journal
+    journal = desk.now.store._journal
     assert journal.flush()
-    path = journal._path(desk.now.keeper.case)
+    path = journal._path(desk.now.store.case)
     before = path.stat().st_size
     threads: list[str] = []
     append = Journal._append
@@ -206,7 +206,7 @@ def test_another_type_of_numbers_is_kept_and_another_shape_is_refused(
     assert desk.layer.data.dtype == np.int32
     desk.paint(2, 300)
     desk.now.settle()
-    np.testing.assert_array_equal(desk.now.keeper.replay(desk.layer.data * 0), desk.layer.data)
+    np.testing.assert_array_equal(desk.now.store.replay(desk.layer.data * 0), desk.layer.data)
     whole = desk.layer.data
     desk.layer.data = whole[:3].copy()
     desk.now.settle()
@@ -318,7 +318,7 @@ def test_killed_at_any_write_of_an_acceptance_nothing_is_lost(
     for z in (0, 2, 3):
         desk.paint(z, z + 1)
     desk.now.settle()
-    desk.now.keeper._journal.flush()
+    desk.now.store._journal.flush()
     drawn, image = desk.layer.data.copy(), desk.image.data
     shots: list[Path] = []
     real = os.replace
@@ -347,9 +347,9 @@ def test_killed_at_any_write_of_an_acceptance_nothing_is_lost(
         info = info_of(unwrap(opened[0]))
         assert info is not None
         scan = info.scan
-        keeper = Keeper(scan.name, scan.geometry, scan.file, image)
-        assert keeper.problem is None
-        saved = keeper.saved()
-        found = keeper.replay(np.zeros_like(drawn) if saved is None else saved)
-        keeper.close()
+        store = CorrectionStore(scan.name, scan.geometry, scan.file, image)
+        assert store.problem is None
+        saved = store.saved()
+        found = store.replay(np.zeros_like(drawn) if saved is None else saved)
+        store.close()
         np.testing.assert_array_equal(found, drawn, err_msg=str(shots.index(shot)))

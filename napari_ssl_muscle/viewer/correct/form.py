@@ -165,7 +165,7 @@ class CorrectForm(Form):
     @property
     def study(self) -> Study | None:
         """The study of the scan that is shown; None if it is in none."""
-        return None if self._now is None else self._now.keeper.study
+        return None if self._now is None else self._now.store.study
 
     # --- what the keys and buttons do
 
@@ -254,7 +254,7 @@ class CorrectForm(Form):
             self._say(f"This is slice {z}; press again to accept it.")
             return
         folder = None
-        if self._now.keeper.study is None:
+        if self._now.store.study is None:
             text = self.folder.value.strip()
             folder = Path(text).expanduser() if text else None
         try:
@@ -277,8 +277,8 @@ class CorrectForm(Form):
             self._say(self._save(self._now.layer))
 
     def _ask_to_finetune(self) -> None:
-        if self._finetune is not None and self._now is not None and self._now.keeper.study:
-            self._finetune(self._now.keeper.study.folder)
+        if self._finetune is not None and self._now is not None and self._now.store.study:
+            self._finetune(self._now.store.study.folder)
 
     def _restore(self) -> None:
         if self._now is not None:
@@ -312,10 +312,10 @@ class CorrectForm(Form):
                     signal.connect(act)
                     self._connections.append((signal, act))
             self.keys.bind(found.layer if found is not None else None)
-            self.folder.value = str(found.keeper.proposed_place()) if found is not None else ""
+            self.folder.value = str(found.store.proposed_place()) if found is not None else ""
             self._say("")
-            if found is not None and found.keeper.study is not None:
-                self.study_found.emit(found.keeper.study)
+            if found is not None and found.store.study is not None:
+                self.study_found.emit(found.store.study)
         self._show()
         info = info_of(active) if active is not None else None
         if found is not None and info is not None and info.role == "prediction":
@@ -355,7 +355,7 @@ class CorrectForm(Form):
                 f"{offer.voxels:,} voxels that were changed until {offer.until:%d %b, %H:%M} "
                 "were not saved."
             )
-        study = now.keeper.study
+        study = now.store.study
         self.finetune_button.visible = self._finetune is not None
         self.finetune_button.enabled = study is not None and count > 0
         self.folder.native.setReadOnly(study is not None)

@@ -18,7 +18,7 @@ from qtpy.QtCore import QTimer
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Failed
-from napari_ssl_muscle.study.correction_store import Keeper
+from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.next_slice import suggest_slices
 from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
@@ -65,7 +65,7 @@ class Corrections:
         self.scan = info.scan
         self._origin = origin_of(layer)
         scan = info.scan
-        self.keeper = Keeper(scan.name, scan.geometry, scan.file, image)
+        self.store = CorrectionStore(scan.name, scan.geometry, scan.file, image)
         self._work: ThreadWork | None = None
         self._again = False
         self._suggested: int | None = None
@@ -77,10 +77,10 @@ class Corrections:
         self._upto = 0
         try:
             self._recall()
-            self.offer = self.keeper.pending()
-            self._upto = self.keeper.mark()
+            self.offer = self.store.pending()
+            self._upto = self.store.mark()
         except BadInput as problem:
-            self.keeper.problem = str(problem)
+            self.store.problem = str(problem)
         self._position = self._origin.position()
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -104,8 +104,8 @@ class Corrections:
             self._work.wait()
         if self._again:
             with contextlib.suppress(BadInput):  # what cannot be saved is in the journal
-                self.keeper.save(self.layer.data, self.keeper.mark())
-        self.keeper.close()
+                self.store.save(self.layer.data, self.store.mark())
+        self.store.close()
 
     # --- states
 
@@ -122,16 +122,16 @@ class Corrections:
                 f"The labels of {self.scan.name} have another shape than the scan now, so they "
                 "are not kept. Remove the layer; 'Segment muscles' makes a new one."
             )
-        return self.keeper.problem
+        return self.store.problem
 
     def states(self) -> dict[int, SliceState]:
         """Return z → state; slices that are not there are unseen."""
-        return self.keeper.states()
+        return self.store.states()
 
     def held_out(self) -> frozenset[int]:
         """Return the slices that compare models and never train."""
-        study = self.keeper.study
-        return frozenset() if study is None else study.held_out(self.keeper.case)
+        study = self.store.study
+        return frozenset() if study is None else study.held_out(self.store.case)
 
     def accept(self, z: int, *, empty: bool = False, folder: Path | None = None) -> None:
         """Accept a slice, or take an acceptance of the same kind back.
@@ -188,11 +188,11 @@ class Corrections:
         The one that the model was least sure of, spread along the leg; asked again on a slice
         that was just suggested, the one after it.
         """
-        study = self.keeper.study
+        study = self.store.study
         done = frozenset(z for z, s in self.states().items() if s in ACCEPTED) | self.held_out()
         confidence: Any = self._origin.confidence
         if confidence is None and study is not None:
-            confidence = study.confidence(self.keeper.case)
+            confidence = study.confidence(self.store.case)
         if confidence is None or len(confidence) != self.slices:
             confidence = np.full(self.slices, 0.5)
         order = suggest_slices(confidence, self.scan.geometry.spacing[0], done=done)
@@ -237,9 +237,9 @@ class Corrections:
         self.settle()  # the latest strokes stay: they come after the others in the journal
         self._require_fit()
         offer, self.offer = self.offer, None
-        saved = self.keeper.saved()
+        saved = self.store.saved()
         base = np.zeros_like(self.layer.data) if saved is None else saved
-        labels = self.keeper.replay(base.astype(self.layer.data.dtype))
+        labels = self.store.replay(base.astype(self.layer.data.dtype))
         apply_changes(self.layer, difference(self.layer.data, labels))
         self._shadow = np.array(self.layer.data, copy=True)
         self._protect()
@@ -251,8 +251,8 @@ class Corrections:
         """Forget the changes of the earlier session, but not those made since it was opened."""
         self.settle()
         self.offer = None
-        self.keeper.forget(self._upto)
-        if self.keeper.study is None and self._origin.position() == 0:
+        self.store.forget(self._upto)
+        if self.store.study is None and self._origin.position() == 0:
             # The draft's states were those of the labels that are not wanted.
             drawn = {z for z in range(self.slices) if self._origin.is_drawn(z)}
             self._set({z: "touched" if z in drawn else "unseen" for z in range(self.slices)})
@@ -261,8 +261,8 @@ class Corrections:
     def saved_elsewhere(self) -> None:
         """Take note that the labels were saved to a file: a draft needs no journal any more."""
         self.settle()
-        if self.keeper.study is None and self.offer is None:
-            self.keeper.forget()
+        if self.store.study is None and self.offer is None:
+            self.store.forget()
 
     # --- inside
 
@@ -272,10 +272,10 @@ class Corrections:
 
     def _recall(self) -> None:
         """Put the study's labels into a layer that is still empty."""
-        table, study = self._table(), self.keeper.study
+        table, study = self._table(), self.store.study
         if study is not None and table is not None and not study.table.same_muscles(table):
             return
-        saved = self.keeper.saved()
+        saved = self.store.saved()
         if saved is not None and saved.shape == self._shadow.shape and not self._shadow.any():
             apply_changes(self.layer, difference(self.layer.data, saved))
             self._shadow = np.array(self.layer.data, copy=True)
@@ -304,12 +304,12 @@ class Corrections:
             if z not in states:
                 wanted.setdefault(z, "touched" if self._origin.is_drawn(z) else "predicted")
         self._set(wanted)
-        study, sure = self.keeper.study, self._origin.confidence
+        study, sure = self.store.study, self._origin.confidence
         if study is not None and sure is not None and len(sure) == self.slices:
             try:
-                study.set_prediction(self.keeper.case, sure)
+                study.set_prediction(self.store.case, sure)
             except BadInput as problem:
-                self.keeper.problem = str(problem)
+                self.store.problem = str(problem)
 
     def _take(self, where: tuple[Any, ...], values: Any, planes: Any) -> None:
         """Journal changed voxels, and copy the slices that they are in."""
@@ -331,9 +331,9 @@ class Corrections:
 
     def _record(self, where: tuple[Any, ...], new: Any) -> None:
         try:
-            self.keeper.record(where, new)
+            self.store.record(where, new)
         except BadInput as problem:
-            self.keeper.problem = str(problem)
+            self.store.problem = str(problem)
 
     def _after(self, planes: Iterable[int], position: int) -> dict[int, SliceState]:
         """Return the new states of changed slices, by who changed them."""
@@ -359,9 +359,9 @@ class Corrections:
 
     def _set(self, states: dict[int, SliceState]) -> None:
         try:
-            self.keeper.set_states(states)
+            self.store.set_states(states)
         except BadInput as problem:
-            self.keeper.problem = str(problem)
+            self.store.problem = str(problem)
         self._tell_accepted()
         self.changed.emit()
 
@@ -376,7 +376,7 @@ class Corrections:
     def _need_study(self, folder: Path | None) -> Path | None:
         """Make the study if there is none; return its folder if it was made now."""
         table = self._table()
-        study = self.keeper.study
+        study = self.store.study
         if study is not None:
             if table is not None and not study.table.same_muscles(table):
                 raise BadInput(
@@ -389,21 +389,21 @@ class Corrections:
                 "It is not known which muscles these labels stand for; press 'Segment muscles' "
                 "first, or open labels with a muscle table."
             )
-        folder = folder or self.keeper.proposed_place()
-        study = self.keeper.make_study(folder, table)
+        folder = folder or self.store.proposed_place()
+        study = self.store.make_study(folder, table)
         if self._origin.confidence is not None:
-            study.set_prediction(self.keeper.case, self._origin.confidence)
+            study.set_prediction(self.store.case, self._origin.confidence)
         return folder
 
     def _save(self) -> None:
         """Save the labels into the study, in a thread; once more at its end if asked meanwhile."""
-        if self.keeper.study is None:
+        if self.store.study is None:
             return
         if self._work is not None:
             self._again = True
             return
-        labels, mark = np.array(self.layer.data, copy=True), self.keeper.mark()
-        self._work = ThreadWork(lambda emit, stop: self.keeper.save(labels, mark))
+        labels, mark = np.array(self.layer.data, copy=True), self.store.mark()
+        self._work = ThreadWork(lambda emit, stop: self.store.save(labels, mark))
         self._work.bridge.arrived.connect(self._on_saved)
         self._work.start()
 

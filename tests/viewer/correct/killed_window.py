@@ -92,12 +92,12 @@ class Window:
 
     def written(self) -> bool:
         """Whether all that is drawn has come to the file of the journal, by itself."""
-        keeper = self.corrections.keeper
-        path = keeper._journal._path(keeper.case)
+        store = self.corrections.store
+        path = store._journal._path(store.case)
         return (
             np.array_equal(self.corrections._shadow, self.layer.data)
             and path.exists()
-            and whole_length(path)[1] == keeper.mark()
+            and whole_length(path)[1] == store.mark()
         )
 
     def stroke(self) -> Iterator[None]:

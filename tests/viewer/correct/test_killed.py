@@ -89,8 +89,8 @@ def test_in_the_middle_of_writing_a_prediction(
         # What is drawn now is not lost behind the torn record.
         layer.paint((5, 20, 20), 4)
         form._now.settle()
-        keeper = form._now.keeper
-        np.testing.assert_array_equal(keeper.replay(np.zeros_like(layer.data)), layer.data)
+        store = form._now.store
+        np.testing.assert_array_equal(store.replay(np.zeros_like(layer.data)), layer.data)
 
 
 def test_in_the_middle_of_accepting_a_slice(
