@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.study.slice_states import ACCEPTED
 from napari_ssl_muscle.viewer.correct.keys import HELP, MUSCLE_KEYS, Keys
-from napari_ssl_muscle.viewer.correct.session import Corrections
+from napari_ssl_muscle.viewer.correct.session import CorrectionSession
 from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.correct.slice_table import SliceTable
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
@@ -62,7 +62,7 @@ class CorrectForm(Form):
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
         self._sessions = sessions_of(self.viewer)
-        self._now: Corrections | None = None
+        self._now: CorrectionSession | None = None
         self._connections: list[Any] = []
         self._unsure_of: Any = None
         self._unsure_connections: list[Any] = []

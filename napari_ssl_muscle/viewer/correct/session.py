@@ -35,7 +35,7 @@ WAIT_MS = 300
 _EVENTS = ("paint", "labels_update", "set_data", "data")
 
 
-class Corrections:
+class CorrectionSession:
     """Follows the labels layer of a scan.
 
     Parameters

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary, ref
 
 from psygnal import Signal
 
-from napari_ssl_muscle.viewer.correct.session import Corrections
+from napari_ssl_muscle.viewer.correct.session import CorrectionSession
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of, unwrap
 
 
@@ -32,7 +32,7 @@ class CorrectionSessions:
         # Weakly: whoever is remembered by `_desks` must not keep its key alive.
         self._list = ref(unwrap(viewer).layers)
         self._users = 0
-        self._open: dict[Any, Corrections] = {}
+        self._open: dict[Any, CorrectionSession] = {}
 
     @property
     def _layers(self) -> Any:
@@ -61,7 +61,7 @@ class CorrectionSessions:
                 corrections.close()
             self._open.clear()
 
-    def of(self, layer: Any) -> Corrections | None:
+    def of(self, layer: Any) -> CorrectionSession | None:
         """Return what follows a layer, or else the labels of the same scan; None if nothing."""
         layer = unwrap(layer)
         if layer in self._open:
@@ -71,7 +71,7 @@ class CorrectionSessions:
             return None
         return next((c for c in self._open.values() if c.scan is info.scan), None)
 
-    def any(self) -> Corrections | None:
+    def any(self) -> CorrectionSession | None:
         """Return the only one there is; None if there are none or several."""
         return next(iter(self._open.values())) if len(self._open) == 1 else None
 
@@ -87,7 +87,7 @@ class CorrectionSessions:
             images = layers_of(_Holder(self._layers), info.scan, "image")
             if images:
                 followed.add(id(info.scan))
-                self._open[layer] = Corrections(layer, images[0].data)
+                self._open[layer] = CorrectionSession(layer, images[0].data)
                 self.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
