@@ -20,7 +20,7 @@ from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.journal import Journal
 from napari_ssl_muscle.study.journal_format import read_records
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     difference,
     info_of,
@@ -94,24 +94,24 @@ def desk(open_desk: Callable[[Path], CorrectionSessions], scan_file: Path) -> Co
 
 def test_a_prediction_in_the_middle_of_a_stroke_is_an_undo_step_of_its_own() -> None:
     layer = Labels(np.zeros((3, 12, 12), np.uint8))
-    origin_of(layer)
+    history_of(layer)
     layer.brush_size = 1
     layer._begin_stroke()  # as napari does when the mouse button goes down
     layer.paint((1, 2, 2), 4)
     drawn = layer.data.copy()
     labels = np.full(layer.data.shape, 1, np.uint8)
-    origin_of(layer).predict(difference(layer.data, labels), keep_drawn=True)
+    history_of(layer).predict(difference(layer.data, labels), keep_drawn=True)
     predicted = layer.data.copy()
     assert predicted[1, 2, 2] == 4
     layer.paint((1, 2, 8), 4)
     layer._commit_stroke()
-    assert origin_of(layer).position() == 1
-    assert np.argwhere(origin_of(layer).drawn()).tolist() == [[1, 2, 2], [1, 2, 8]]
+    assert history_of(layer).position() == 1
+    assert np.argwhere(history_of(layer).drawn()).tolist() == [[1, 2, 2], [1, 2, 8]]
     layer.undo()
     np.testing.assert_array_equal(layer.data, predicted)
     layer.undo()
     np.testing.assert_array_equal(layer.data, drawn)
-    assert origin_of(layer).position() == 0
+    assert history_of(layer).position() == 0
     layer.undo()
     assert not layer.data.any()
 
@@ -120,7 +120,7 @@ def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s
     desk: CorrectionSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = np.full_like(desk.layer.data, 1)
-    origin_of(desk.layer).predict(difference(desk.layer.data, labels))
+    history_of(desk.layer).predict(difference(desk.layer.data, labels))
     journal = desk.now.store._journal
     assert journal.flush()
     path = journal._path(desk.now.store.case)

@@ -21,7 +21,7 @@ from napari_ssl_muscle.learning.events import Failed
 from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.next_slice import suggest_slices
 from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import Changes, apply_changes, difference, info_of
 from napari_ssl_muscle.viewer.widgets.background import ThreadWork
 
@@ -63,7 +63,7 @@ class CorrectionSession:
         assert info is not None
         self.layer = layer
         self.scan = info.scan
-        self._origin = origin_of(layer)
+        self._history = history_of(layer)
         scan = info.scan
         self.store = CorrectionStore(scan.name, scan.geometry, scan.file, image)
         self._work: ThreadWork | None = None
@@ -81,15 +81,15 @@ class CorrectionSession:
             self._upto = self.store.mark()
         except BadInput as problem:
             self.store.problem = str(problem)
-        self._position = self._origin.position()
+        self._position = self._history.position()
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(WAIT_MS)
         self._timer.timeout.connect(self.settle)
         for name in _EVENTS:
             getattr(layer.events, name).connect(self._notice)
-        self._origin.coming.connect(self.settle)
-        self._origin.arrived.connect(self._on_prediction)
+        self._history.coming.connect(self.settle)
+        self._history.arrived.connect(self._on_prediction)
         self._tell_accepted()
 
     def close(self) -> None:
@@ -97,8 +97,8 @@ class CorrectionSession:
         self._timer.stop()
         for name in _EVENTS:
             getattr(self.layer.events, name).disconnect(self._notice)
-        self._origin.coming.disconnect(self.settle)
-        self._origin.arrived.disconnect(self._on_prediction)
+        self._history.coming.disconnect(self.settle)
+        self._history.arrived.disconnect(self._on_prediction)
         self.settle()
         if self._work is not None:
             self._work.wait()
@@ -159,7 +159,7 @@ class CorrectionSession:
             )
         wanted: SliceState = "accepted as empty" if empty else "accepted"
         if self.states().get(z) == wanted:
-            back: SliceState = "touched" if self._origin.is_drawn(z) else "predicted"
+            back: SliceState = "touched" if self._history.is_drawn(z) else "predicted"
             self._set({z: back})
             self.said.emit(f"Slice {z}: acceptance taken back.")
         else:
@@ -190,7 +190,7 @@ class CorrectionSession:
         """
         study = self.store.study
         done = frozenset(z for z, s in self.states().items() if s in ACCEPTED) | self.held_out()
-        confidence: Any = self._origin.confidence
+        confidence: Any = self._history.confidence
         if confidence is None and study is not None:
             confidence = study.confidence(self.store.case)
         if confidence is None or len(confidence) != self.slices:
@@ -214,7 +214,7 @@ class CorrectionSession:
             self.changed.emit()
         if not fits:
             return  # somebody has put another array there, of another scan
-        position = self._origin.position()
+        position = self._history.position()
         changed = data != self._shadow
         planes = np.flatnonzero(changed.reshape(len(changed), -1).any(axis=1))
         if not planes.size:
@@ -252,9 +252,9 @@ class CorrectionSession:
         self.settle()
         self.offer = None
         self.store.forget(self._upto)
-        if self.store.study is None and self._origin.position() == 0:
+        if self.store.study is None and self._history.position() == 0:
             # The draft's states were those of the labels that are not wanted.
-            drawn = {z for z in range(self.slices) if self._origin.is_drawn(z)}
+            drawn = {z for z in range(self.slices) if self._history.is_drawn(z)}
             self._set({z: "touched" if z in drawn else "unseen" for z in range(self.slices)})
         self.changed.emit()
 
@@ -286,13 +286,13 @@ class CorrectionSession:
         """Count all of a touched or accepted slice as drawn: strokes of old are not known."""
         mask = np.zeros(self.layer.data.shape, np.bool_)
         mask[[z for z, state in self.states().items() if state != "predicted"]] = True
-        self._origin.reset(mask)
-        self._position = self._origin.position()
+        self._history.reset(mask)
+        self._position = self._history.position()
 
     def _on_prediction(self, changes: Changes) -> None:
         # What changed is known here; looking for it again would hold the window up.
         self._timer.stop()
-        position = self._origin.position()
+        position = self._history.position()
         planes: list[int] = []
         if self.layer.data.shape == self._shadow.shape:
             found = np.flatnonzero(np.bincount(changes.where[0], minlength=1))
@@ -302,9 +302,9 @@ class CorrectionSession:
         states = self.states()
         for z in range(self.slices):
             if z not in states:
-                wanted.setdefault(z, "touched" if self._origin.is_drawn(z) else "predicted")
+                wanted.setdefault(z, "touched" if self._history.is_drawn(z) else "predicted")
         self._set(wanted)
-        study, sure = self.store.study, self._origin.confidence
+        study, sure = self.store.study, self._history.confidence
         if study is not None and sure is not None and len(sure) == self.slices:
             try:
                 study.set_prediction(self.store.case, sure)
@@ -345,7 +345,7 @@ class CorrectionSession:
             self._before[position] = states
             wanted = dict.fromkeys(planes, "predicted")
             for z in range(self.slices):
-                if self._origin.is_drawn(z):
+                if self._history.is_drawn(z):
                     wanted.pop(z, None)
         else:
             wanted = {z: self._state_by_hand(z, states) for z in planes}
@@ -353,9 +353,9 @@ class CorrectionSession:
         return wanted
 
     def _state_by_hand(self, z: int, states: dict[int, SliceState]) -> SliceState:
-        if self._origin.is_drawn(z):
+        if self._history.is_drawn(z):
             return "touched"
-        return "predicted" if self._origin.position() > 0 or z in states else "unseen"
+        return "predicted" if self._history.position() > 0 or z in states else "unseen"
 
     def _set(self, states: dict[int, SliceState]) -> None:
         try:
@@ -367,7 +367,7 @@ class CorrectionSession:
 
     def _tell_accepted(self) -> None:
         states = self.states()
-        self._origin.accepted = frozenset(z for z, s in states.items() if s in ACCEPTED)
+        self._history.accepted = frozenset(z for z, s in states.items() if s in ACCEPTED)
 
     def _table(self) -> MuscleTable | None:
         info = info_of(self.layer)
@@ -391,8 +391,8 @@ class CorrectionSession:
             )
         folder = folder or self.store.proposed_place()
         study = self.store.make_study(folder, table)
-        if self._origin.confidence is not None:
-            study.set_prediction(self.store.case, self._origin.confidence)
+        if self._history.confidence is not None:
+            study.set_prediction(self.store.case, self._history.confidence)
         return folder
 
     def _save(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ssl_muscle.evaluation.error_map import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_MUSCLE
 from napari_ssl_muscle.viewer.layers.grid import picture
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 
 KINDS: dict[int, tuple[str, str]] = {
@@ -35,7 +35,7 @@ class _Shown:
     def listen(self) -> None:
         info = info_of(self.labels)
         if info is not None and info.role == "prediction":
-            origin_of(self.labels).arrived.connect(self._on_prediction, unique=True)
+            history_of(self.labels).arrived.connect(self._on_prediction, unique=True)
 
     def _on_prediction(self, _: object) -> None:
         self.owner.forget(self.labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def origin_of_labels(layer: Any) -> tuple[Provenance | None, bool | None]:
     info = info_of(layer)
     if info is None or info.role != "prediction":
         return None, None
-    origin = origin_of(layer)
+    origin = history_of(layer)
     drawn = bool(origin.drawn().any())
     if origin.made_by is not None:
         return origin.made_by, drawn

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import LayerInfo, info_of, name_of_role, unwrap
 
 _watched: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -50,7 +50,7 @@ def _receive(layer: Any) -> None:
         # napari makes a layer editable again when its data is set.
         layer.events.editable.connect(_keep_locked)
     elif info is not None and info.role == "prediction":
-        origin_of(layer)  # what is drawn from now on is known as drawn
+        history_of(layer)  # what is drawn from now on is known as drawn
 
 
 def _keep_locked(event: Any) -> None:

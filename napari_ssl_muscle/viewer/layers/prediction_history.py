@@ -45,8 +45,8 @@ class _Step:
     made_by: Provenance | None = None
 
 
-class Origin:
-    """Where the voxels of a layer come from; `origin_of` gives that of a layer.
+class PredictionHistory:
+    """Where the voxels of a layer come from; `history_of` gives that of a layer.
 
     Attributes
     ----------
@@ -189,12 +189,12 @@ class Origin:
         return history[-1][0] if history else None
 
 
-_origins: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
+_origins: WeakKeyDictionary[Any, PredictionHistory] = WeakKeyDictionary()
 
 
-def origin_of(layer: Any) -> Origin:
+def history_of(layer: Any) -> PredictionHistory:
     """Return where a labels layer's voxels come from; the first time, all of them as they are."""
     layer = unwrap(layer)
     if layer not in _origins:
-        _origins[layer] = Origin(layer)
+        _origins[layer] = PredictionHistory(layer)
     return _origins[layer]

@@ -19,7 +19,7 @@ from napari_ssl_muscle.learning.models.model_fit import Fit, Question, find_fit
 from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
     adopt,
@@ -228,7 +228,7 @@ class SegmentForm(Form):
                 # Another layer, or other data in it, than when the work began.
                 changes = difference(layer.data, answer.labels)
             show_table(layer, answer.table)
-            spared = origin_of(layer).predict(
+            spared = history_of(layer).predict(
                 changes,
                 keep_drawn=self.keep_drawn.value,
                 confidence=answer.confidence,
@@ -241,7 +241,7 @@ class SegmentForm(Form):
             data, meta, _ = label_data(request.scan, "prediction", empty, table=answer.table)
             layer = self.viewer.add_labels(data.astype(answer.labels.dtype), **meta)
             # Not so empty if the scan has a study: its labels are put there at once.
-            spared = origin_of(layer).predict(
+            spared = history_of(layer).predict(
                 difference(layer.data, answer.labels),
                 keep_drawn=self.keep_drawn.value,
                 confidence=answer.confidence,

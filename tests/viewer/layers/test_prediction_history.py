@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import difference, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from tests.viewer.helpers import end_of, press
@@ -19,13 +19,13 @@ from tests.viewer.helpers import end_of, press
 @pytest.fixture
 def layer() -> Labels:
     found = Labels(np.zeros((3, 12, 12), np.uint8))
-    origin_of(found)
+    history_of(found)
     return found
 
 
 def predict(layer: Labels, value: int, **options: Any) -> int:
     labels = np.full(layer.data.shape, value, np.uint8)
-    return origin_of(layer).predict(difference(layer.data, labels), **options)
+    return history_of(layer).predict(difference(layer.data, labels), **options)
 
 
 def test_drawn_voxels_survive_one_prediction_after_another_and_undo_and_redo(
@@ -43,7 +43,7 @@ def test_drawn_voxels_survive_one_prediction_after_another_and_undo_and_redo(
     after = layer.data.copy()
     layer.undo()  # one step
     np.testing.assert_array_equal(layer.data, before)
-    np.testing.assert_array_equal(origin_of(layer).drawn(), drawn)
+    np.testing.assert_array_equal(history_of(layer).drawn(), drawn)
     layer.redo()
     np.testing.assert_array_equal(layer.data, after)
     # Also where the model agreed with the person in between.
@@ -56,10 +56,10 @@ def test_what_an_undone_prediction_had_labelled_does_not_count_as_drawn(layer: L
     predict(layer, 1)
     predict(layer, 2, keep_drawn=True)
     layer.undo()
-    assert not origin_of(layer).drawn().any()
+    assert not history_of(layer).drawn().any()
     layer.paint((0, 3, 3), 5)
     drawn = layer.data == 5
-    np.testing.assert_array_equal(origin_of(layer).drawn(), drawn)
+    np.testing.assert_array_equal(history_of(layer).drawn(), drawn)
     predict(layer, 3, keep_drawn=True)
     np.testing.assert_array_equal(layer.data == 5, drawn)
     assert (layer.data[~drawn] == 3).all()

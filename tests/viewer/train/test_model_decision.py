@@ -18,7 +18,7 @@ from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.viewer.correct.sessions import sessions_of
-from napari_ssl_muscle.viewer.layers.prediction_history import origin_of
+from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import difference, info_of, show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
@@ -221,7 +221,7 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
     show_table(layer, default_table("thigh"))
     labels = np.zeros_like(layer.data)
     labels[3, 4:9] = 5
-    origin_of(layer).predict(difference(layer.data, labels))
+    history_of(layer).predict(difference(layer.data, labels))
     viewer.layers.selection.active = layer
     sessions_of(viewer).take()
     names = [one.name for one in viewer.layers]
