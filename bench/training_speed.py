@@ -17,7 +17,7 @@ from napari_ssl_muscle.learning.data.augment import augment
 from napari_ssl_muscle.learning.events import nobody
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import AugmentSettings, NetworkSettings, TrainingSettings
-from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.device import choose_device, describe
 from napari_ssl_muscle.learning.training.loop import Batch, train
 from napari_ssl_muscle.learning.training.losses import dice_ce
@@ -64,7 +64,7 @@ def images_per_second(rows: int, columns: int) -> float:
         asked.append(time.monotonic())
         return False
 
-    def forget(net: nn.Module, place: Place) -> None:
+    def forget(net: nn.Module, place: TrainingState) -> None:
         pass
 
     net = UNet.from_settings(NetworkSettings(width=16), 1, CLASSES)

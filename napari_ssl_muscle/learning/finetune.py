@@ -30,7 +30,7 @@ from napari_ssl_muscle.learning.network.transfer import freeze, frozen_sentence,
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.segmentation_task import SegmentationTask
 from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
-from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import Split
@@ -213,7 +213,7 @@ def finetune(
         path = out / RUN_FILE
         metrics: dict[str, float] = {}
 
-        def save_best(weights: nn.Module, place: Place) -> None:
+        def save_best(weights: nn.Module, place: TrainingState) -> None:
             metrics.clear()
             metrics.update(_on_card(place.best_metrics))
             said = place.about_memory(recipe.training.batch)

@@ -36,7 +36,7 @@ from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
 from napari_ssl_muscle.learning.pretext.probes import Probes
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.loop import train
 
 SHARE = 1 / 8
@@ -199,7 +199,7 @@ def pretrain(
         path = out / RUN_FILE
         metrics: dict[str, float] = {}
 
-        def save_best(weights: nn.Module, place: Place) -> None:
+        def save_best(weights: nn.Module, place: TrainingState) -> None:
             metrics.clear()
             metrics.update(place.best_metrics)
             said = place.about_memory(recipe.training.batch)

@@ -20,7 +20,7 @@ NAME = "checkpoint.safetensors"
 
 
 @dataclass
-class Place:
+class TrainingState:
     """Where a training stands. Everything random is derived from (seed, step), so this is all."""
 
     step: int = 0
@@ -55,7 +55,7 @@ def save_checkpoint(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: MovingAverage | None,
-    place: Place,
+    place: TrainingState,
 ) -> Path:
     """Write weights, optimiser and place, whole or not at all; return the file."""
     tensors: dict[str, Tensor] = {}
@@ -79,7 +79,7 @@ def load_checkpoint(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: MovingAverage | None,
-) -> Place:
+) -> TrainingState:
     """Put everything back as `save_checkpoint` found it.
 
     Raises
@@ -92,7 +92,7 @@ def load_checkpoint(
         raise BadInput(f"{run} holds no checkpoint to continue from; start a new run instead.")
     try:
         with safe_open(path, framework="pt") as file:
-            place = Place(**json.loads(file.metadata()["place"]))
+            place = TrainingState(**json.loads(file.metadata()["place"]))
         tensors = safetensors.torch.load_file(path)
         groups: dict[str, dict[str, Tensor]] = {"net": {}, "optimizer": {}, "average": {}}
         for name, value in tensors.items():

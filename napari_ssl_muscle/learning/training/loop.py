@@ -39,7 +39,11 @@ from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import TrainingSettings
 from napari_ssl_muscle.learning.training import device as devices
 from napari_ssl_muscle.learning.training.batch_fitting import Room
-from napari_ssl_muscle.learning.training.checkpoint import Place, load_checkpoint, save_checkpoint
+from napari_ssl_muscle.learning.training.checkpoint import (
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
 from napari_ssl_muscle.learning.training.optimizer import MovingAverage, make_optimizer, rate_at
 
 CHECKPOINT_SECONDS = 120.0
@@ -77,7 +81,7 @@ class Task(Protocol):
         ...
 
 
-SaveBest = Callable[[nn.Module, Place], None]
+SaveBest = Callable[[nn.Module, TrainingState], None]
 """Writes the model file; called with the weights to keep, in evaluation mode."""
 
 
@@ -93,7 +97,7 @@ class TrainingResult:
         The user stopped it before its planned end.
     """
 
-    place: Place
+    place: TrainingState
     stopped: bool
 
 
@@ -163,7 +167,7 @@ class _Loop:
         self.optimizer = make_optimizer(self.net.parameters(), settings)
         self.average = MovingAverage(self.net, settings.average) if settings.average else None
         self.kept = copy.deepcopy(self.net) if self.average is not None else self.net
-        self.place = Place()
+        self.place = TrainingState()
         self.room = Room(settings.batch, self._on_smaller)
         self.per_epoch = -(-len(task) // settings.batch)
         self.shape = (0, 0)  # rows and columns of the images

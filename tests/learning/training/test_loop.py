@@ -11,7 +11,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Checkpoint, EpochEnd, Event, Progress, never
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import TrainingSettings
-from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.loop import Batch, train
 from napari_ssl_muscle.learning.training.optimizer import MovingAverage, rate_at
 
@@ -58,11 +58,11 @@ def run(
     task: Stripes | None = None,
     stop_after: int | None = None,
     resume: bool = False,
-) -> tuple[dict[str, Tensor], list[Event], list[Place], dict[str, Tensor]]:
+) -> tuple[dict[str, Tensor], list[Event], list[TrainingState], dict[str, Tensor]]:
     torch.manual_seed(settings.seed)
     net = UNet(1, 2, width=4, depth=1)
     events: list[Event] = []
-    saved: list[Place] = []
+    saved: list[TrainingState] = []
     best: dict[str, Tensor] = {}
     calls = 0
 
@@ -71,8 +71,8 @@ def run(
         calls += 1
         return stop_after is not None and calls > stop_after
 
-    def save_best(weights: nn.Module, place: Place) -> None:
-        saved.append(Place(**vars(place)))
+    def save_best(weights: nn.Module, place: TrainingState) -> None:
+        saved.append(TrainingState(**vars(place)))
         best.update({name: value.clone() for name, value in weights.state_dict().items()})
 
     train(

@@ -24,7 +24,7 @@ from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.pretrain import pretrain
 from napari_ssl_muscle.learning.settings import Recipe, TrainingSettings
 from napari_ssl_muscle.learning.training.batch_fitting import Room
-from napari_ssl_muscle.learning.training.checkpoint import Place
+from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.loop import Batch, train
 from napari_ssl_muscle.learning.training.memory import is_out_of_memory
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -97,7 +97,7 @@ def run(
     *,
     stop_after: int | None = None,
     resume: bool = False,
-) -> tuple[dict[str, Tensor], list[Event], Place]:
+) -> tuple[dict[str, Tensor], list[Event], TrainingState]:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     net = UNet(1, 2, width=4, depth=1)
