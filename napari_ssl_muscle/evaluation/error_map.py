@@ -82,7 +82,7 @@ def find_errors(aligned: Aligned) -> Errors:
 
 
 @dataclass(frozen=True)
-class Place:
+class ErrorLocation:
     """Where the figures of one muscle (and leg) are looked at.
 
     Attributes
@@ -104,7 +104,7 @@ class Place:
     label: int
 
 
-def places(aligned: Aligned) -> list[Place]:
+def error_locations(aligned: Aligned) -> list[ErrorLocation]:
     """Return one place for each muscle and leg, in the order of an evaluation's results."""
     found = []
     for leg in range(1, len(aligned.legs) + 1):
@@ -116,7 +116,7 @@ def places(aligned: Aligned) -> list[Place]:
             wrong = (ours != theirs).sum(axis=(1, 2))
             area = wrong if wrong.any() else theirs.sum(axis=(1, 2))
             found.append(
-                Place(
+                ErrorLocation(
                     value=value,
                     leg=leg,
                     slice=int(area.argmax()) if area.any() else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ssl_muscle.evaluation.alignment import align
-from napari_ssl_muscle.evaluation.error_map import find_errors, places
+from napari_ssl_muscle.evaluation.error_map import error_locations, find_errors
 from napari_ssl_muscle.evaluation.evaluate import evaluate_aligned
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.scans.geometry import Geometry
@@ -68,7 +68,7 @@ def test_errors_of_one_muscle_take_another_for_background():
 
 def test_each_result_has_a_place_in_its_worst_slice_with_the_predictions_own_label():
     both = aligned()
-    found = places(both)
+    found = error_locations(both)
     results = evaluate_aligned(Pair("case", "p", "r"), both).muscles
     assert [place.slice for place in found] == [r.worst_slice for r in results]
     assert {(r.muscle, p.label) for r, p in zip(results, found, strict=True)} == {
@@ -86,5 +86,5 @@ def test_a_muscle_without_error_is_looked_at_where_most_of_it_is():
         truth, truth, ("p", "r"), prediction_table=THEIRS, reference_table=THEIRS, geometry=geometry
     )
     assert find_errors(same).worst_slice is None
-    by_name = {same.common.table.names[p.value - 1]: p.slice for p in places(same)}
+    by_name = {same.common.table.names[p.value - 1]: p.slice for p in error_locations(same)}
     assert by_name["gracilis"] == 1

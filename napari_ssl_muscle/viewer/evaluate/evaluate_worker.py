@@ -21,7 +21,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
 )
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.evaluation.error_map import Errors, Place
+    from napari_ssl_muscle.evaluation.error_map import ErrorLocation, Errors
     from napari_ssl_muscle.evaluation.evaluate import CaseResult
     from napari_ssl_muscle.evaluation.provenance import Provenance
     from napari_ssl_muscle.evaluation.report import EvaluationReport
@@ -93,7 +93,7 @@ class Finding:
     case: CaseResult
     errors: Errors
     picture: np.ndarray
-    places: tuple[Place, ...]
+    error_locations: tuple[ErrorLocation, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +205,7 @@ def evaluate(
 
 def _find(pair: LabelPair, request: Request, options: dict[str, bool]) -> Finding:
     from napari_ssl_muscle.evaluation.alignment import align
-    from napari_ssl_muscle.evaluation.error_map import find_errors, places
+    from napari_ssl_muscle.evaluation.error_map import error_locations, find_errors
     from napari_ssl_muscle.evaluation.evaluate import evaluate_aligned
     from napari_ssl_muscle.evaluation.pairing import Pair
 
@@ -231,7 +231,7 @@ def _find(pair: LabelPair, request: Request, options: dict[str, bool]) -> Findin
         replace(case, corrected_by_hand=request.corrected),
         errors,
         errors.picture().reshape(request.prediction.shape),
-        tuple(places(aligned)),
+        tuple(error_locations(aligned)),
     )
 
 
