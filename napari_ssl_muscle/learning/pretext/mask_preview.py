@@ -104,7 +104,7 @@ def masks_on_scan(
 
 
 @dataclass(frozen=True)
-class Place:
+class ImagePlacement:
     """Where a canvas of network pixels lies in a scan, in millimetres from its first voxel.
 
     Attributes
@@ -125,7 +125,7 @@ def side_by_side(
     frames: Sequence[Frame],
     spacing: tuple[float, float, float],
     fill: float,
-) -> tuple[NDArray[np.float32], Place]:
+) -> tuple[NDArray[np.float32], ImagePlacement]:
     """Put the images of all legs of a scan where they belong, at the network's pixel size.
 
     Parameters
@@ -179,7 +179,7 @@ def side_by_side(
         top * spacing[1] + (pixel[0] - spacing[1]) / 2,
         start * spacing[2] + (pixel[1] - spacing[2]) / 2,
     )
-    return canvas, Place(pixel, corner)
+    return canvas, ImagePlacement(pixel, corner)
 
 
 def _own(frame: Frame) -> slice:

@@ -19,7 +19,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan
 from napari_ssl_muscle.viewer.train.mask_layer import volume
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.learning.pretext.mask_preview import Place
+    from napari_ssl_muscle.learning.pretext.mask_preview import ImagePlacement
     from napari_ssl_muscle.learning.pretext.reconstruction import Comparison
 
 LETTERS = "AB"
@@ -64,7 +64,7 @@ class Compared:
     """
 
     pictures: dict[str, np.ndarray]
-    place: Place
+    place: ImagePlacement
     nearest: np.ndarray
     figures: Figures
     slices: np.ndarray
