@@ -25,7 +25,7 @@ from napari_ssl_muscle.learning.data.slices import (
 from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import Model
-from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.device import choose_device, threads
 
 __all__ = ["Segmentation", "StoppedByUser", "segment_volume"]
@@ -121,7 +121,7 @@ def segment_volume(
     doubt = np.zeros(channels.shape[1:], dtype=np.uint8) if uncertainty else None
     sure = np.zeros(depth)
     count = np.zeros(depth)
-    room = Room(BATCH)
+    fitter = BatchFitter(BATCH)
     with threads(thread_count), torch.inference_mode():
         where = choose_device(device)
         net = model.net.to(where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -138,7 +138,9 @@ def segment_volume(
         for candidates in readings:
             best = max(
                 (
-                    _read(net, card, channels, frame, where, room, advance, with_doubt=uncertainty)
+                    _read(
+                        net, card, channels, frame, where, fitter, advance, with_doubt=uncertainty
+                    )
                     for frame in candidates
                 ),
                 key=lambda reading: reading.sureness,
@@ -152,9 +154,9 @@ def segment_volume(
             count += best.count
     confidence = np.where(count > 0, sure / np.maximum(count, 1), 1.0).astype(np.float32)
     notes = far_from_training(card, channels, spacing)
-    if room.images < BATCH:
+    if fitter.images < BATCH:
         notes.append(
-            f"Not enough memory for {BATCH} images at once: went on with {room.images}. "
+            f"Not enough memory for {BATCH} images at once: went on with {fitter.images}. "
             "The result is the same."
         )
     return Segmentation(card.table.decode(classes), confidence, notes, doubt)
@@ -184,7 +186,7 @@ def _read(
     channels: NDArray[np.float32],
     frame: Frame,
     where: torch.device,
-    room: Room,
+    fitter: BatchFitter,
     advance: Callable[[int], None],
     *,
     with_doubt: bool,
@@ -204,7 +206,7 @@ def _read(
     start = 0
     while start < len(images):
         advance(0)
-        found, sureness = room.fit(partial(segment, start))
+        found, sureness = fitter.fit(partial(segment, start))
         part = slice(start, start + len(found))
         classes[part] = found
         if doubt is not None:

@@ -13,7 +13,7 @@ from napari_ssl_muscle.learning.data.image_cache import UNLABELLED, ImageStore, 
 from napari_ssl_muscle.learning.data.slices import common_size
 from napari_ssl_muscle.learning.settings import AugmentSettings
 from napari_ssl_muscle.learning.training import losses
-from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.loop import Batch
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -69,7 +69,7 @@ class SegmentationTask:
         self._loss = LOSSES[loss]
         self._augmentation = augmentation
         self._multiple = multiple
-        self._room = Room(AT_ONCE)
+        self._fitter = BatchFitter(AT_ONCE)
         used = sorted({item.series for item in self.training})
         self._size = (
             (size, size) if size is not None else common_size(store.shapes(used or [0]), multiple)
@@ -108,7 +108,7 @@ class SegmentationTask:
                 part = items[start : start + AT_ONCE]
                 images = self.store.images(part, size)
                 targets = self.store.targets(part, size).to(device).long()
-                classes = self._room.in_parts(
+                classes = self._fitter.in_parts(
                     lambda given: net(given.to(device)).argmax(dim=1), images
                 )
                 counts += overlap_counts(classes, targets, len(self.names) + 1)

@@ -96,7 +96,7 @@ class ImageStore:
         self.series: list[Series] = []
         self._folder = folder
         self._with_bodies = with_bodies
-        self._room = memory
+        self._fitter = memory
         self._images: list[NDArray[Any] | Path] = []
         self._targets: list[NDArray[Any] | Path | None] = []
         self._bodies: list[NDArray[Any] | Path] = []
@@ -187,8 +187,8 @@ class ImageStore:
             self._folder.rmdir()
 
     def _keep(self, array: NDArray[Any], name: str) -> NDArray[Any] | Path:
-        if array.nbytes <= self._room:
-            self._room -= array.nbytes
+        if array.nbytes <= self._fitter:
+            self._fitter -= array.nbytes
             return array
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name

@@ -12,7 +12,7 @@ from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
 from napari_ssl_muscle.learning.data.slices import common_size
 from napari_ssl_muscle.learning.pretext.masking import make_corruption
 from napari_ssl_muscle.learning.settings import AugmentSettings, PretextSettings
-from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.loop import Batch
 
 VALIDATION_SEED = 20_251
@@ -61,7 +61,7 @@ class InpaintingTask:
         self.pretext = pretext
         self.corrupt = make_corruption(pretext)
         self._augmentation = augmentation
-        self._room = Room(AT_ONCE)
+        self._fitter = BatchFitter(AT_ONCE)
         used = sorted({item.series for item in self.training})
         self.size = (
             (size, size) if size is not None else common_size(store.shapes(used or [0]), multiple)
@@ -121,7 +121,7 @@ class InpaintingTask:
         self, net: nn.Module, corrupted: Tensor, changed: Tensor, device: torch.device
     ) -> Tensor:
         """Return what `net`, in evaluation mode, makes of corrupted images; all on the CPU."""
-        return self._room.in_parts(
+        return self._fitter.in_parts(
             lambda given: net(given.to(device)).float().cpu(), self.with_mask(corrupted, changed)
         )
 

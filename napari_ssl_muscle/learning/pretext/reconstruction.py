@@ -17,7 +17,7 @@ from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pret
 from napari_ssl_muscle.learning.pretext.inpainting_task import VALIDATION_SEED
 from napari_ssl_muscle.learning.pretext.masking import make_corruption
 from napari_ssl_muscle.learning.settings import PretextSettings
-from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.scans.body_mask import body_mask
 
 
@@ -199,7 +199,7 @@ def _restore(model: Model, images: Tensor, corrupted: Tensor, changed: Tensor) -
         given = torch.cat([corrupted, changed.to(corrupted.dtype)], dim=1)
     net = model.net.eval()
     device = next(net.parameters()).device
-    restored = Room(8).in_parts(lambda part: net(part.to(device)).float().cpu(), given)
+    restored = BatchFitter(8).in_parts(lambda part: net(part.to(device)).float().cpu(), given)
     squared = (restored - images) ** 2
     return Reconstruction(
         model.card.name,

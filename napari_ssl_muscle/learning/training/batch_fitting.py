@@ -15,7 +15,7 @@ from napari_ssl_muscle.learning.training.memory import is_out_of_memory
 T = TypeVar("T")
 
 
-class Room:
+class BatchFitter:
     """Remembers how many images fit into memory, so that it is found out only once.
 
     Parameters

@@ -38,7 +38,7 @@ from napari_ssl_muscle.learning.network.flops import work_of
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import TrainingSettings
 from napari_ssl_muscle.learning.training import device as devices
-from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.checkpoint import (
     TrainingState,
     load_checkpoint,
@@ -168,7 +168,7 @@ class _Loop:
         self.average = MovingAverage(self.net, settings.average) if settings.average else None
         self.kept = copy.deepcopy(self.net) if self.average is not None else self.net
         self.place = TrainingState()
-        self.room = Room(settings.batch, self._on_smaller)
+        self.fitter = BatchFitter(settings.batch, self._on_smaller)
         self.per_epoch = -(-len(task) // settings.batch)
         self.shape = (0, 0)  # rows and columns of the images
         self.seen = 0  # images since the start or continuation
@@ -184,7 +184,7 @@ class _Loop:
                     f"The run in {self.run} learned from {place.images} images and now there are "
                     f"{len(self.task)}; put its scans back, or start a new run."
                 )
-            self.room.images = place.batch(settings.batch)
+            self.fitter.images = place.batch(settings.batch)
         else:
             place.images = len(self.task)
             place.total = self._planned_steps()
@@ -291,7 +291,7 @@ class _Loop:
             group["lr"] = rate_at(step, max(self.place.total, 1), settings)
         self.net.train()
         # What follows the gradients does not depend on the batch: a smaller one would not help.
-        loss = self.room.fit(partial(self._gradients, step, chosen))
+        loss = self.fitter.fit(partial(self._gradients, step, chosen))
         if settings.clip is not None:
             nn.utils.clip_grad_norm_(self.net.parameters(), settings.clip)
         self.optimizer.step()

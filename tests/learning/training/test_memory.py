@@ -23,7 +23,7 @@ from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.pretrain import pretrain
 from napari_ssl_muscle.learning.settings import Recipe, TrainingSettings
-from napari_ssl_muscle.learning.training.batch_fitting import Room
+from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.loop import Batch, train
 from napari_ssl_muscle.learning.training.memory import is_out_of_memory
@@ -209,11 +209,11 @@ def test_parts_are_joined_in_order_and_the_size_that_fits_is_remembered() -> Non
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return 2 * part
 
-    room = Room(8)
+    fitter = BatchFitter(8)
     images = torch.arange(7.0)[:, None]
-    assert torch.equal(room.in_parts(double, images), 2 * images)
+    assert torch.equal(fitter.in_parts(double, images), 2 * images)
     assert tried == [7, 4, 2, 2, 2, 1]
-    assert room.images == 2
+    assert fitter.images == 2
 
 
 @pytest.fixture
