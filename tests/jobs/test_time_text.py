@@ -12,7 +12,7 @@ from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.jobs.time_text import UNKNOWN, expectation, expected_time, span
 from napari_ssl_muscle.learning.events import Speed
 from napari_ssl_muscle.learning.models.card import ModelCard
-from napari_ssl_muscle.learning.network.flops import work_of
+from napari_ssl_muscle.learning.network.flops import flops_of
 from napari_ssl_muscle.learning.settings import NetworkSettings, preset
 from napari_ssl_muscle.learning.training.time_estimate import Estimate, known_speeds, remember
 from napari_ssl_muscle.scans.muscles import default_table
@@ -51,7 +51,7 @@ def test_it_is_said_where_the_estimate_is_from() -> None:
 def test_of_a_job_everything_that_costs_time_is_taken_into_account(tmp_path: Path) -> None:
     job = FinetuneJob(cohort=tmp_path, out=tmp_path / "run")
     recipe = preset("recommended")
-    work = work_of(recipe.network, 112, 112).training()
+    work = flops_of(recipe.network, 112, 112).training()
     remember(Speed(device="CPU, 2 threads", gflop=work, seconds=0.01))
 
     def time_of(card: ModelCard | None = None, slices: int | None = None, **asked: Any) -> str:
@@ -82,7 +82,7 @@ def test_of_a_job_everything_that_costs_time_is_taken_into_account(tmp_path: Pat
 
 def test_a_pretraining_has_an_input_for_the_mask(tmp_path: Path) -> None:
     job = PretrainJob(cohorts=[tmp_path], out=tmp_path / "run", steps=100)
-    work = work_of(preset("recommended").network, 112, 112, channels=2, classes=1).training()
+    work = flops_of(preset("recommended").network, 112, 112, channels=2, classes=1).training()
     remember(Speed(device="CPU, 2 threads", gflop=work, seconds=0.1))
     assert expected_time(job, None, only_cpu=True).startswith("About 88 s")
 

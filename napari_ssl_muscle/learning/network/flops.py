@@ -19,7 +19,7 @@ FROZEN: dict[FreezeMode, frozenset[Literal["encoder", "decoder", "head"]]] = {
 
 
 @dataclass(frozen=True)
-class Work:
+class Flops:
     """Arithmetic of one image's way through the network, in GFLOP (10⁹ additions or products).
 
     Convolutions only; all the rest is under a hundredth of it. The head counts as decoder.
@@ -45,9 +45,9 @@ class Work:
         )
 
 
-def work_of(
+def flops_of(
     network: NetworkSettings, rows: int, columns: int, channels: int = 1, classes: int = 7
-) -> Work:
+) -> Flops:
     """Count the arithmetic of one image.
 
     Parameters
@@ -83,4 +83,4 @@ def work_of(
             # Each pixel of the doubled image is made by one of the four weights.
             decoder += 2 * pixels[level] * below * (below // 2)
             decoder += convolve(level, below // 2 + skip, out, out)
-    return Work(encoder / 1e9, decoder / 1e9)
+    return Flops(encoder / 1e9, decoder / 1e9)

@@ -34,7 +34,7 @@ from napari_ssl_muscle.learning.events import (
     Speed,
     Started,
 )
-from napari_ssl_muscle.learning.network.flops import work_of
+from napari_ssl_muscle.learning.network.flops import flops_of
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import TrainingSettings
 from napari_ssl_muscle.learning.training import device as devices
@@ -330,7 +330,7 @@ class _Loop:
         net: nn.Module = self.net
         if steps < FEWEST_TIMED or not isinstance(net, UNet):
             return False
-        work = work_of(net.network, *self.shape, net.in_channels, net.classes)
+        work = flops_of(net.network, *self.shape, net.in_channels, net.classes)
         self.emit(
             Speed(
                 device=devices.describe(self.device),

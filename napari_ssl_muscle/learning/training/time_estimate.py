@@ -15,7 +15,7 @@ from typing import Literal
 
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.learning.events import Speed
-from napari_ssl_muscle.learning.network.flops import FROZEN, work_of
+from napari_ssl_muscle.learning.network.flops import FROZEN, flops_of
 from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
 
 START_SECONDS = 8.0
@@ -141,7 +141,7 @@ def estimate(
         steps = (training.epochs or _EPOCHS) * -(-images // training.batch)
     count = steps * training.batch
     size = recipe.slices.size or _SIZE
-    work = work_of(recipe.network, size, size, channels, classes).training(FROZEN[freeze])
+    work = flops_of(recipe.network, size, size, channels, classes).training(FROZEN[freeze])
     speeds = [s for s in known_speeds() if s.device.startswith("CPU") or not only_cpu]
     if speeds:
         return _from_speeds(speeds, work, count, sure=recipe.slices.size is not None)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Event, Speed, never
 from napari_ssl_muscle.learning.finetune import finetune
-from napari_ssl_muscle.learning.network.flops import work_of
+from napari_ssl_muscle.learning.network.flops import flops_of
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, preset
 from napari_ssl_muscle.learning.training.time_estimate import (
@@ -29,7 +29,7 @@ from napari_ssl_muscle.scans.muscles import MuscleTable
 
 RECIPE = preset("recommended")
 STEPS, BATCH = RECIPE.training.steps, RECIPE.training.batch
-WORK = work_of(RECIPE.network, 112, 112).training()
+WORK = flops_of(RECIPE.network, 112, 112).training()
 
 
 def counted(net: nn.Module, image: Tensor) -> float:
@@ -56,16 +56,16 @@ def test_the_count_is_that_of_the_network(up: str, depth: int) -> None:
     network = NetworkSettings(width=8, depth=depth, up=up)  # type: ignore[arg-type]
     net = UNet.from_settings(network, 2, 5)
     expected = counted(net, torch.zeros(1, 2, 48, 32))
-    assert work_of(network, 48, 32, 2, 5).forward == pytest.approx(expected)
+    assert flops_of(network, 48, 32, 2, 5).forward == pytest.approx(expected)
 
 
 def test_the_reference_network_takes_what_was_measured() -> None:
-    assert work_of(NetworkSettings(), 256, 256).forward == pytest.approx(96.2, abs=0.05)
-    assert work_of(NetworkSettings(), 512, 512).forward == pytest.approx(384.9, abs=0.05)
+    assert flops_of(NetworkSettings(), 256, 256).forward == pytest.approx(96.2, abs=0.05)
+    assert flops_of(NetworkSettings(), 512, 512).forward == pytest.approx(384.9, abs=0.05)
 
 
 def test_frozen_parts_are_not_computed_backwards() -> None:
-    work = work_of(NetworkSettings(), 64, 64)
+    work = flops_of(NetworkSettings(), 64, 64)
     assert work.training() == pytest.approx(3 * work.forward)
     assert work.training({"encoder"}) == pytest.approx(work.encoder + 3 * work.decoder)
     # Gradients pass through a frozen decoder on their way to the encoder.
@@ -178,7 +178,7 @@ def test_a_training_tells_its_speed(
     finetune(cases, table, tiny, out=tmp_path, emit=events.append, stop=never)
     speeds = [event for event in events if isinstance(event, Speed)]
     assert speeds[-1].device == "CPU, 1 thread"
-    expected = work_of(tiny.network, 64, 64, 1, len(table.muscles) + 1).training()
+    expected = flops_of(tiny.network, 64, 64, 1, len(table.muscles) + 1).training()
     assert speeds[-1].gflop == pytest.approx(expected)
     assert 0 < speeds[-1].seconds < 10
 
