@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from napari_ssl_muscle.jobs.run import Work, run_prepared
+from napari_ssl_muscle.jobs.run import PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.settings import (
     AnyJob,
     CompareFreezingJob,
@@ -25,55 +25,55 @@ from napari_ssl_muscle.jobs.settings import (
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, never, nobody
 
 
-def _pretrain(job: PretrainJob) -> Work:
+def _pretrain(job: PretrainJob) -> PreparedJob:
     from napari_ssl_muscle.jobs.actions.pretrain import prepare
 
     return prepare(job)
 
 
-def _finetune(job: FinetuneJob) -> Work:
+def _finetune(job: FinetuneJob) -> PreparedJob:
     from napari_ssl_muscle.jobs.actions.finetune import prepare
 
     return prepare(job)
 
 
-def _compare_freezing(job: CompareFreezingJob) -> Work:
+def _compare_freezing(job: CompareFreezingJob) -> PreparedJob:
     from napari_ssl_muscle.experiments.freeze_modes import prepare
 
     return prepare(job)
 
 
-def _segment(job: SegmentJob) -> Work:
+def _segment(job: SegmentJob) -> PreparedJob:
     from napari_ssl_muscle.jobs.actions.segment import prepare
 
     return prepare(job)
 
 
-def _compare_reconstructions(job: CompareReconstructionsJob) -> Work:
+def _compare_reconstructions(job: CompareReconstructionsJob) -> PreparedJob:
     from napari_ssl_muscle.jobs.actions.compare_reconstructions import prepare
 
     return prepare(job)
 
 
-def _compare(job: CompareJob) -> Work:
+def _compare(job: CompareJob) -> PreparedJob:
     from napari_ssl_muscle.jobs.actions.compare import prepare
 
     return prepare(job)
 
 
-def _evaluate(job: EvaluateJob) -> Work:
+def _evaluate(job: EvaluateJob) -> PreparedJob:
     from napari_ssl_muscle.jobs.actions.evaluate import prepare
 
     return prepare(job)
 
 
-def _measure(job: MeasureJob) -> Work:
+def _measure(job: MeasureJob) -> PreparedJob:
     from napari_ssl_muscle.jobs.actions.measure import prepare
 
     return prepare(job)
 
 
-ACTIONS: Mapping[str, Callable[[Any], Work]] = MappingProxyType(
+ACTIONS: Mapping[str, Callable[[Any], PreparedJob]] = MappingProxyType(
     {
         "pretrain": _pretrain,
         "finetune": _finetune,

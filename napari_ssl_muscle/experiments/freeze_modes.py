@@ -28,7 +28,7 @@ from napari_ssl_muscle.experiments.freeze_results import (
 )
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.jobs.actions.finetune import Ground, ground_of, training
-from napari_ssl_muscle.jobs.run import JobFailed, Outcome, Work, run_prepared
+from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.run_folder import (
     CHECKPOINT,
     EVENTS,
@@ -74,7 +74,7 @@ STUDY_NOTE = (
 )
 
 
-def prepare(job: CompareFreezingJob) -> Work:
+def prepare(job: CompareFreezingJob) -> PreparedJob:
     """Check everything that a fine-tuning needs, and that something is set apart to compare on.
 
     Raises

@@ -1,7 +1,7 @@
 """Runs a job here and now: one stream of events, one way to end.
 
 Every action has a function ``prepare(job) -> Work``: it looks at everything that the job names,
-raises `BadInput` where something is wrong, and writes nothing. The `Work` that it returns does the
+raises `BadInput` where something is wrong, and writes nothing. The `PreparedJob` that it returns does the
 rest. `napari_ssl_muscle.actions` lists all of them.
 """
 
@@ -45,13 +45,13 @@ class Outcome:
     stopped: bool = False
 
 
-Work = Callable[[Emit, ShouldStop], Outcome]
+PreparedJob = Callable[[Emit, ShouldStop], Outcome]
 """Does what a job asks for, after everything about it was found to be right."""
 
 
 def run_prepared(
     job: AnyJob,
-    prepare: Callable[[Any], Work],
+    prepare: Callable[[Any], PreparedJob],
     emit: Emit = nobody,
     stop: ShouldStop = never,
 ) -> dict[str, Any]:

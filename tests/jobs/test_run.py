@@ -7,7 +7,7 @@ import pytest
 
 from napari_ssl_muscle.actions import ACTIONS, run_job
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.run import JobFailed, Outcome, Work, in_a_sentence
+from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, in_a_sentence
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, EVENTS, JOB, check_writable
 from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, MeasureJob, read_job
 from napari_ssl_muscle.learning.events import (
@@ -22,14 +22,14 @@ from napari_ssl_muscle.learning.events import (
     from_line,
 )
 
-Install = Callable[[str, Work], None]
+Install = Callable[[str, PreparedJob], None]
 
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return a function that replaces the work of an action."""
 
-    def replace(action: str, work: Work) -> None:
+    def replace(action: str, work: PreparedJob) -> None:
         actions = {**ACTIONS, action: lambda job: work}
         monkeypatch.setattr("napari_ssl_muscle.actions.ACTIONS", actions)
 

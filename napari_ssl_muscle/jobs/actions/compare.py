@@ -16,7 +16,7 @@ from napari_ssl_muscle.evaluation.model_comparison import (
 )
 from napari_ssl_muscle.files import csv_text, json_text, write_together
 from napari_ssl_muscle.jobs.record import model_hash
-from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import JOB, check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob, read_job
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
@@ -37,7 +37,7 @@ from napari_ssl_muscle.study.study import Study, StudyCase
 FILES = ("comparison.csv", "comparison.json")
 
 
-def prepare(job: CompareJob) -> Work:
+def prepare(job: CompareJob) -> PreparedJob:
     """Check models, study and folder; return the work.
 
     Raises

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ssl_muscle.files import write_json, write_whole
-from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob, pretext_with
 from napari_ssl_muscle.jobs.training_data.unlabelled import gather
@@ -38,7 +38,7 @@ class _Compared:
     comparison: Comparison
 
 
-def prepare(job: CompareReconstructionsJob) -> Work:
+def prepare(job: CompareReconstructionsJob) -> PreparedJob:
     """Check runs, scans and the folder for the results; return the work.
 
     Raises

@@ -9,7 +9,7 @@ from napari_ssl_muscle.evaluation.pairing import Matching, match
 from napari_ssl_muscle.evaluation.provenance import Provenance, combine
 from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.jobs.record import origin_of_file
-from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
@@ -18,7 +18,7 @@ from napari_ssl_muscle.scans.muscles import read_table
 FILES = ("evaluation.csv", "evaluation.json")
 
 
-def prepare(job: EvaluateJob) -> Work:
+def prepare(job: EvaluateJob) -> PreparedJob:
     """Match the label maps by name and check the folder; return the work.
 
     Raises

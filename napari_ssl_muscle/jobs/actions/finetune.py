@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.recipe import gentle, recipe_from
-from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import SPLIT
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.training_data.accepted import (
@@ -48,7 +48,7 @@ FEWEST_SUBJECTS = 3
 """Labelled subjects from which whole subjects are set apart: to train, validate and test."""
 
 
-def prepare(job: FinetuneJob) -> Work:
+def prepare(job: FinetuneJob) -> PreparedJob:
     """Check cohort, study, labels, muscles, channels, model and split; return the work.
 
     Raises
@@ -59,7 +59,7 @@ def prepare(job: FinetuneJob) -> Work:
     return training(job, ground_of(job))
 
 
-def training(job: FinetuneJob, ground: Ground, *, name: str | None = None) -> Work:
+def training(job: FinetuneJob, ground: Ground, *, name: str | None = None) -> PreparedJob:
     """Return the work of a job whose ground was looked at already.
 
     Parameters

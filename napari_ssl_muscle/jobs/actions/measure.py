@@ -8,7 +8,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.measure import Measurement, measure_files
 from napari_ssl_muscle.evaluation.measure_report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
-from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
@@ -18,7 +18,7 @@ from napari_ssl_muscle.scans.volume import open_label_map
 FILES = ("measures.csv", "cross_sections.csv", "measures.json")
 
 
-def prepare(job: MeasureJob) -> Work:
+def prepare(job: MeasureJob) -> PreparedJob:
     """Check the label maps and the folder; return the work.
 
     Raises

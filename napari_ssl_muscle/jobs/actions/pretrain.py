@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.recipe import recipe_from
-from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.jobs.training_data.unlabelled import gather
 from napari_ssl_muscle.learning.data.case import TrainingCase
@@ -19,7 +19,7 @@ from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.split import Split, read_split
 
 
-def prepare(job: PretrainJob) -> Work:
+def prepare(job: PretrainJob) -> PreparedJob:
     """Check folders, headers, masks and model; return the work.
 
     Raises

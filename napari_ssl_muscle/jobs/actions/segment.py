@@ -18,7 +18,7 @@ from napari_ssl_muscle.jobs.record import (
     read_record,
     write_record,
 )
-from napari_ssl_muscle.jobs.run import Outcome, Work
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.events import (
@@ -51,7 +51,7 @@ class _Target:
         return self.scans[0].geometry.canonical_shape[0]
 
 
-def prepare(job: SegmentJob) -> Work:
+def prepare(job: SegmentJob) -> PreparedJob:
     """Check model, scans and folder; return the work.
 
     Raises
