@@ -27,7 +27,7 @@ from napari_ssl_muscle.viewer.steps import (
     SegmentStep,
     Step,
 )
-from napari_ssl_muscle.viewer.widgets.background import AttachedWork
+from napari_ssl_muscle.viewer.widgets.background import AttachedTask
 from napari_ssl_muscle.viewer.widgets.form import INSIDE, Form, delete_when_undocked
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs
 
@@ -114,7 +114,7 @@ class Workbench(QWidget):
         self.show_form(self.segment)
         self.segment.start()
 
-    def _take_up(self, work: AttachedWork) -> None:
+    def _take_up(self, work: AttachedTask) -> None:
         """Show a job of an earlier session in the form that it belongs to."""
         form = self.pretrain if isinstance(work.job, PretrainJob) else self.finetune
         form.take_up(work)

@@ -58,13 +58,13 @@ def until(ready: Any) -> None:
     assert ready(), "waited in vain"
 
 
-class FakeWork:
+class FakeTask:
     """Stands in for a child process: remembers the job, tells what the test says.
 
     A test that uses it sets `made` to a list of its own.
     """
 
-    made: list[FakeWork]
+    made: list[FakeTask]
 
     def __init__(self, job: Any) -> None:
         self.job = job

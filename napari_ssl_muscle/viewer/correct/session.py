@@ -23,7 +23,7 @@ from napari_ssl_muscle.study.next_slice import suggest_slices
 from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import Changes, apply_changes, difference, info_of
-from napari_ssl_muscle.viewer.widgets.background import ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -66,7 +66,7 @@ class CorrectionSession:
         self._history = history_of(layer)
         scan = info.scan
         self.store = CorrectionStore(scan.name, scan.geometry, scan.file, image)
-        self._work: ThreadWork | None = None
+        self._work: ThreadTask | None = None
         self._again = False
         self._suggested: int | None = None
         self._before: dict[int, dict[int, SliceState]] = {}
@@ -403,7 +403,7 @@ class CorrectionSession:
             self._again = True
             return
         labels, mark = np.array(self.layer.data, copy=True), self.store.mark()
-        self._work = ThreadWork(lambda emit, stop: self.store.save(labels, mark))
+        self._work = ThreadTask(lambda emit, stop: self.store.save(labels, mark))
         self._work.bridge.arrived.connect(self._on_saved)
         self._work.start()
 

@@ -26,7 +26,7 @@ from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.navigation import bring_forward, show_slice
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
     Form,
@@ -66,7 +66,7 @@ class EvaluateForm(Form):
         watch(self.viewer)
         self.answer: Answer | None = None
         self.errors = ErrorLayers(self.viewer)
-        self._work: ThreadWork | None = None
+        self._work: ThreadTask | None = None
         self._targets: list[tuple[int, int | None]] = []
         super().__init__("Evaluate (Dice)")
         self.pairs = LabelPairPicker(self.viewer)
@@ -152,7 +152,7 @@ class EvaluateForm(Form):
             all_slices=self.all_slices.value,
         )
 
-    def _ask_for(self) -> ThreadWork:
+    def _ask_for(self) -> ThreadTask:
         pairs = self.pairs.pairs()
         if not pairs:
             raise BadInput(NO_LABELS)
@@ -167,7 +167,7 @@ class EvaluateForm(Form):
             notes = [f"{c.name} is left out: it has no labels yet." for c in empty]
         requests = [evaluate_worker.ask(pair) for pair in pairs]
         options = {"all_slices": self.all_slices.value, "by_side": self.by_side.value}
-        return ThreadWork(
+        return ThreadTask(
             lambda emit, stop: evaluate_worker.evaluate(pairs, requests, notes, options, emit, stop)
         )
 

@@ -28,7 +28,7 @@ from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.navigation import bring_forward, show_slice, slice_shown
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
     Form,
@@ -72,7 +72,7 @@ class MeasureForm(Form):
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
         self.answer: Answer | None = None
-        self._work: ThreadWork | None = None
+        self._work: ThreadTask | None = None
         self._targets: list[tuple[int, int | None]] = []
         self._plotted: tuple[int, int | None] = (0, None)
         self._chosen = False
@@ -149,7 +149,7 @@ class MeasureForm(Form):
         except BadInput as problem:
             dialogs.tell(str(problem), parent=self.native.window())
             return
-        self._work = ThreadWork(
+        self._work = ThreadTask(
             lambda emit, stop: measure_worker.measure_layers(requests, emit, stop)
         )
         self._enable(False)

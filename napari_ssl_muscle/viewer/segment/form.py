@@ -35,7 +35,7 @@ from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from napari_ssl_muscle.viewer.segment.worker import Answer, Request, Segmenter
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
     Form,
@@ -73,8 +73,8 @@ class SegmentForm(Form):
         watch(self.viewer)
         self._segmenter = Segmenter()
         self._request: Request | None = None
-        self._work: ThreadWork | None = None
-        self._look: ThreadWork | None = None
+        self._work: ThreadTask | None = None
+        self._look: ThreadTask | None = None
         self._asked: tuple[Any, Any] | None = None
         super().__init__("Segment muscles")
         self.open_button = small_button("Open…", "Open a scan, a folder or the sample.")
@@ -156,7 +156,7 @@ class SegmentForm(Form):
             dialogs.tell(str(problem), parent=self.native.window())
             return
         request = self._request
-        self._work = ThreadWork(lambda emit, stop: self._segmenter.run(request, emit, stop))
+        self._work = ThreadTask(lambda emit, stop: self._segmenter.run(request, emit, stop))
         self._enable(False)
         self.model.fold()  # else results and "Save labels" lie below the window's edge
         self.panel.run(self._work)
@@ -371,11 +371,11 @@ class SegmentForm(Form):
         if before is not None and before[0] is question.image and before[1] == question.chosen:
             return
         self._asked = (question.image, question.chosen)
-        self._look = ThreadWork(lambda emit, stop: find_fit(question), self.native)
+        self._look = ThreadTask(lambda emit, stop: find_fit(question), self.native)
         self._look.bridge.arrived.connect(partial(self._on_fit, self._look))
         self._look.start()
 
-    def _on_fit(self, look: ThreadWork, event: object) -> None:
+    def _on_fit(self, look: ThreadTask, event: object) -> None:
         if look is self._look and isinstance(event, Finished):
             self._look = None
             if not self.panel.running:

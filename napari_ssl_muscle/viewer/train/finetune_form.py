@@ -34,7 +34,7 @@ from napari_ssl_muscle.viewer.train.finetune_choices import (
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel
 from napari_ssl_muscle.viewer.train.model_decision import ModelChoice
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ChildTask, ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
     Form,
@@ -76,7 +76,7 @@ class FinetuneForm(Form):
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
         self._view: CohortView | None = None
-        self._look: ThreadWork | None = None
+        self._look: ThreadTask | None = None
         self._job: FinetuneJob | None = None
         self._short = False  # the time was proposed here, and belongs to corrections only
         super().__init__("Fine-tune")
@@ -232,13 +232,13 @@ class FinetuneForm(Form):
         self._job = job
         self.decision.clear()
         self._enable(False)
-        self.panel.run(ChildWork(job))
+        self.panel.run(ChildTask(job))
         self.reveal(self.panel)
 
     def _show_curves(self) -> None:
         self.reveal(self.panel.curves)
 
-    def take_up(self, work: ChildWork) -> None:
+    def take_up(self, work: ChildTask) -> None:
         """Show a training of an earlier session that still runs, or has ended since.
 
         Raises
@@ -359,11 +359,11 @@ class FinetuneForm(Form):
         def look(emit: Emit, stop: ShouldStop) -> CohortView:
             return view_folder(folder)
 
-        self._look = ThreadWork(look, self.native)
+        self._look = ThreadTask(look, self.native)
         self._look.bridge.arrived.connect(partial(self._show_cohort, self._look))
         self._look.start()
 
-    def _show_cohort(self, look: ThreadWork, event: Any) -> None:
+    def _show_cohort(self, look: ThreadTask, event: Any) -> None:
         if look is not self._look or not isinstance(event, ENDINGS):
             return  # the user has chosen another folder meanwhile
         self._look = None

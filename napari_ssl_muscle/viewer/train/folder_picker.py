@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
 from napari_ssl_muscle.viewer.train.pretrain_settings import help_of
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import choice, column, line, paragraph, row, small_button
 
 BETWEEN = ";"
@@ -68,7 +68,7 @@ class ScansPicker(Container[Widget]):
 
     def __init__(self) -> None:
         self.view: ScansView | None = None
-        self._look: ThreadWork | None = None
+        self._look: ThreadTask | None = None
         self.folders = line(tooltip=help_of("cohorts"), hint="folder(s) with scans")
         self.add_button = small_button("Add…", "Add a folder with scans.")
         self.channel = choice([], tooltip=help_of("channels"), label="Images")
@@ -114,12 +114,12 @@ class ScansPicker(Container[Widget]):
         def look(emit: Emit, stop: ShouldStop) -> ScansView:
             return view_scans(folders)
 
-        self._look = ThreadWork(look, self.native)
+        self._look = ThreadTask(look, self.native)
         self._look.bridge.arrived.connect(partial(self._show, self._look))
         self._look.start()
         self.looked.emit()
 
-    def _show(self, look: ThreadWork, event: Any) -> None:
+    def _show(self, look: ThreadTask, event: Any) -> None:
         if look is not self._look or not isinstance(event, ENDINGS):
             return  # the user has chosen other folders meanwhile
         self._look = None

@@ -31,7 +31,7 @@ from napari_ssl_muscle.jobs.text import FROZEN
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Finished, Stopped
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ChildWork
+from napari_ssl_muscle.viewer.widgets.background import ChildTask
 from napari_ssl_muscle.viewer.widgets.form import CommandLine, column, main_button, paragraph
 from napari_ssl_muscle.viewer.widgets.loss_curves import epoch_in_words
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
@@ -167,9 +167,9 @@ class FreezingPanel(Container[Widget]):
         except BadInput as problem:
             dialogs.tell(str(problem), parent=self.native.window())
             return
-        self.follow(ChildWork(job))
+        self.follow(ChildTask(job))
 
-    def follow(self, work: ChildWork) -> None:
+    def follow(self, work: ChildTask) -> None:
         """Show a comparison that begins now, or that was found running.
 
         Parameters

@@ -27,7 +27,7 @@ from napari_ssl_muscle.viewer.train.side_by_side import (
     scan_in_front,
 )
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import Target, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import Target, ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import heading, paragraph, row, when_destroyed
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
@@ -59,7 +59,7 @@ class ModelChoice(Container[Widget]):
         self._study: Path | None = None
         self._old: Path | None = None
         self._new: Path | None = None
-        self._work: ThreadWork | None = None
+        self._work: ThreadTask | None = None
         self._front: Front | None = None
         self._kept: str | None = None
         self.title = heading("Keep the old or the new model?")
@@ -205,7 +205,7 @@ class ModelChoice(Container[Widget]):
             self.again.emit(self._new)
 
     def _run(self, target: Target) -> None:
-        self._work = ThreadWork(target, self.native)
+        self._work = ThreadTask(target, self.native)
         self._offer()
         self.panel.run(self._work)
 

@@ -26,7 +26,7 @@ from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, PreviewRequest,
 from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings, help_of
 from napari_ssl_muscle.viewer.train.probe_layers import ProbeLayers
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ChildTask, ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
     Form,
@@ -67,7 +67,7 @@ class PretrainForm(Form):
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
         self._running: Recipe | None = None
-        self._drawing: ThreadWork | None = None
+        self._drawing: ThreadTask | None = None
         self._mask = MaskLayer(self.viewer)
         self.probes = ProbeLayers(self.viewer)
         super().__init__("Pretrain")
@@ -191,13 +191,13 @@ class PretrainForm(Form):
             return
         self._enable(False)
         self.probes.begin()
-        self.panel.run(ChildWork(job))
+        self.panel.run(ChildTask(job))
         self.reveal(self.panel)
 
     def _show_curves(self) -> None:
         self.reveal(self.panel.curves)
 
-    def take_up(self, work: ChildWork) -> None:
+    def take_up(self, work: ChildTask) -> None:
         """Show a pretraining of an earlier session that still runs, or has ended since.
 
         Raises
@@ -233,11 +233,11 @@ class PretrainForm(Form):
         request = PreviewRequest(layer.data, scan, recipe, self.settings.seed.value)
         self._tell_coverage("Drawing the masks …")
         self.preview_button.enabled = False
-        self._drawing = ThreadWork(partial(draw, request), self.native)
+        self._drawing = ThreadTask(partial(draw, request), self.native)
         self._drawing.bridge.arrived.connect(partial(self._show_masks, self._drawing, scan))
         self._drawing.start()
 
-    def _show_masks(self, work: ThreadWork, scan: Any, event: object) -> None:
+    def _show_masks(self, work: ThreadTask, scan: Any, event: object) -> None:
         self.preview_button.enabled = True
         if isinstance(event, Failed):
             self._tell_coverage("")

@@ -27,7 +27,7 @@ from napari_ssl_muscle.viewer.train.reconstruction_layers import (
     compare,
 )
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     Form,
     choice,
@@ -81,7 +81,7 @@ class CompareForm(Form):
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
         self._scan: OpenScan | None = None
-        self._work: ThreadWork | None = None
+        self._work: ThreadTask | None = None
         self._shown: tuple[Compared, OpenScan, list[str]] | None = None
         self.layers = ComparisonLayers(self.viewer)
         super().__init__("Compare reconstructions")
@@ -187,7 +187,7 @@ class CompareForm(Form):
             return
         self._enable(False)
         self._scan = request.scan
-        self._work = ThreadWork(partial(compare, request))
+        self._work = ThreadTask(partial(compare, request))
         self.panel.run(self._work)
 
     def _on_ended(self, event: object) -> None:

@@ -81,7 +81,7 @@ class EventBridge(QObject):
             self.arrived.emit(event)
 
 
-class Work(Protocol):
+class BackgroundTask(Protocol):
     """Something that runs outside the GUI thread and tells events, until one of them is the end."""
 
     bridge: EventBridge
@@ -97,7 +97,7 @@ ENDINGS = (Finished, Stopped, Failed)
 """Exactly one of these is the last event of any work."""
 
 
-class ThreadWork:
+class ThreadTask:
     """A function in a thread of its own.
 
     Parameters
@@ -142,7 +142,7 @@ class ThreadWork:
         self.bridge.post(ending)
 
 
-class ChildWork:
+class ChildTask:
     """A job in a child process, for work that would slow the window or must always be stoppable.
 
     Parameters
@@ -171,7 +171,7 @@ class ChildWork:
         self._child.detach()
 
 
-class AttachedWork(ChildWork):
+class AttachedTask(ChildTask):
     """A job that was found running, or ended, without a window.
 
     It tells what has happened so far, and then what happens; see `jobs.child.AttachedJob`.

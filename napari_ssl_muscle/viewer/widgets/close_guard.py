@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_ssl_muscle.jobs.process.find import name_of
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ChildWork, Work
+from napari_ssl_muscle.viewer.widgets.background import BackgroundTask, ChildTask
 from napari_ssl_muscle.viewer.widgets.form import later
 
 Answer = Literal["stop", "leave"]
@@ -38,7 +38,7 @@ class Panel(Protocol):
     """What shows work, and can be asked to let go of it."""
 
     @property
-    def work(self) -> Work | None:
+    def work(self) -> BackgroundTask | None:
         """What is going on."""
 
     def abandon(self) -> None:
@@ -98,7 +98,7 @@ class WindowGuard(QObject):
     def _may_close(self, window: QMainWindow) -> bool:
         """Ask what becomes of the jobs, if there are any and somebody looks."""
         works = [panel.work for panel in self._working()]
-        names = [name_of(work.job) for work in works if isinstance(work, ChildWork)]
+        names = [name_of(work.job) for work in works if isinstance(work, ChildTask)]
         self._answer = "stop"
         if not names or not dialogs.can_ask() or not window.isVisible():
             return True

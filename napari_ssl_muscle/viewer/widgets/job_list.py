@@ -16,14 +16,14 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.process.find import FoundJob, name_of, running_jobs
 from napari_ssl_muscle.learning.events import Failed, Finished, Stopped
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ENDINGS, AttachedWork
+from napari_ssl_muscle.viewer.widgets.background import ENDINGS, AttachedTask
 from napari_ssl_muscle.viewer.widgets.close_guard import LEFT
 from napari_ssl_muscle.viewer.widgets.form import later, listen, paragraph, row, small_button
 
 LOOK_EVERY = 2000
 """Milliseconds between looks at how far the jobs are."""
 
-Show = Callable[[AttachedWork], None]
+Show = Callable[[AttachedTask], None]
 """Shows a job in the form that it belongs to; `BadInput` says why it cannot just now."""
 
 _NAME = "ssl_muscle_found_job"
@@ -81,7 +81,7 @@ class FoundJobs(Container[Widget]):
 
     def _show(self, line: JobRow) -> None:
         try:
-            self._show_job(AttachedWork(line.found))
+            self._show_job(AttachedTask(line.found))
         except BadInput as problem:
             dialogs.tell(str(problem), parent=self.native.window())
             return
@@ -123,7 +123,7 @@ class JobRow(Container[Widget]):
     ) -> None:
         self.found = found
         self._remove = remove
-        self._stopping: AttachedWork | None = None
+        self._stopping: AttachedTask | None = None
         self._ended = False
         self.text = paragraph()
         self.show_button = small_button("Show", "Show it in its form, with all that has happened.")
@@ -156,7 +156,7 @@ class JobRow(Container[Widget]):
     def stop(self) -> None:
         """End the job (the button)."""
         try:
-            work = AttachedWork(self.found)
+            work = AttachedTask(self.found)
         except BadInput:  # it has ended and was told elsewhere
             self._remove(self)
             return

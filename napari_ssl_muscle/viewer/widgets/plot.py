@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
 from napari_ssl_muscle.learning.torch_import import short_lived, uncollected
-from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadTask
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ class PlotArea(QWidget):
         self._height = height
         self._paint: Paint | None = None
         self._wanted = False
-        self._work: ThreadWork | None = None
+        self._work: ThreadTask | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._begin)
@@ -122,7 +122,7 @@ class PlotArea(QWidget):
         def render(emit: Emit, stop: ShouldStop) -> Any:
             return _render(paint, size, DPI * ratio, ink)
 
-        self._work = ThreadWork(render, self)
+        self._work = ThreadTask(render, self)
         self._work.bridge.arrived.connect(self._on_event)
         self._work.start()
 

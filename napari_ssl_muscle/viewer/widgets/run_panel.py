@@ -24,7 +24,7 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ChildWork, Work
+from napari_ssl_muscle.viewer.widgets.background import ENDINGS, BackgroundTask, ChildTask
 from napari_ssl_muscle.viewer.widgets.close_guard import WindowGuard, guard_of
 from napari_ssl_muscle.viewer.widgets.fold import Fold
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -62,7 +62,7 @@ class RunPanel(Container[Widget]):
     def __init__(self, unit: str) -> None:
         self.quiet = False  # no dialogs: nobody looks, as when a picture is made
         self._unit = unit
-        self._work: Work | None = None
+        self._work: BackgroundTask | None = None
         self._guard: WindowGuard | None = None
         self._action = ""
         self._expected = ""
@@ -109,11 +109,11 @@ class RunPanel(Container[Widget]):
         return self._work is not None
 
     @property
-    def work(self) -> Work | None:
+    def work(self) -> BackgroundTask | None:
         """What is going on."""
         return self._work
 
-    def run(self, work: Work) -> None:
+    def run(self, work: BackgroundTask) -> None:
         """Show a piece of work and start it."""
         self._work = work
         self._guard = guard_of(self.native)
@@ -173,7 +173,7 @@ class RunPanel(Container[Widget]):
     def leave(self, *_: object) -> None:
         """Let a job in a child process run, to be found again; stop other work."""
         work = self._work
-        if not isinstance(work, ChildWork):
+        if not isinstance(work, ChildTask):
             self.abandon()
             return
         self._work = None

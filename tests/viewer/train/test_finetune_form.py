@@ -27,17 +27,17 @@ from napari_ssl_muscle.viewer.train import finetune_form
 from napari_ssl_muscle.viewer.train.finetune_form import ALL_CHANNELS, NO_COHORT, FinetuneForm
 from napari_ssl_muscle.viewer.widgets import dialogs, run_panel
 from tests.viewer.conftest import Ears, write_labels, write_scan
-from tests.viewer.helpers import FakeWork, end_of, press, until
+from tests.viewer.helpers import FakeTask, end_of, press, until
 
 WriteModel = Callable[..., Path]
 
 
 @pytest.fixture
-def works(monkeypatch: pytest.MonkeyPatch) -> list[FakeWork]:
+def works(monkeypatch: pytest.MonkeyPatch) -> list[FakeTask]:
     """Collect the jobs that would have been run."""
-    monkeypatch.setattr(FakeWork, "made", [], raising=False)
-    monkeypatch.setattr(finetune_form, "ChildWork", FakeWork)
-    return FakeWork.made
+    monkeypatch.setattr(FakeTask, "made", [], raising=False)
+    monkeypatch.setattr(finetune_form, "ChildWork", FakeTask)
+    return FakeTask.made
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_folder_is_summed_up_and_its_muscles_offered(form: FinetuneForm, cohor
 
 
 def test_every_value_in_the_form_reaches_the_job(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], write_model: WriteModel, tmp_path: Path
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], write_model: WriteModel, tmp_path: Path
 ) -> None:
     look_at(form, cohort)
     model = write_model()
@@ -110,7 +110,7 @@ def test_every_value_in_the_form_reaches_the_job(
 
 
 def test_untouched_the_form_asks_for_the_defaults(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], home: Path
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], home: Path
 ) -> None:
     look_at(form, cohort)
     press(form.finetune_button)
@@ -146,7 +146,7 @@ def test_of_several_channels_one_or_all_are_chosen(form: FinetuneForm, tmp_path:
 
 
 def test_progress_epochs_and_notes_are_shown_and_the_new_model_is_listed(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], write_model: WriteModel
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], write_model: WriteModel
 ) -> None:
     look_at(form, cohort)
     press(form.finetune_button)
@@ -175,7 +175,7 @@ def test_progress_epochs_and_notes_are_shown_and_the_new_model_is_listed(
 
 
 def test_before_the_start_it_is_said_how_long_it_will_take(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], monkeypatch: pytest.MonkeyPatch
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_panel, "expected_device", lambda: "CPU")
     assert not form.panel.expected.value
@@ -193,7 +193,7 @@ def test_before_the_start_it_is_said_how_long_it_will_take(
 
 
 def test_stop_reaches_the_work_and_says_what_was_kept(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], tmp_path: Path
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], tmp_path: Path
 ) -> None:
     look_at(form, cohort)
     press(form.finetune_button)
@@ -207,7 +207,7 @@ def test_stop_reaches_the_work_and_says_what_was_kept(
 
 
 def test_a_failure_is_a_sentence_with_the_log_and_the_form_goes_on(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], ears: Ears
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], ears: Ears
 ) -> None:
     look_at(form, cohort)
     press(form.finetune_button)
@@ -221,7 +221,7 @@ def test_a_failure_is_a_sentence_with_the_log_and_the_form_goes_on(
 
 
 def test_a_folder_that_holds_another_run_is_refused_before_anything_starts(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], ears: Ears, tmp_path: Path
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], ears: Ears, tmp_path: Path
 ) -> None:
     look_at(form, cohort)
     (tmp_path / "run").mkdir()
@@ -234,7 +234,7 @@ def test_a_folder_that_holds_another_run_is_refused_before_anything_starts(
 
 
 def test_no_muscle_checked_is_refused(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork], ears: Ears
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], ears: Ears
 ) -> None:
     look_at(form, cohort)
     for box in form.muscles._boxes:
@@ -280,7 +280,7 @@ def test_the_folder_comes_from_the_dialog(
 
 
 def test_closing_the_form_stops_its_work(
-    form: FinetuneForm, cohort: Path, works: list[FakeWork]
+    form: FinetuneForm, cohort: Path, works: list[FakeTask]
 ) -> None:
     look_at(form, cohort)
     press(form.finetune_button)

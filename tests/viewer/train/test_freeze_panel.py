@@ -30,7 +30,7 @@ from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel, comparison_of
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
 from tests.viewer.conftest import Ears, write_labels, write_scan
-from tests.viewer.helpers import FakeWork, end_of, press, until
+from tests.viewer.helpers import FakeTask, end_of, press, until
 
 DICE = {"none": 0.7, "encoder": 0.9, "decoder": 0.8, "both": 0.6}
 LEARNS = {"none": 1_900_000, "encoder": 700_000, "decoder": 1_200_000, "both": 119}
@@ -38,10 +38,10 @@ MINUTES = {"none": 10.0, "encoder": 6.0, "decoder": 7.0, "both": 5.0}
 
 
 @pytest.fixture
-def works(monkeypatch: pytest.MonkeyPatch) -> list[FakeWork]:
-    monkeypatch.setattr(FakeWork, "made", [], raising=False)
-    monkeypatch.setattr(freeze_panel, "ChildWork", FakeWork)
-    return FakeWork.made
+def works(monkeypatch: pytest.MonkeyPatch) -> list[FakeTask]:
+    monkeypatch.setattr(FakeTask, "made", [], raising=False)
+    monkeypatch.setattr(freeze_panel, "ChildWork", FakeTask)
+    return FakeTask.made
 
 
 @dataclass
@@ -131,7 +131,7 @@ def write_found(out: Path, write_model: Callable[..., Path], *modes: str) -> Non
 
 
 def test_the_form_and_the_shell_ask_for_the_same_job(
-    panel: FreezingPanel, host: Host, works: list[FakeWork], tmp_path: Path
+    panel: FreezingPanel, host: Host, works: list[FakeTask], tmp_path: Path
 ) -> None:
     assert not panel.content.visible
     press(panel.button)
@@ -163,7 +163,7 @@ def test_a_second_comparison_gets_a_folder_of_its_own(host: Host, tmp_path: Path
 
 
 def test_without_a_model_to_start_from_it_cannot_begin(
-    panel: FreezingPanel, host: Host, works: list[FakeWork], ears: Ears
+    panel: FreezingPanel, host: Host, works: list[FakeTask], ears: Ears
 ) -> None:
     press(panel.button)
     assert isinstance(host.job, FinetuneJob)
@@ -177,7 +177,7 @@ def test_without_a_model_to_start_from_it_cannot_begin(
 
 
 def test_four_curves_are_drawn_while_it_runs(
-    panel: FreezingPanel, works: list[FakeWork], monkeypatch: pytest.MonkeyPatch
+    panel: FreezingPanel, works: list[FakeTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[dict[str, list[int]]] = []
     real = freeze_panel.draw_curves
@@ -214,7 +214,7 @@ def test_four_curves_are_drawn_while_it_runs(
 def test_the_table_names_what_learns_and_sorts_by_any_column(
     panel: FreezingPanel,
     host: Host,
-    works: list[FakeWork],
+    works: list[FakeTask],
     write_model: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
@@ -254,7 +254,7 @@ def test_the_table_names_what_learns_and_sorts_by_any_column(
 
 
 def test_stopped_it_shows_those_that_are_done(
-    panel: FreezingPanel, works: list[FakeWork], write_model: Callable[..., Path]
+    panel: FreezingPanel, works: list[FakeTask], write_model: Callable[..., Path]
 ) -> None:
     press(panel.button)
     press(panel.start_button)
@@ -268,12 +268,12 @@ def test_stopped_it_shows_those_that_are_done(
 
 
 def test_a_comparison_that_was_found_running_is_shown(
-    panel: FreezingPanel, host: Host, works: list[FakeWork], write_model: Callable[..., Path]
+    panel: FreezingPanel, host: Host, works: list[FakeTask], write_model: Callable[..., Path]
 ) -> None:
     assert isinstance(host.job, FinetuneJob)
     job = comparison_of(host.job)
     host.job = BadInput("Choose the folder first.")  # the form knows nothing of it
-    panel.follow(FakeWork(job))  # type: ignore[arg-type]
+    panel.follow(FakeTask(job))  # type: ignore[arg-type]
     assert panel.content.visible
     assert panel.command.line.value == shell_command(job)
     write_found(job.out, write_model, "none")
@@ -283,7 +283,7 @@ def test_a_comparison_that_was_found_running_is_shown(
 
 
 def test_stopped_before_anything_was_done_it_says_so(
-    panel: FreezingPanel, works: list[FakeWork]
+    panel: FreezingPanel, works: list[FakeTask]
 ) -> None:
     press(panel.button)
     press(panel.start_button)
@@ -330,7 +330,7 @@ def form(layers_only: Any, tmp_path: Path) -> Iterator[FinetuneForm]:
 
 
 def test_the_form_offers_it_once_there_is_a_model_to_start_from(
-    form: FinetuneForm, write_model: Callable[..., Path], works: list[FakeWork]
+    form: FinetuneForm, write_model: Callable[..., Path], works: list[FakeTask]
 ) -> None:
     assert not form.freezing.button.enabled
     model = write_model("start", channels=["image"])
@@ -358,10 +358,10 @@ def test_the_form_offers_it_once_there_is_a_model_to_start_from(
 def test_while_one_is_trained_four_cannot_be(
     form: FinetuneForm,
     write_model: Callable[..., Path],
-    works: list[FakeWork],
+    works: list[FakeTask],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(finetune_form, "ChildWork", FakeWork)
+    monkeypatch.setattr(finetune_form, "ChildWork", FakeTask)
     form.model.add(write_model("start", channels=["image"]))
     press(form.freezing.button)
     press(form.finetune_button)

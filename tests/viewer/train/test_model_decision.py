@@ -320,7 +320,7 @@ def test_another_training_takes_the_question_of_the_last_one_away(
     from napari_ssl_muscle.viewer.train import finetune_form
     from napari_ssl_muscle.viewer.widgets.background import EventBridge
 
-    class FakeWork:
+    class FakeTask:
         def __init__(self, job: Any) -> None:
             self.bridge = EventBridge()
 
@@ -330,7 +330,7 @@ def test_another_training_takes_the_question_of_the_last_one_away(
         def stop(self) -> None:
             pass
 
-    monkeypatch.setattr(finetune_form, "ChildWork", FakeWork)
+    monkeypatch.setattr(finetune_form, "ChildWork", FakeTask)
     form = FinetuneForm(layers_only)
     assert isinstance(form.decision, Container)
     form.choose_study(study.folder, models[0])

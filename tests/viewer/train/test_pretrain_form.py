@@ -326,9 +326,9 @@ def test_a_press_trains_in_a_child_process(
     ears: Ears,
 ) -> None:
     """A refusal in the child comes back as a sentence: the way there and back works."""
-    from napari_ssl_muscle.viewer.widgets.background import ChildWork
+    from napari_ssl_muscle.viewer.widgets.background import ChildTask
 
-    monkeypatch.setattr(pretrain_form, "ChildWork", ChildWork)
+    monkeypatch.setattr(pretrain_form, "ChildWork", ChildTask)
     choose(form, cohort)
     form.settings.preset.value = "quick"
     form.settings.kernel.value = 300

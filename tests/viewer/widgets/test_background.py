@@ -16,12 +16,12 @@ from napari_ssl_muscle.learning.events import (
     Stopped,
     StoppedByUser,
 )
-from napari_ssl_muscle.viewer.widgets.background import EventBridge, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import EventBridge, ThreadTask
 from tests.viewer.helpers import until
 
 
-def events_of(target: Any) -> tuple[list[Any], ThreadWork]:
-    work = ThreadWork(target)
+def events_of(target: Any) -> tuple[list[Any], ThreadTask]:
+    work = ThreadTask(target)
     events: list[Any] = []
     work.bridge.arrived.connect(events.append)
     work.start()
@@ -38,7 +38,7 @@ def test_events_arrive_in_order_in_the_gui_thread_with_the_result(qtbot: Any) ->
         emit(Note(text="two"))
         return "result"
 
-    work = ThreadWork(target)
+    work = ThreadTask(target)
     events: list[Any] = []
     work.bridge.arrived.connect(lambda event: events.append((event, threading.current_thread())))
     work.start()
@@ -92,7 +92,7 @@ def test_stop_reaches_the_target(qtbot: Any) -> None:
             pass
         raise StoppedByUser
 
-    work = ThreadWork(target)
+    work = ThreadTask(target)
     events: list[Any] = []
     work.bridge.arrived.connect(events.append)
     work.start()
@@ -111,7 +111,7 @@ def test_work_goes_on_quietly_when_its_window_is_gone(qtbot: Any) -> None:
         emit(Note(text="nobody hears this"))
         return "done"
 
-    work = ThreadWork(target)
+    work = ThreadTask(target)
     work.start()
     work.bridge.deleteLater()
     until(lambda: not _alive(work.bridge))

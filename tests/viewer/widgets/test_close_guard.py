@@ -18,7 +18,7 @@ from napari_ssl_muscle.jobs.process.find import running_jobs
 from napari_ssl_muscle.jobs.settings import FinetuneJob
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, StoppedByUser
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ChildWork, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ChildTask, ThreadTask
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 from tests.viewer.conftest import Ears
@@ -42,13 +42,13 @@ print('{"kind":"stopped"}')
 @pytest.fixture
 def works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that makes child works which run until they are stopped."""
-    made: list[ChildWork] = []
+    made: list[ChildTask] = []
 
     def command(self: ChildJob, job_file: Path, stop_file: Path) -> list[str]:
         return [sys.executable, "-c", SCRIPT, str(stop_file)]
 
-    def make() -> ChildWork:
-        made.append(ChildWork(FinetuneJob(cohort=tmp_path, out=tmp_path / f"run{len(made)}")))
+    def make() -> ChildTask:
+        made.append(ChildTask(FinetuneJob(cohort=tmp_path, out=tmp_path / f"run{len(made)}")))
         return made[-1]
 
     monkeypatch.setattr(ChildJob, "command", command)
@@ -86,7 +86,7 @@ def going(panel: RunPanel, work: Any) -> Any:
     return work
 
 
-def running(work: ChildWork) -> bool:
+def running(work: ChildTask) -> bool:
     process = work._child._process
     return process is not None and process.poll() is None
 
@@ -130,7 +130,7 @@ def test_several_jobs_are_asked_about_once_and_left_running(
         raise StoppedByUser
 
     third = docked(shown, "Three")
-    third.run(ThreadWork(target))
+    third.run(ThreadTask(target))
     assert begun.wait(60)
     ears.closing = "leave"
     assert close(shown)
@@ -149,7 +149,7 @@ def test_work_in_a_thread_is_stopped_unasked(shown: Any, ears: Ears) -> None:
         ended.set()
         raise StoppedByUser
 
-    docked(shown).run(ThreadWork(target))
+    docked(shown).run(ThreadTask(target))
     assert close(shown)
     assert ended.wait(60)
     assert ears.asked == []

@@ -17,7 +17,7 @@ from napari_ssl_muscle.jobs.process.find import FoundJob, running_jobs
 from napari_ssl_muscle.jobs.process.process_id import OtherProcess
 from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Finished, Stopped
-from napari_ssl_muscle.viewer.widgets.background import AttachedWork
+from napari_ssl_muscle.viewer.widgets.background import AttachedTask
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs, in_words
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 from tests.viewer.conftest import Ears
@@ -85,13 +85,13 @@ def panel(qtbot: Any) -> Iterator[RunPanel]:
     panel.abandon()
 
 
-def banner(qtbot: Any, show: Callable[[AttachedWork], None]) -> FoundJobs:
+def banner(qtbot: Any, show: Callable[[AttachedTask], None]) -> FoundJobs:
     found = FoundJobs(show)
     qtbot.addWidget(found.native)
     return found
 
 
-def nowhere(work: AttachedWork) -> None:
+def nowhere(work: AttachedTask) -> None:
     raise AssertionError("nobody pressed 'Show'")
 
 
@@ -143,7 +143,7 @@ def test_a_job_that_is_shown_can_be_stopped_there(qtbot: Any, leave: Any, panel:
 def test_a_form_that_is_busy_says_so_and_the_job_stays_listed(
     qtbot: Any, leave: Any, ears: Ears
 ) -> None:
-    def busy(work: AttachedWork) -> None:
+    def busy(work: AttachedTask) -> None:
         raise BadInput("Something else is running there; wait for its end.")
 
     leave()
@@ -207,7 +207,7 @@ def test_what_another_window_shows_meanwhile_is_not_offered(
     leave()
     found, late = banner(qtbot, nowhere), banner(qtbot, panel.run)
     (job,) = running_jobs()
-    first = AttachedWork(job)
+    first = AttachedTask(job)
     first.start()
     found.refresh()
     assert found.rows == []

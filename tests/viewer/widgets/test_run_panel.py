@@ -21,7 +21,7 @@ from napari_ssl_muscle.learning.events import (
     Stopped,
 )
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ChildWork, EventBridge, ThreadWork
+from napari_ssl_muscle.viewer.widgets.background import ChildTask, EventBridge, ThreadTask
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 from tests.viewer.conftest import Ears, write_labels, write_scan
 from tests.viewer.helpers import end_of, press, until
@@ -209,7 +209,7 @@ def torch_fails(emit: Any, stop: Any) -> None:
 def test_an_error_of_torch_in_a_thread_is_a_sentence_with_its_log(
     panel: RunPanel, ears: Ears, logs: list[str]
 ) -> None:
-    panel.run(ThreadWork(torch_fails))
+    panel.run(ThreadTask(torch_fails))
     assert isinstance(end_of(panel), Failed)
     assert ears.told == [panel.status.value]
     assert "mat1 and mat2 shapes cannot be multiplied" in ears.told[0]
@@ -217,7 +217,7 @@ def test_an_error_of_torch_in_a_thread_is_a_sentence_with_its_log(
     assert "RuntimeError" in logs[0]
     assert "torch_fails" in logs[0]
     assert not panel.stop_button.enabled
-    panel.run(ThreadWork(lambda emit, stop: None))  # and it goes on
+    panel.run(ThreadTask(lambda emit, stop: None))  # and it goes on
     assert isinstance(end_of(panel), Finished)
 
 
@@ -230,7 +230,7 @@ def test_an_error_of_torch_in_a_child_is_a_sentence_with_its_log(
     job = FinetuneJob(
         cohort=tmp_path, out=tmp_path / "run", preset="quick", size=1_000_000, batch=2, steps=1
     )
-    panel.run(ChildWork(job))
+    panel.run(ChildTask(job))
     assert isinstance(end_of(panel), Failed)
     assert "Not enough memory for a batch of 2: goes on with 1." in panel.notes.value
     assert ears.told == [panel.status.value]
