@@ -22,7 +22,12 @@ from typing import Protocol
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.process.job_folder import JobFolder
-from napari_ssl_muscle.jobs.process.process_id import UNKNOWN_CODE, OtherProcess, mark_of, step_back
+from napari_ssl_muscle.jobs.process.process_id import (
+    UNKNOWN_CODE,
+    OtherProcess,
+    process_id_of,
+    step_back,
+)
 from napari_ssl_muscle.jobs.run_folder import JOB, append_event, missing_folders, withdraw
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
 from napari_ssl_muscle.learning.events import (
@@ -179,7 +184,7 @@ class ChildJob:
             raise
         self._process = process
         step_back(process.pid)
-        mark = mark_of(process.pid)
+        mark = process_id_of(process.pid)
         if mark is not None:
             with contextlib.suppress(BadInput):  # the disk is full: it runs, but cannot be left
                 job_folder.note_child(mark, self._began, self._missing)

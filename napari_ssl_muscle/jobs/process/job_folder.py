@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
-from napari_ssl_muscle.jobs.process.process_id import Mark, is_alive, this_process
+from napari_ssl_muscle.jobs.process.process_id import ProcessId, is_alive, this_process
 from napari_ssl_muscle.jobs.run_folder import EVENTS, JOB
 from napari_ssl_muscle.jobs.settings import AnyJob, read_job, write_job
 
@@ -41,7 +41,7 @@ class Child(BaseModel):
 
     computer: str
     """Homes may lie on a server: only this computer can look after the process."""
-    process: Mark
+    process: ProcessId
     began: float
     """Seconds since 1970."""
     missing: list[Path]
@@ -102,7 +102,7 @@ class JobFolder:
         """
         return read_job(self.job_file)
 
-    def note_child(self, process: Mark, began: float, missing: list[Path]) -> None:
+    def note_child(self, process: ProcessId, began: float, missing: list[Path]) -> None:
         """Write down who the child is."""
         child = Child(computer=platform.node(), process=process, began=began, missing=missing)
         write_text(self.folder / _CHILD, child.model_dump_json(indent=2) + "\n")
@@ -133,7 +133,7 @@ class JobFolder:
         """Whether a living process, this one or another, watches it."""
         try:
             text = (self.folder / _WATCHER).read_text(encoding="utf-8")
-            return is_alive(Mark.model_validate_json(text))
+            return is_alive(ProcessId.model_validate_json(text))
         except (OSError, ValidationError):
             return False
 

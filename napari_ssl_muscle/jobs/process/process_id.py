@@ -24,7 +24,7 @@ NICE = 10
 _LOOK_EVERY = 0.02
 
 
-class Mark(BaseModel):
+class ProcessId(BaseModel):
     """What one process has and no other, as long as the computer is not set up anew."""
 
     model_config = ConfigDict(frozen=True)
@@ -34,22 +34,22 @@ class Mark(BaseModel):
     """When it started, in a form that is only good for comparing."""
 
 
-def mark_of(pid: int) -> Mark | None:
+def process_id_of(pid: int) -> ProcessId | None:
     """Return the mark of a process that is there (it may have ended and wait to be noticed)."""
     started = _started(pid)
-    return None if started is None else Mark(pid=pid, started=started)
+    return None if started is None else ProcessId(pid=pid, started=started)
 
 
-def this_process() -> Mark:
+def this_process() -> ProcessId:
     """Return the mark of the process that asks."""
-    mark = mark_of(os.getpid())
+    mark = process_id_of(os.getpid())
     assert mark is not None
     return mark
 
 
-def is_alive(mark: Mark) -> bool:
+def is_alive(mark: ProcessId) -> bool:
     """Whether the very process still runs."""
-    return mark_of(mark.pid) == mark and _runs(mark.pid)
+    return process_id_of(mark.pid) == mark and _runs(mark.pid)
 
 
 def step_back(pid: int) -> None:
@@ -72,7 +72,7 @@ class OtherProcess:
         Which one; it may have ended.
     """
 
-    def __init__(self, mark: Mark) -> None:
+    def __init__(self, mark: ProcessId) -> None:
         self.mark = mark
         self.pid = mark.pid
 

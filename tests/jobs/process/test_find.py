@@ -20,10 +20,10 @@ from napari_ssl_muscle.jobs.process.job_folder import (
     running_folder,
 )
 from napari_ssl_muscle.jobs.process.process_id import (
-    Mark,
     OtherProcess,
+    ProcessId,
     is_alive,
-    mark_of,
+    process_id_of,
     this_process,
 )
 from napari_ssl_muscle.jobs.run_folder import JOB
@@ -251,12 +251,12 @@ def test_another_process_with_the_number_of_a_dead_child_is_not_taken_for_it(
 ) -> None:
     job_folder = JobFolder.set_up(job)
     here = this_process()
-    job_folder.note_child(Mark(pid=here.pid, started="another time"), 0.0, [])
+    job_folder.note_child(ProcessId(pid=here.pid, started="another time"), 0.0, [])
     job_folder.let_go()
     (found,) = running_jobs()
     assert not found.alive
     assert isinstance(found.end, Failed)
-    stranger = OtherProcess(Mark(pid=here.pid, started="another time"))
+    stranger = OtherProcess(ProcessId(pid=here.pid, started="another time"))
     stranger.kill()  # or these would be our last words
     assert is_alive(here)
 
@@ -344,7 +344,7 @@ def test_a_program_that_ends_right_after_stopping_a_job_leaves_nothing_running(
     (tmp_path / "a job").write_text(job.model_dump_json(), encoding="utf-8")
     words = [sys.executable, "-c", LEAVING, str(tmp_path / "a job")]
     child = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
-    assert mark_of(child) is None
+    assert process_id_of(child) is None
     assert not all_job_folders()
 
 
@@ -369,7 +369,7 @@ def test_a_training_goes_on_when_its_parent_is_killed(cohort: Path, tmp_path: Pa
         child = int(parent.stdout.readline())
         parent.kill()
         parent.wait(60)
-    mark = mark_of(child)
+    mark = process_id_of(child)
     assert mark is not None
     try:
         (found,) = running_jobs()
