@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from napari_ssl_muscle.learning.models.card import TrainingData
+from napari_ssl_muscle.learning.models.card import TrainingSource
 from napari_ssl_muscle.learning.models.model_file import load_model, save_model
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     update = {
         "name": given.name,
         "title": given.title,
-        "training_data": [TrainingData.model_validate(entry) for entry in sources],
+        "training_data": [TrainingSource.model_validate(entry) for entry in sources],
         "notes": given.note,
         # Names such as sub-01 are everybody's: without the cohort's name before them the program
         # would take a user's subject for one that trained.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Note, Progress, Started
-from napari_ssl_muscle.learning.models.card import ModelCard, TrainingData
+from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource
 from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
 from napari_ssl_muscle.text_table import aligned
 
@@ -92,7 +92,7 @@ def _with_dice(name: str, card: ModelCard) -> str:
     return f"{name} {card.dice[name]:.2f}" if name in card.dice else name
 
 
-def _source(data: TrainingData) -> str:
+def _source(data: TrainingSource) -> str:
     counts = [
         f"{count} {word}{'s' if count != 1 else ''}"
         for count, word in ((data.subjects, "subject"), (data.slices, "slice"))

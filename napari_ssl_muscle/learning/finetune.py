@@ -19,7 +19,7 @@ from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.contrast import profiles
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
-from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingData, origin
+from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingSource, origin
 from napari_ssl_muscle.learning.models.model_file import (
     Model,
     current_versions,
@@ -72,7 +72,7 @@ def finetune(
     validation: Literal["auto", "none"] = "auto",
     channels: Sequence[str] = ("image",),
     name: str | None = None,
-    sources: Sequence[TrainingData] = (),
+    sources: Sequence[TrainingSource] = (),
     described: tuple[str, str] = ("the user's cohort", "the cohort's label maps"),
     emit: Emit,
     stop: ShouldStop,
@@ -145,7 +145,7 @@ def finetune(
         transductive = False
         # Who was trained on by the model to start from, is known to the new one, too.
         before: set[str] = set()
-        inherited: list[TrainingData] = []
+        inherited: list[TrainingSource] = []
         if init is not None:
             source = load_model(init)
             for sentence in _hand_over(net, source, table):
@@ -192,7 +192,7 @@ def finetune(
             spacing=spacing,
             training_data=list(sources)
             or [
-                TrainingData(
+                TrainingSource(
                     name=described[0],
                     subjects=len({store.series[i.series].subject for i in chosen.training}),
                     slices=len({(store.series[i.series].case, i.z) for i in chosen.training}),

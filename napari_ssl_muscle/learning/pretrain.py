@@ -24,7 +24,7 @@ from napari_ssl_muscle.learning.events import (
     ShouldStop,
     StoppedByUser,
 )
-from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingData, origin
+from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingSource, origin
 from napari_ssl_muscle.learning.models.model_file import (
     Model,
     current_versions,
@@ -75,7 +75,7 @@ def pretrain(
     transductive: bool = False,
     about: Sequence[str] = (),
     name: str | None = None,
-    sources: Sequence[TrainingData] = (),
+    sources: Sequence[TrainingSource] = (),
     emit: Emit,
     stop: ShouldStop,
     resume: bool = False,
@@ -181,7 +181,7 @@ def pretrain(
             ),
             training_data=list(sources)
             or [
-                TrainingData(
+                TrainingSource(
                     name="the user's scans",
                     subjects=len({case.subject for case in read}),
                     slices=len({(store.series[i.series].case, i.z) for i in training}),

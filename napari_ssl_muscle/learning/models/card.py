@@ -34,7 +34,7 @@ RUN_FILE = "model.safetensors"
 """Name of the model inside a run's folder."""
 
 
-class TrainingData(BaseModel):
+class TrainingSource(BaseModel):
     """One source that a model learned from."""
 
     model_config = ConfigDict(frozen=True)
@@ -68,7 +68,7 @@ class ModelCard(BaseModel):
     spacing: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
         None, description="Typical (dz, dy, dx) in mm of the training scans."
     )
-    training_data: list[TrainingData] = []
+    training_data: list[TrainingSource] = []
     training_subjects: list[str] = []
     dice: dict[str, FiniteFloat] = Field(
         {}, description='Muscle → validation Dice, and "mean"; only where measured.'

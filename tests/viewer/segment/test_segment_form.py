@@ -336,9 +336,9 @@ def test_until_the_user_picks_a_model_that_suits_the_scan_is_chosen(
 def test_the_card_tells_muscles_contrast_voxels_training_and_dice(
     form: SegmentForm, write_model: WriteModel
 ) -> None:
-    from napari_ssl_muscle.learning.models.card import TrainingData
+    from napari_ssl_muscle.learning.models.card import TrainingSource
 
-    data = TrainingData(name="some cohort", subjects=3, slices=40, labels="by hand")
+    data = TrainingSource(name="some cohort", subjects=3, slices=40, labels="by hand")
     form.model.add(
         write_model(
             contrast="water image",
