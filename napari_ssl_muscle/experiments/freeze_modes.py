@@ -27,7 +27,7 @@ from napari_ssl_muscle.experiments.freeze_results import (
     write_results,
 )
 from napari_ssl_muscle.files import write_json
-from napari_ssl_muscle.jobs.actions.finetune import Ground, ground_of, training
+from napari_ssl_muscle.jobs.actions.finetune import TrainingData, training, training_data_of
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.run_folder import (
     CHECKPOINT,
@@ -85,9 +85,9 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     """
     assert job.init is not None
     check_writable(job.out)
-    ground = _held_still(ground_of(job))
-    _check_validation(job, ground)
-    labels = _hash_of(ground)
+    data = _held_still(training_data_of(job))
+    _check_validation(job, data)
+    labels = _hash_of(data)
     before = read_comparison(job.out) if job.resume else None
     if before is not None and before.labels != labels:
         raise BadInput(
@@ -100,7 +100,7 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     found = Comparison(start=origin(str(find_model(job.init))), labels=labels)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
-        return _Work(job, ground, found, emit, stop).run()
+        return _Work(job, data, found, emit, stop).run()
 
     return work
 
@@ -109,18 +109,18 @@ class _Work:
     def __init__(
         self,
         job: CompareFreezingJob,
-        ground: Ground,
+        data: TrainingData,
         found: Comparison,
         emit: Emit,
         stop: ShouldStop,
     ) -> None:
-        self.job, self.ground, self.found, self.emit, self.stop = job, ground, found, emit, stop
+        self.job, self.data, self.found, self.emit, self.stop = job, data, found, emit, stop
         self.stream = OneStream(emit, MODES)
         self.steps: int | None = None
 
     def run(self) -> Outcome:
         job = self.job
-        if job.cohort is None and self.ground.split is None:
+        if job.cohort is None and self.data.split is None:
             self.emit(Note(text=STUDY_NOTE))
         stopped = False
         for mode in MODES:
@@ -146,10 +146,10 @@ class _Work:
         self.stream.begin(mode, self.steps)
         try:
             run_prepared(
-                one_of(job, mode, block=self.ground.split is None, steps=self.steps).model_copy(
+                one_of(job, mode, block=self.data.split is None, steps=self.steps).model_copy(
                     update={"resume": goes_on}
                 ),
-                lambda one: training(one, self.ground, name=f"{job.out.name}-{mode}"),
+                lambda one: training(one, self.data, name=f"{job.out.name}-{mode}"),
                 self._hear,
                 self.stop,
             )
@@ -252,7 +252,7 @@ class _HeldLabels(LabelMap):
         return self.values.astype(np.int32)
 
 
-def _held_still(ground: Ground) -> Ground:
+def _held_still(data: TrainingData) -> TrainingData:
     def held(case: TrainingCase) -> TrainingCase:
         labels = case.labels
         if not isinstance(labels, AcceptedLabels):
@@ -260,13 +260,13 @@ def _held_still(ground: Ground) -> Ground:
         values = labels.read().astype(np.uint16)
         return replace(case, labels=_HeldLabels(labels.path, labels.geometry, values))
 
-    cases = [held(case) for case in ground.gathered.cases]
-    return replace(ground, gathered=replace(ground.gathered, cases=cases))
+    cases = [held(case) for case in data.gathered.cases]
+    return replace(data, gathered=replace(data.gathered, cases=cases))
 
 
-def _check_validation(job: CompareFreezingJob, ground: Ground) -> None:
+def _check_validation(job: CompareFreezingJob, data: TrainingData) -> None:
     """Refuse to train four models that nothing could compare."""
-    split, slices = ground.split, ground.slices
+    split, slices = data.split, data.slices
     if split is None:
         most = max(len(there) for there in slices.values())
         if most < FEWEST:
@@ -277,7 +277,7 @@ def _check_validation(job: CompareFreezingJob, ground: Ground) -> None:
                 "Label more slices, or choose scans of three subjects or more."
             )
         return
-    subjects = {case.name: case.subject for case in ground.gathered.cases}
+    subjects = {case.name: case.subject for case in data.gathered.cases}
     there = (
         {subjects[name] for name, found in slices.items() if found}
         if split.unit == "subject"
@@ -290,10 +290,10 @@ def _check_validation(job: CompareFreezingJob, ground: Ground) -> None:
         )
 
 
-def _hash_of(ground: Ground) -> str:
+def _hash_of(data: TrainingData) -> str:
     """Return twelve digits that change with labels, with what may train, and with the split."""
-    digest = hashlib.sha256(repr(ground.split and ground.split.hash).encode())
-    for case in ground.gathered.cases:
+    digest = hashlib.sha256(repr(data.split and data.split.hash).encode())
+    for case in data.gathered.cases:
         labels = case.labels
         assert labels is not None
         which = case.name, sorted(case.held_out), sorted(case.accepted_empty)

@@ -56,10 +56,10 @@ def prepare(job: FinetuneJob) -> PreparedJob:
     BadInput
         If any of them cannot be used.
     """
-    return training(job, ground_of(job))
+    return training(job, training_data_of(job))
 
 
-def training(job: FinetuneJob, ground: Ground, *, name: str | None = None) -> PreparedJob:
+def training(job: FinetuneJob, data: TrainingData, *, name: str | None = None) -> PreparedJob:
     """Return the work of a job whose ground was looked at already.
 
     Parameters
@@ -76,9 +76,9 @@ def training(job: FinetuneJob, ground: Ground, *, name: str | None = None) -> Pr
     BadInput
         If the model to start from is of another network than the job asks for.
     """
-    recipe, notes = recipe_from(job, ground.card)
-    gathered, split = ground.gathered, ground.split
-    recipe, rate = gentle(recipe, job, ground.card, gathered.chosen)
+    recipe, notes = recipe_from(job, data.card)
+    gathered, split = data.gathered, data.split
+    recipe, rate = gentle(recipe, job, data.card, gathered.chosen)
     notes = [*notes, *rate, *gathered.notes]
     warnings = [*gathered.warnings, *_set_apart(split, gathered.corrected)]
     alone = job.cohort is None and job.split == "auto" and split is None
@@ -142,7 +142,7 @@ class Gathered:
 
 
 @dataclass(frozen=True)
-class Ground:
+class TrainingData:
     """What a training stands on.
 
     Attributes
@@ -163,7 +163,7 @@ class Ground:
     split: Split | None
 
 
-def ground_of(job: LabelledJob) -> Ground:
+def training_data_of(job: LabelledJob) -> TrainingData:
     """Check what a job learns from: cohort, study, labels, muscles, channels, model and split.
 
     Raises
@@ -175,7 +175,7 @@ def ground_of(job: LabelledJob) -> Ground:
     recipe_from(job, card)
     gathered = _gather(job, card)
     slices = labelled_slices(gathered.cases, gathered.table, gathered.chosen)
-    return Ground(
+    return TrainingData(
         card, gathered, slices, choose_split(job, gathered.cases, slices, gathered.corrected)
     )
 
