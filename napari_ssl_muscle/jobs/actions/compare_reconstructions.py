@@ -14,7 +14,7 @@ from napari_ssl_muscle.files import write_json, write_whole
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob, pretext_with
-from napari_ssl_muscle.jobs.training_data.unlabelled import gather
+from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
@@ -51,7 +51,7 @@ def prepare(job: CompareReconstructionsJob) -> PreparedJob:
     check_comparable(cards)
     pretext = pretext_with(job, pretext_of(cards[0]))
     cohort = open_cohort(job.cohort)
-    found = gather([cohort], channels=_channels(job, cards[0], cohort), volume=job.volume)
+    found = unlabelled_cases([cohort], channels=_channels(job, cards[0], cohort), volume=job.volume)
     check_writable(job.out)
     check_free([job.out / STRIPS, job.out / FIGURES], overwrite=job.overwrite)
     chosen = choose_slices(found.cases, job.slices)

@@ -126,7 +126,7 @@ def _described(job: LabelledJob) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class LabelledCases:
     """Labelled cases, what their values mean, and what is learned from them.
 
     `corrected` holds the subjects of the study, `notes` and `warnings` sentences.
@@ -158,7 +158,7 @@ class TrainingData:
     """
 
     card: ModelCard | None
-    gathered: Gathered
+    gathered: LabelledCases
     slices: dict[str, list[int]]
     split: Split | None
 
@@ -180,7 +180,7 @@ def training_data_of(job: LabelledJob) -> TrainingData:
     )
 
 
-def _gather(job: LabelledJob, card: ModelCard | None) -> Gathered:
+def _gather(job: LabelledJob, card: ModelCard | None) -> LabelledCases:
     """Open what a job learns from: a cohort, a study, or both."""
     study = None if job.study is None else Study.read(job.study)
     if job.cohort is None:
@@ -200,14 +200,14 @@ def _gather(job: LabelledJob, card: ModelCard | None) -> Gathered:
     )
     warnings = [*cohort.problems, *left_out]
     if study is None:
-        return Gathered(cases, table, chosen, channels, warnings=tuple(warnings))
+        return LabelledCases(cases, table, chosen, channels, warnings=tuple(warnings))
     chosen, unknown = common_with_study(chosen, study, job.muscles)
     together, more = join(cohort, cases, study, wanted=table, channels=channels, volume=job.volume)
     corrected = frozenset(
         case.subject for case in together if isinstance(case.labels, AcceptedLabels)
     )
     said = _about(study)
-    return Gathered(
+    return LabelledCases(
         together,
         table,
         chosen,
@@ -218,7 +218,7 @@ def _gather(job: LabelledJob, card: ModelCard | None) -> Gathered:
     )
 
 
-def _from_study(job: LabelledJob, study: Study, card: ModelCard | None) -> Gathered:
+def _from_study(job: LabelledJob, study: Study, card: ModelCard | None) -> LabelledCases:
     found = accepted_cases(study)
     chosen = choose_study_muscles(study.table, job.muscles, card)
     channels = job.channels or (card.channels if card else [found[0].channel or "image"])
@@ -231,7 +231,7 @@ def _from_study(job: LabelledJob, study: Study, card: ModelCard | None) -> Gathe
     cases = [study_case(case, study.table) for case in found]
     said = _about(study)
     corrected = frozenset(case.subject for case in cases)
-    return Gathered(
+    return LabelledCases(
         cases, study.table, chosen, list(channels), corrected, said.notes, said.warnings
     )
 

@@ -10,7 +10,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.recipe import recipe_from
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.settings import PretrainJob
-from napari_ssl_muscle.jobs.training_data.unlabelled import gather
+from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
 from napari_ssl_muscle.learning.models.card import find_model, read_card
@@ -35,7 +35,7 @@ def prepare(job: PretrainJob) -> PreparedJob:
     split = None if job.split_file is None else read_split(job.split_file)
     tested = None if job.transductive else split
     there = {name for cohort in cohorts for name in cohort.subjects}
-    found = gather(
+    found = unlabelled_cases(
         cohorts,
         channels=job.channels,
         volume=job.volume,

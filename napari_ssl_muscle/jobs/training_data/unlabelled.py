@@ -15,7 +15,7 @@ from napari_ssl_muscle.scans.volume import Scan, open_scan
 
 
 @dataclass
-class Gathered:
+class UnlabelledCases:
     """The scans that take part, and what the user should read about it.
 
     Attributes
@@ -32,14 +32,14 @@ class Gathered:
     warnings: list[str] = field(default_factory=list)
 
 
-def gather(
+def unlabelled_cases(
     cohorts: Sequence[Cohort],
     *,
     channels: Sequence[str] | None = None,
     volume: int | None = None,
     leave_out: Sequence[str] = (),
     held_out: Mapping[str, frozenset[int]] | None = None,
-) -> Gathered:
+) -> UnlabelledCases:
     """Open the headers of every scan of some cohorts.
 
     A scan that cannot be used is left out with a warning: among many unlabelled scans one is
@@ -63,7 +63,7 @@ def gather(
     BadInput
         If no scan is left, or a subject or channel that is named is in none of the cohorts.
     """
-    found = Gathered()
+    found = UnlabelledCases()
     _check_names(cohorts, channels, leave_out)
     subjects = _subjects(cohorts, found)
     left_out = {subject for (_, name), subject in subjects.items() if name in leave_out} | set(
@@ -135,7 +135,9 @@ def _inputs(case: Case, channels: Sequence[str] | None) -> Iterator[tuple[str, t
         yield (f"{case.name} ({channel})" if len(case.images) > 1 else case.name), (path,)
 
 
-def _open(paths: tuple[Path, ...], volume: int | None, found: Gathered) -> tuple[Scan, ...] | None:
+def _open(
+    paths: tuple[Path, ...], volume: int | None, found: UnlabelledCases
+) -> tuple[Scan, ...] | None:
     try:
         scans = tuple(open_scan(path, volume) for path in paths)
     except BadInput as error:
@@ -145,7 +147,7 @@ def _open(paths: tuple[Path, ...], volume: int | None, found: Gathered) -> tuple
     return scans
 
 
-def _subjects(cohorts: Sequence[Cohort], found: Gathered) -> dict[tuple[Path, str], str]:
+def _subjects(cohorts: Sequence[Cohort], found: UnlabelledCases) -> dict[tuple[Path, str], str]:
     """Return (folder, subject) → the subject that it counts as.
 
     In a flat folder every file is a subject of its own unless its name says otherwise; but two

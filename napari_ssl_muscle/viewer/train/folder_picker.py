@@ -43,11 +43,11 @@ def view_scans(folders: tuple[Path, ...]) -> ScansView:
     BadInput
         If there is no scan in one of them, or none can be used.
     """
-    from napari_ssl_muscle.jobs.training_data.unlabelled import gather
+    from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
     from napari_ssl_muscle.scans.cohort import open_cohort
 
     cohorts = [open_cohort(folder) for folder in folders]
-    found = gather(cohorts)
+    found = unlabelled_cases(cohorts)
     subjects = len({case.subject for case in found.cases})
     channels = {name: None for cohort in cohorts for name in cohort.channels}
     images = len(found.cases)

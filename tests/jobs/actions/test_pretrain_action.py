@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.training_data.unlabelled import Gathered, gather
+from napari_ssl_muscle.jobs.training_data.unlabelled import UnlabelledCases, unlabelled_cases
 from napari_ssl_muscle.learning.events import EpochEnd, from_line
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.scans.cohort import open_cohort
@@ -43,8 +43,8 @@ def dixon(tmp_path: Path) -> Path:
     return folder
 
 
-def gathered(*folders: Path, **more: object) -> Gathered:
-    return gather([open_cohort(folder) for folder in folders], **more)  # type: ignore[arg-type]
+def gathered(*folders: Path, **more: object) -> UnlabelledCases:
+    return unlabelled_cases([open_cohort(folder) for folder in folders], **more)  # type: ignore[arg-type]
 
 
 # --- which scans take part
