@@ -18,7 +18,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.arm_events import OneStream
 from napari_ssl_muscle.experiments.freeze_results import (
     FIGURES,
-    Comparison,
+    FreezeComparison,
     ModeResult,
     in_text,
     progress_of,
@@ -97,7 +97,7 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     for mode in MODES:
         if not job.resume and (job.out / mode).exists():
             raise BadInput(f"{job.out / mode} exists already; choose another --out.")
-    found = Comparison(start=origin(str(find_model(job.init))), labels=labels)
+    found = FreezeComparison(start=origin(str(find_model(job.init))), labels=labels)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         return _Work(job, data, found, emit, stop).run()
@@ -110,7 +110,7 @@ class _Work:
         self,
         job: CompareFreezingJob,
         data: TrainingData,
-        found: Comparison,
+        found: FreezeComparison,
         emit: Emit,
         stop: ShouldStop,
     ) -> None:

@@ -54,7 +54,7 @@ class ModeResult(BaseModel):
     versions: dict[str, str]
 
 
-class Comparison(BaseModel):
+class FreezeComparison(BaseModel):
     """Everything in `freezing.json`.
 
     Modes are in the order in which they were trained; those that are not done yet are left out.
@@ -125,7 +125,7 @@ def result_of(run: Path, mode: str, learning: dict[str, int]) -> ModeResult:
     )
 
 
-def write_results(out: Path, found: Comparison) -> list[Path]:
+def write_results(out: Path, found: FreezeComparison) -> list[Path]:
     """Write table, figures and plot of what is done so far; return the files."""
     files = [out / TABLE, out / FIGURES, out / PLOT]
     write_text(files[0], csv_of(found.modes))
@@ -135,7 +135,7 @@ def write_results(out: Path, found: Comparison) -> list[Path]:
     return files
 
 
-def read_comparison(out: Path) -> Comparison | None:
+def read_comparison(out: Path) -> FreezeComparison | None:
     """Read `freezing.json` of a folder; None where there is none yet.
 
     Raises
@@ -145,7 +145,7 @@ def read_comparison(out: Path) -> Comparison | None:
     """
     path = out / FIGURES
     try:
-        found = Comparison.model_validate_json(path.read_bytes())
+        found = FreezeComparison.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

@@ -24,7 +24,7 @@ from napari_ssl_muscle.scans.cohort import Cohort, open_cohort
 from napari_ssl_muscle.text_table import aligned, number
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.learning.pretext.reconstruction import Comparison
+    from napari_ssl_muscle.learning.pretext.reconstruction import ReconstructionComparison
 
 STRIPS = "reconstructions.png"
 FIGURES = "reconstructions.json"
@@ -35,7 +35,7 @@ class _Compared:
     """One scan's slices."""
 
     case: TrainingCase
-    comparison: Comparison
+    comparison: ReconstructionComparison
 
 
 def prepare(job: CompareReconstructionsJob) -> PreparedJob:

@@ -45,7 +45,7 @@ class Reconstruction:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ReconstructionComparison:
     """The same images, the same masks, and every run's reconstruction.
 
     Attributes
@@ -85,7 +85,7 @@ def compare_reconstructions(
     pretext: PretextSettings | None = None,
     seed: int = VALIDATION_SEED,
     left: bool = False,
-) -> Comparison:
+) -> ReconstructionComparison:
     """Let several pretrained networks restore the same masked slices of a scan.
 
     Masks depend on the seed, the slice and the leg alone: they are the same for every network
@@ -128,7 +128,7 @@ def compare_reconstructions(
     settings = pretext_of(cards[0]) if pretext is None else pretext
     images, bodies, places = _images(models, channels, spacing, chosen, settings, left)
     corrupted, changed = _corrupt(images, bodies, places, settings, seed)
-    return Comparison(
+    return ReconstructionComparison(
         slices=np.array([z for _, z in places]),
         legs=np.array([leg for leg, _ in places]),
         original=images[:, 0].numpy(),

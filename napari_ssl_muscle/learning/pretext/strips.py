@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_ssl_muscle.learning.pretext.reconstruction import Comparison
+from napari_ssl_muscle.learning.pretext.reconstruction import ReconstructionComparison
 
 PANEL = 1.6
 """Inches of one picture: six across fit a screen."""
@@ -15,7 +15,7 @@ PANEL = 1.6
 
 def write_strips(
     path: Path,
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[ReconstructionComparison],
     titles: Sequence[Sequence[str]],
     names: Sequence[str],
 ) -> None:

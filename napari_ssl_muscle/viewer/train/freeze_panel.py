@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.freeze_plot import draw_curves
 from napari_ssl_muscle.experiments.freeze_results import (
-    Comparison,
+    FreezeComparison,
     ModeResult,
     learns_in_words,
     read_comparison,
@@ -88,7 +88,7 @@ class FreezingPanel(Container[Widget]):
         self._open = False
         self.job: CompareFreezingJob | None = None
         self._curves: dict[str, list[EpochEnd]] = {}
-        self._found: Comparison | None = None
+        self._found: FreezeComparison | None = None
         self._row: int | None = None
         self.button = PushButton(
             text="Compare freeze modes…",
@@ -288,7 +288,7 @@ def _free_folder(folder: Path) -> Path:
     return found
 
 
-def _table_of(found: Comparison, out: Path) -> tuple[list[Column], list[Row]]:
+def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Row]]:
     first = found.modes[0]
     muscles = read_card(out / first.model).table.muscles
     columns = [
@@ -313,7 +313,7 @@ def _table_of(found: Comparison, out: Path) -> tuple[list[Column], list[Row]]:
     return columns, rows
 
 
-def _in_words(found: Comparison, best: ModeResult) -> str:
+def _in_words(found: FreezeComparison, best: ModeResult) -> str:
     said = []
     if "mean" in best.dice and len(found.modes) > 1:
         said.append(f"Highest Dice: {FROZEN[best.mode].lower()} ({best.dice['mean']:.3f}).")

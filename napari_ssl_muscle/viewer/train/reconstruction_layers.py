@@ -20,7 +20,7 @@ from napari_ssl_muscle.viewer.train.mask_layer import volume
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.learning.pretext.mask_preview import ImagePlacement
-    from napari_ssl_muscle.learning.pretext.reconstruction import Comparison
+    from napari_ssl_muscle.learning.pretext.reconstruction import ReconstructionComparison
 
 LETTERS = "AB"
 _ORIGINAL = "Original"
@@ -149,7 +149,7 @@ def compare(request: CompareRequest, emit: Emit, stop: ShouldStop) -> Compared:
     return Compared(pictures, place, nearest, _figures(found), chosen, masked_only)
 
 
-def _stacks(found: Sequence[Comparison], masked_only: bool) -> dict[str, np.ndarray]:
+def _stacks(found: Sequence[ReconstructionComparison], masked_only: bool) -> dict[str, np.ndarray]:
     """Return layer name → pictures ``(n, rows, columns)``."""
     original = np.concatenate([one.original for one in found])
     holes = np.concatenate([one.holes for one in found])
@@ -163,10 +163,10 @@ def _stacks(found: Sequence[Comparison], masked_only: bool) -> dict[str, np.ndar
     return stacks
 
 
-def _figures(found: Sequence[Comparison]) -> Figures:
+def _figures(found: Sequence[ReconstructionComparison]) -> Figures:
     from napari_ssl_muscle.learning.pretext.reconstruction import mean_error
 
-    def errors(one: Comparison) -> list[np.ndarray]:
+    def errors(one: ReconstructionComparison) -> list[np.ndarray]:
         return [*(run.masked_error for run in one.runs), one.constant_error]
 
     pixels = np.concatenate([one.masked_pixels for one in found])

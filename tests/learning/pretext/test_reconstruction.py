@@ -13,7 +13,7 @@ from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable
 from napari_ssl_muscle.learning.pretext.reconstruction import (
-    Comparison,
+    ReconstructionComparison,
     compare_reconstructions,
     mean_error,
 )
@@ -47,7 +47,7 @@ def a_model(name: str, *, mask_channel: bool = True, depth: int = 1, says: float
     return Model(card, net.eval(), Path(name))
 
 
-def compared(case: TrainingCase, *models: Model, **more: object) -> Comparison:
+def compared(case: TrainingCase, *models: Model, **more: object) -> ReconstructionComparison:
     volume = case.scans[0].read()[None]
     spacing = case.scans[0].geometry.spacing
     return compare_reconstructions(models, volume, spacing, **more)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from magicgui.widgets import Container
 from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.experiments.freeze_results import Comparison, ModeResult, write_results
+from napari_ssl_muscle.experiments.freeze_results import FreezeComparison, ModeResult, write_results
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, read_job
 from napari_ssl_muscle.learning.events import (
@@ -126,7 +126,8 @@ def write_found(out: Path, write_model: Callable[..., Path], *modes: str) -> Non
             )
         )
     write_results(
-        out, Comparison(start="start", labels="0", validated_on="Validated on b.", modes=results)
+        out,
+        FreezeComparison(start="start", labels="0", validated_on="Validated on b.", modes=results),
     )
 
 
