@@ -61,7 +61,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Matching:
+class Pairing:
     """Pairs, and what was left over.
 
     Attributes
@@ -90,7 +90,7 @@ class Matching:
         ]
 
 
-def match(predictions: Path, references: Path) -> Matching:
+def match(predictions: Path, references: Path) -> Pairing:
     """Pair the label maps of two folders by name, or two files with each other.
 
     Names are compared without what only says what a file is (`_seg`, `_dseg`, `_label`,
@@ -115,7 +115,7 @@ def match(predictions: Path, references: Path) -> Matching:
         if not path.exists():
             raise BadInput(f"{path} does not exist; give label maps or a folder of them.")
     if predictions.is_file() and references.is_file():
-        return Matching((Pair(case_name(predictions), predictions, references),))
+        return Pairing((Pair(case_name(predictions), predictions, references),))
     if predictions.is_file() or references.is_file():
         raise BadInput(
             f"{predictions} and {references} are a file and a folder; "
@@ -138,7 +138,7 @@ def match(predictions: Path, references: Path) -> Matching:
             f"{_few(left)} stand against {_few(right)}; "
             "give both the same name, apart from endings such as _seg or _prediction."
         )
-    return Matching(tuple(sorted(pairs, key=lambda p: p.name)), tuple(left), tuple(right))
+    return Pairing(tuple(sorted(pairs, key=lambda p: p.name)), tuple(left), tuple(right))
 
 
 def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:

@@ -18,7 +18,7 @@ from napari_ssl_muscle.learning.events import (
 )
 
 
-class OneStream:
+class JoinedEvents:
     """Tells the events of the trainings of several freeze modes as those of one work.
 
     Progress counts the steps of all of them, rounds name their mode, and what is said of each of

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.experiments.arm_events import OneStream
+from napari_ssl_muscle.experiments.arm_events import JoinedEvents
 from napari_ssl_muscle.experiments.freeze_results import (
     FIGURES,
     FreezeComparison,
@@ -100,12 +100,12 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     found = FreezeComparison(start=origin(str(find_model(job.init))), labels=labels)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
-        return _Work(job, data, found, emit, stop).run()
+        return _FreezeTrainings(job, data, found, emit, stop).run()
 
     return work
 
 
-class _Work:
+class _FreezeTrainings:
     def __init__(
         self,
         job: CompareFreezingJob,
@@ -115,7 +115,7 @@ class _Work:
         stop: ShouldStop,
     ) -> None:
         self.job, self.data, self.found, self.emit, self.stop = job, data, found, emit, stop
-        self.stream = OneStream(emit, MODES)
+        self.stream = JoinedEvents(emit, MODES)
         self.steps: int | None = None
 
     def run(self) -> Outcome:

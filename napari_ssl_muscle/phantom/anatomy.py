@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ssl_muscle.phantom.atlas import MUSCLES
-from napari_ssl_muscle.phantom.leg_shape import ANGLES, Track, track
+from napari_ssl_muscle.phantom.leg_shape import ANGLES, LegShape, track
 from napari_ssl_muscle.phantom.random_fields import Floats, sample
 from napari_ssl_muscle.phantom.subject import SIDES, Array, Leg, Pose, Subject
 
@@ -142,7 +142,7 @@ def sections(
     return found
 
 
-def _saphenous(along_leg: Track, scale: float, levels: Array) -> Floats:
+def _saphenous(along_leg: LegShape, scale: float, levels: Array) -> Floats:
     """Place of the vein: from the inner side of the knee to the front of the groin."""
     angle = np.pi * (1.08 - 0.3 * levels)
     column = np.rint(angle / (2 * np.pi) * ANGLES).astype(int)
@@ -156,7 +156,7 @@ def _saphenous(along_leg: Track, scale: float, levels: Array) -> Floats:
 
 
 def _box(
-    along_leg: Track,
+    along_leg: LegShape,
     stretch: Array,
     centre_x: Array,
     centre_y: Array,
@@ -205,7 +205,7 @@ def _in_bone(femur: Array, u: Floats, v: Floats) -> Floats:
     return np.asarray(surface + ridge - radius, dtype=np.float32)
 
 
-def _pack(found: Sections, along_leg: Track, leg: Leg, z: int, inner: Floats) -> None:
+def _pack(found: Sections, along_leg: LegShape, leg: Leg, z: int, inner: Floats) -> None:
     """Decide for every point of one slice inside the fascia whose it is, and by how much."""
     rows, columns = np.nonzero((found.in_fascia[z] > -1.0) & (found.in_bone[z] < 1.0))
     if not rows.size:

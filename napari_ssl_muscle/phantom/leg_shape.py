@@ -25,7 +25,7 @@ ANGLES = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class LegShape:
     """All that changes along the leg, at the level of every slice."""
 
     start: Array
@@ -51,7 +51,7 @@ def along(values: object, s: Array) -> Array:
     return np.asarray(PchipInterpolator(LEVELS, table, axis=0)(s), dtype=float)
 
 
-def track(subject: Subject, leg: Leg, s: Array, turn: float) -> Track:
+def track(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
     """Work out everything of one leg that depends only on the level.
 
     Parameters
@@ -104,7 +104,7 @@ def track(subject: Subject, leg: Leg, s: Array, turn: float) -> Track:
     cushion *= subject.fat * np.clip(1.0 + _fourier(leg.cushion, angle, s), 0.4, 1.8)
     fascia *= 1.0 + outline
     cushion = _pressed(fascia, np.maximum(cushion, 2.5), np.sin(turn - angle)) + subject.skin
-    return Track(
+    return LegShape(
         start=np.moveaxis(np.concatenate(starts), 0, 1),
         step=np.moveaxis(np.concatenate(steps), 0, 1),
         carried=tuple(carried),

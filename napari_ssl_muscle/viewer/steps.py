@@ -19,7 +19,7 @@ from napari_ssl_muscle.viewer.segment.form import SegmentForm
 from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.model_decision import remembered_model
 from napari_ssl_muscle.viewer.train.pretrain_form import PretrainForm
-from napari_ssl_muscle.viewer.train.reconstruction_form import CompareForm
+from napari_ssl_muscle.viewer.train.reconstruction_form import ReconstructionForm
 from napari_ssl_muscle.viewer.widgets.form import (
     INSIDE,
     Form,
@@ -113,7 +113,7 @@ class PretrainStep(Step):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         viewer = unwrap(napari_viewer)
-        self.pretrain, self.compare = PretrainForm(viewer), CompareForm(viewer)
+        self.pretrain, self.compare = PretrainForm(viewer), ReconstructionForm(viewer)
         super().__init__([("Pretrain", self.pretrain), ("Compare reconstructions", self.compare)])
 
 

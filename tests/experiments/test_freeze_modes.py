@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.experiments.arm_events import OneStream
+from napari_ssl_muscle.experiments.arm_events import JoinedEvents
 from napari_ssl_muscle.experiments.freeze_modes import one_of
 from napari_ssl_muscle.experiments.freeze_results import learns_in_words, read_comparison
 from napari_ssl_muscle.jobs.cli_options import arguments
@@ -168,7 +168,7 @@ def test_four_trainings_tell_one_story(whole: Run) -> None:
 
 def test_time_left_is_that_of_all_four() -> None:
     events: list[Event] = []
-    stream = OneStream(events.append, MODES)
+    stream = JoinedEvents(events.append, MODES)
     stream.begin("encoder", 100)
     stream.hear(Progress(done=1, total=2, text="Reading a"))
     stream.hear(Started(action="fine-tuning", device="CPU"))
@@ -182,7 +182,7 @@ def test_time_left_is_that_of_all_four() -> None:
 
 def test_what_happens_to_one_of_them_is_said_of_that_one() -> None:
     events: list[Event] = []
-    stream = OneStream(events.append, MODES)
+    stream = JoinedEvents(events.append, MODES)
     for mode in ("none", "both"):
         stream.begin(mode)
         stream.hear(Note(text="Validated on b."))

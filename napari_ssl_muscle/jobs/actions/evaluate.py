@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from napari_ssl_muscle.evaluation.evaluate import CaseResult, evaluate_cases
-from napari_ssl_muscle.evaluation.pairing import Matching, match
+from napari_ssl_muscle.evaluation.pairing import Pairing, match
 from napari_ssl_muscle.evaluation.provenance import Provenance, combine
 from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.jobs.record import origin_of_file
@@ -73,7 +73,7 @@ def prepare(job: EvaluateJob) -> PreparedJob:
     return work
 
 
-def _origins(matching: Matching) -> tuple[Provenance, list[str], list[bool | None]]:
+def _origins(matching: Pairing) -> tuple[Provenance, list[str], list[bool | None]]:
     """Return which model made the predictions, what to say, and which were changed since.
 
     That is known from the records beside them.

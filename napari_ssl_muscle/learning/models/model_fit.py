@@ -11,7 +11,7 @@ from napari_ssl_muscle.learning.models.card import ListedModel
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class ScanProperties:
     """What is to be found out.
 
     Parameters
@@ -33,14 +33,14 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Fit:
+class ModelFit:
     """A model, and in sentences where the scan is far from what it learned from."""
 
     model: ListedModel | None
     notes: tuple[str, ...] = ()
 
 
-def find_fit(question: Question) -> Fit:
+def find_fit(question: ScanProperties) -> ModelFit:
     """Return the chosen model, or the first other one that suits the scan better."""
     from napari_ssl_muscle.learning.data.contrast import far_from_training
 
@@ -54,11 +54,11 @@ def find_fit(question: Question) -> Fit:
     chosen = question.chosen
     far = notes(chosen) if chosen is not None else ()
     if chosen is not None and not far:
-        return Fit(chosen)
+        return ModelFit(chosen)
     for model in _candidates(question.others, chosen):
         if not notes(model):
-            return Fit(model)
-    return Fit(chosen, far)
+            return ModelFit(model)
+    return ModelFit(chosen, far)
 
 
 def _candidates(models: Sequence[ListedModel], chosen: ListedModel | None) -> list[ListedModel]:

@@ -19,7 +19,7 @@ from napari_ssl_muscle.viewer.evaluate.evaluate_view import (
     sentences,
     table_rows,
 )
-from napari_ssl_muscle.viewer.evaluate.evaluate_worker import Answer
+from napari_ssl_muscle.viewer.evaluate.evaluate_worker import EvaluationAnswer
 from napari_ssl_muscle.viewer.evaluate.label_pair_picker import LabelPairPicker
 from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
@@ -64,7 +64,7 @@ class EvaluateForm(Form):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
-        self.answer: Answer | None = None
+        self.answer: EvaluationAnswer | None = None
         self.errors = ErrorLayers(self.viewer)
         self._work: ThreadTask | None = None
         self._targets: list[tuple[int, int | None]] = []

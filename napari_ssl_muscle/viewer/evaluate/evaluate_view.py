@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from napari_ssl_muscle.evaluation.evaluate import CaseResult
-    from napari_ssl_muscle.viewer.evaluate.evaluate_worker import Answer, Finding
+    from napari_ssl_muscle.viewer.evaluate.evaluate_worker import EvaluatedPair, EvaluationAnswer
 
 SUBJECT = Column("Scan", tooltip="The scan; with a mark if the model was trained on it.")
 COLUMNS = (
@@ -38,7 +38,9 @@ MARK = "#56B4E9"
 TRAINED_MARK = "#E69F00"
 
 
-def table_rows(answer: Answer) -> tuple[list[Column], list[Row], list[tuple[int, int | None]]]:
+def table_rows(
+    answer: EvaluationAnswer,
+) -> tuple[list[Column], list[Row], list[tuple[int, int | None]]]:
     """Return columns, rows, and for each row its finding and the place in it (None: the mean)."""
     several = len(answer.findings) > 1
     rows: list[Row] = []
@@ -72,7 +74,7 @@ def table_rows(answer: Answer) -> tuple[list[Column], list[Row], list[tuple[int,
     return ([SUBJECT] if several else []) + list(COLUMNS), rows + means, targets
 
 
-def scan_title(answer: Answer, finding: Finding) -> str:
+def scan_title(answer: EvaluationAnswer, finding: EvaluatedPair) -> str:
     """Return a scan's name, with a mark if the model was trained on it."""
     trained = answer.report.is_training(finding.case)
     return f"{finding.name} ({TRAINED})" if trained else finding.name
@@ -108,7 +110,7 @@ def _means(case: CaseResult) -> tuple[Cell, ...]:
     )
 
 
-def headline(answer: Answer) -> str:
+def headline(answer: EvaluationAnswer) -> str:
     """Return the result in a line."""
     from napari_ssl_muscle.evaluation.statistics import dice_by_subject
 
@@ -126,7 +128,7 @@ def headline(answer: Answer) -> str:
     return f"✓ Mean Dice{whose} {mean:.3f}{inside}."
 
 
-def sentences(answer: Answer) -> str:
+def sentences(answer: EvaluationAnswer) -> str:
     """Return what belongs to the figures; first of all what becomes of absent muscles."""
     from napari_ssl_muscle.evaluation.muscle_metrics import RULES
 
@@ -143,7 +145,7 @@ def sentences(answer: Answer) -> str:
     return "\n".join([rule, *others])
 
 
-def dice_plot(answer: Answer) -> tuple[Callable[[Figure], None], int]:
+def dice_plot(answer: EvaluationAnswer) -> tuple[Callable[[Figure], None], int]:
     """Return what paints the Dice of every muscle and scan, and the height in pixels it needs.
 
     A dot for each scan, and a line at their mean if there are several.

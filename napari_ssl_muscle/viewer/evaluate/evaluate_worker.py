@@ -55,7 +55,7 @@ class LabelPair:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class EvaluationRequest:
     """What the thread needs of a couple; arrays are copies where the user may draw on."""
 
     name: str
@@ -69,7 +69,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Finding:
+class EvaluatedPair:
     """What was found for one couple.
 
     Attributes
@@ -97,11 +97,11 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class EvaluationAnswer:
     """What an evaluation brings: the report, and one finding for each couple that has figures."""
 
     report: EvaluationReport
-    findings: tuple[Finding, ...]
+    findings: tuple[EvaluatedPair, ...]
 
 
 def label_pairs_in(viewer: Any) -> list[LabelPair]:
@@ -119,7 +119,7 @@ def label_pairs_in(viewer: Any) -> list[LabelPair]:
     return found
 
 
-def ask(pair: LabelPair) -> Request:
+def ask(pair: LabelPair) -> EvaluationRequest:
     """Return the request for a couple.
 
     Raises
@@ -137,7 +137,7 @@ def ask(pair: LabelPair) -> Request:
         )
     known = infos[1] or infos[0]
     origin, corrected = origin_of_labels(one)
-    return Request(
+    return EvaluationRequest(
         name=pair.name,
         layer_names=(one.name, other.name),
         prediction=one.data.copy(),
@@ -159,12 +159,12 @@ def is_untouched(layer: Any) -> bool:
 
 def evaluate(
     pairs: Sequence[LabelPair],
-    requests: Sequence[Request],
+    requests: Sequence[EvaluationRequest],
     notes: Sequence[str],
     options: dict[str, bool],
     emit: Emit,
     stop: ShouldStop,
-) -> Answer:
+) -> EvaluationAnswer:
     """Compare; runs in a thread.
 
     Of several couples, one that cannot be compared is left out and said in a note.
@@ -180,7 +180,7 @@ def evaluate(
     from napari_ssl_muscle.evaluation.report import EvaluationReport
 
     emit(Started(action="evaluating", device="CPU", total=len(requests)))
-    findings: list[Finding] = []
+    findings: list[EvaluatedPair] = []
     refused: list[str] = []
     origins = []
     for done, (pair, request) in enumerate(zip(pairs, requests, strict=True)):
@@ -200,10 +200,10 @@ def evaluate(
     report = EvaluationReport(
         tuple(finding.case for finding in findings), provenance, (*notes, *refused, *said)
     )
-    return Answer(report, tuple(findings))
+    return EvaluationAnswer(report, tuple(findings))
 
 
-def _find(pair: LabelPair, request: Request, options: dict[str, bool]) -> Finding:
+def _find(pair: LabelPair, request: EvaluationRequest, options: dict[str, bool]) -> EvaluatedPair:
     from napari_ssl_muscle.evaluation.alignment import align
     from napari_ssl_muscle.evaluation.error_map import error_locations, find_errors
     from napari_ssl_muscle.evaluation.evaluate import evaluate_aligned
@@ -225,7 +225,7 @@ def _find(pair: LabelPair, request: Request, options: dict[str, bool]) -> Findin
     )
     case = evaluate_aligned(Pair(case_name_of(request.name, request.infos[0]), *files), aligned)
     errors = find_errors(aligned)
-    return Finding(
+    return EvaluatedPair(
         pair,
         request.name,
         replace(case, corrected_by_hand=request.corrected),

@@ -21,7 +21,7 @@ from napari_ssl_muscle.viewer.evaluate.measure_view import (
     sentences,
     table_rows,
 )
-from napari_ssl_muscle.viewer.evaluate.measure_worker import Answer
+from napari_ssl_muscle.viewer.evaluate.measure_worker import MeasureAnswer
 from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
@@ -71,7 +71,7 @@ class MeasureForm(Form):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
-        self.answer: Answer | None = None
+        self.answer: MeasureAnswer | None = None
         self._work: ThreadTask | None = None
         self._targets: list[tuple[int, int | None]] = []
         self._plotted: tuple[int, int | None] = (0, None)

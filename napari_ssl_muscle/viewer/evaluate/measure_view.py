@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from napari_ssl_muscle.evaluation.measure import Measure
-    from napari_ssl_muscle.viewer.evaluate.measure_worker import Answer, Measured
+    from napari_ssl_muscle.viewer.evaluate.measure_worker import MeasureAnswer, MeasuredLabels
 
 SCAN = Column("Scan", tooltip="The scan.")
 MUSCLE = Column("Muscle", tooltip="Point at a row for the muscle's full name.")
@@ -37,7 +37,7 @@ _DARK = 0.35
 
 
 def table_rows(
-    answer: Answer,
+    answer: MeasureAnswer,
 ) -> tuple[list[Column], list[Row], list[tuple[int, int | None]]]:
     """Return columns, rows, and for each row its layer and measure (None: the total)."""
     measures = [m for one in answer.measured for m in one.found.measures]
@@ -84,7 +84,7 @@ def table_rows(
     return columns, rows + totals, targets + [(n, None) for n in range(len(totals))]
 
 
-def _all(answer: Answer) -> list[tuple[Measured, Measure]]:
+def _all(answer: MeasureAnswer) -> list[tuple[MeasuredLabels, Measure]]:
     return [(one, m) for one in answer.measured for m in one.found.measures]
 
 
@@ -97,7 +97,7 @@ def side_difference(measure: Measure, among: Sequence[Measure]) -> float | None:
     return 200.0 * (left - right) / (left + right)
 
 
-def headline(answer: Answer) -> str:
+def headline(answer: MeasureAnswer) -> str:
     """Return the result in a line."""
     count = sum(len({m.muscle for m in one.found.measures}) for one in answer.measured)
     volume = sum(m.volume_ml for _, m in _all(answer))
@@ -107,7 +107,7 @@ def headline(answer: Answer) -> str:
     return f"✓ {scans} scans measured."
 
 
-def sentences(answer: Answer) -> str:
+def sentences(answer: MeasureAnswer) -> str:
     """Return what belongs to the figures."""
     found = []
     for one in answer.measured:
@@ -116,7 +116,9 @@ def sentences(answer: Answer) -> str:
     return "\n".join(found)
 
 
-def area_plot(one: Measured, current: int | None, marked: int | None) -> Callable[[Figure], None]:
+def area_plot(
+    one: MeasuredLabels, current: int | None, marked: int | None
+) -> Callable[[Figure], None]:
     """Return what paints every muscle's cross-section along the leg.
 
     Parameters
@@ -156,7 +158,7 @@ def area_plot(one: Measured, current: int | None, marked: int | None) -> Callabl
     return paint
 
 
-def legend(one: Measured) -> str:
+def legend(one: MeasuredLabels) -> str:
     """Return the muscles with their colours, and what the lines mean."""
     muscles: dict[str, str] = {}
     for m, colour in zip(one.found.measures, one.colours, strict=True):

@@ -27,7 +27,7 @@ UNKNOWN_SIZE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class MeasureRequest:
     """What the thread needs of a labels layer; the array is a copy."""
 
     layer: Any
@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredLabels:
     """One layer's figures.
 
     Attributes
@@ -63,14 +63,14 @@ class Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class MeasureAnswer:
     """What a measurement brings: the report, and the figures of each layer in it."""
 
     report: MeasureReport
-    measured: tuple[Measured, ...]
+    measured: tuple[MeasuredLabels, ...]
 
 
-def ask(layer: Any) -> Request:
+def ask(layer: Any) -> MeasureRequest:
     """Return the request for a labels layer.
 
     Raises
@@ -97,7 +97,7 @@ def ask(layer: Any) -> Request:
         {"metadata": layer.metadata, "scale": scale, "translate": translate}, labels.shape
     )
     size = " × ".join(f"{length:g}" for length in geometry.spacing)
-    return Request(
+    return MeasureRequest(
         layer=layer,
         name=info.scan.name if info is not None else layer.name,
         case=case_name_of(info.scan.name if info is not None else layer.name, info),
@@ -108,7 +108,9 @@ def ask(layer: Any) -> Request:
     )
 
 
-def measure_layers(requests: Sequence[Request], emit: Emit, stop: ShouldStop) -> Answer:
+def measure_layers(
+    requests: Sequence[MeasureRequest], emit: Emit, stop: ShouldStop
+) -> MeasureAnswer:
     """Measure; runs in a thread.
 
     Raises
@@ -133,8 +135,8 @@ def measure_layers(requests: Sequence[Request], emit: Emit, stop: ShouldStop) ->
         found = measure(request.labels, table, request.geometry, request.case)
         found = replace(found, notes=(*request.notes, *found.notes))
         values, colours = _looks(found, table)
-        measured.append(Measured(request.layer, request.name, found, values, colours))
-    return Answer(MeasureReport([one.found for one in measured]), tuple(measured))
+        measured.append(MeasuredLabels(request.layer, request.name, found, values, colours))
+    return MeasureAnswer(MeasureReport([one.found for one in measured]), tuple(measured))
 
 
 def _looks(

@@ -15,7 +15,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.events import Finished
-from napari_ssl_muscle.learning.models.model_fit import Fit, Question, find_fit
+from napari_ssl_muscle.learning.models.model_fit import ModelFit, ScanProperties, find_fit
 from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
@@ -33,7 +33,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
 from napari_ssl_muscle.viewer.layers.uncertainty_layer import show_uncertainty, uncertainty_of
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
-from napari_ssl_muscle.viewer.segment.worker import Answer, Request, Segmenter
+from napari_ssl_muscle.viewer.segment.worker import SegmentAnswer, Segmenter, SegmentRequest
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -72,7 +72,7 @@ class SegmentForm(Form):
         self.viewer = unwrap(napari_viewer)
         watch(self.viewer)
         self._segmenter = Segmenter()
-        self._request: Request | None = None
+        self._request: SegmentRequest | None = None
         self._work: ThreadTask | None = None
         self._look: ThreadTask | None = None
         self._asked: tuple[Any, Any] | None = None
@@ -168,7 +168,7 @@ class SegmentForm(Form):
         if question is not None:
             self._show_fit(find_fit(question))
 
-    def _ask_for(self) -> Request:
+    def _ask_for(self) -> SegmentRequest:
         images = self._images()
         if not images:
             raise BadInput(NO_SCAN)
@@ -183,7 +183,7 @@ class SegmentForm(Form):
                     "choose images of one scan."
                 )
         target = self._target(scan)
-        return Request(
+        return SegmentRequest(
             model=self.model.model.path,
             images=tuple(layer.data for layer in images),
             scan=scan,
@@ -212,7 +212,7 @@ class SegmentForm(Form):
         if isinstance(event, Finished) and work is not None and request is not None:
             self._show(request, work.result)
 
-    def _show(self, request: Request, answer: Answer) -> None:
+    def _show(self, request: SegmentRequest, answer: SegmentAnswer) -> None:
         there = self._targets(request.scan)
         if not there and not layers_of(self.viewer, request.scan, "image"):
             self.panel.say(
@@ -347,13 +347,13 @@ class SegmentForm(Form):
             self._check_fit()
         self._show_command()
 
-    def _question(self) -> Question | None:
+    def _question(self) -> ScanProperties | None:
         images = self._images()
         if not images or len(self.scans) != 1 or images[0].data.size == 0:
             return None
         # What the user picked stays; only a choice that nobody made is made better.
         free = not self.model.picked_by_hand
-        return Question(
+        return ScanProperties(
             image=images[0].data,
             spacing=adopt(images[0]).scan.geometry.spacing,
             chosen=self.model.model,
@@ -381,7 +381,7 @@ class SegmentForm(Form):
             if not self.panel.running:
                 self._show_fit(look.result)
 
-    def _show_fit(self, fit: Fit) -> None:
+    def _show_fit(self, fit: ModelFit) -> None:
         if fit.model is not None and fit.model != self.model.model:
             self.model.look_again(fit.model.path)
         self.fit.value = "\n".join(f"⚠ {note}" for note in fit.notes)
@@ -405,7 +405,7 @@ class SegmentForm(Form):
         commands.open_sample(self.viewer)
 
 
-def _takes(layer: Any, answer: Answer) -> bool:
+def _takes(layer: Any, answer: SegmentAnswer) -> bool:
     """Whether a prediction layer can take these labels.
 
     Its type must hold their values, and what is in it must mean the same muscles; an empty layer

@@ -21,7 +21,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import Changes, OpenScan, diffe
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class SegmentRequest:
     """What the form asks for.
 
     Parameters
@@ -44,7 +44,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class SegmentAnswer:
     """What came out.
 
     Attributes
@@ -52,7 +52,7 @@ class Answer:
     labels
         Label values (z, y, x).
     changes
-        Against `Request.current`; None if there was none, or its type cannot hold the values.
+        Against `SegmentRequest.current`; None if there was none, or its type cannot hold the values.
     table
         The model's muscles.
     provenance
@@ -89,7 +89,7 @@ class Segmenter:
         self._model: Any = None
         self._provenance = Provenance()
 
-    def run(self, request: Request, emit: Emit, stop: ShouldStop) -> Answer:
+    def run(self, request: SegmentRequest, emit: Emit, stop: ShouldStop) -> SegmentAnswer:
         """Segment; meant for a worker thread.
 
         Raises
@@ -134,7 +134,7 @@ class Segmenter:
         )
         table = model.card.table
         present = set(np.unique(labels).tolist())
-        return Answer(
+        return SegmentAnswer(
             labels=labels,
             changes=difference(current, labels) if fits and current is not None else None,
             table=table,

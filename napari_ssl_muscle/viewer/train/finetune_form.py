@@ -32,7 +32,7 @@ from napari_ssl_muscle.viewer.train.finetune_choices import (
     next_run,
 )
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel
-from napari_ssl_muscle.viewer.train.model_decision import ModelChoice
+from napari_ssl_muscle.viewer.train.model_decision import ModelDecision
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ChildTask, ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -131,7 +131,7 @@ class FinetuneForm(Form):
         )
         self.freezing = FreezingPanel(self.job)
         self.panel = RunPanel("step")
-        self.decision = ModelChoice(self.viewer)
+        self.decision = ModelDecision(self.viewer)
         self.command = CommandLine()
         for part in (
             self.data,

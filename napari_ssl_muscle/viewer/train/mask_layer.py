@@ -21,7 +21,7 @@ COLOUR = (1.0, 0.55, 0.1, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class PreviewRequest:
+class MaskRequest:
     """What to draw: a scan's image ``(z, y, x)`` or ``(y, x)``, whose it is, and the settings."""
 
     image: np.ndarray
@@ -30,7 +30,7 @@ class PreviewRequest:
     seed: int
 
 
-def draw(request: PreviewRequest, emit: Emit, stop: ShouldStop) -> ScanMasks:
+def draw(request: MaskRequest, emit: Emit, stop: ShouldStop) -> ScanMasks:
     """Draw the masks; meant for a worker thread.
 
     Raises

@@ -21,7 +21,7 @@ from napari_ssl_muscle.learning.models import card
 from napari_ssl_muscle.learning.models.card import find_model, read_card
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.viewer.train.side_by_side import (
-    Front,
+    FrontScan,
     SideBySide,
     predict_both,
     scan_in_front,
@@ -38,7 +38,7 @@ NO_OLD = (
 NO_SCAN = "Open a scan to see both predictions side by side."
 
 
-class ModelChoice(Container[Widget]):
+class ModelDecision(Container[Widget]):
     """Compares the model that a fine-tuning started from with what came out, and asks which stays.
 
     Nothing is chosen silently: the better one is named, and the person presses a button.
@@ -60,7 +60,7 @@ class ModelChoice(Container[Widget]):
         self._old: Path | None = None
         self._new: Path | None = None
         self._work: ThreadTask | None = None
-        self._front: Front | None = None
+        self._front: FrontScan | None = None
         self._kept: str | None = None
         self.title = heading("Keep the old or the new model?")
         self.panel = RunPanel("scan")

@@ -22,7 +22,7 @@ from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import adopt, unwrap
 from napari_ssl_muscle.viewer.train.folder_picker import ScansPicker
-from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, PreviewRequest, draw
+from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, MaskRequest, draw
 from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings, help_of
 from napari_ssl_muscle.viewer.train.probe_layers import ProbeLayers
 from napari_ssl_muscle.viewer.widgets import dialogs
@@ -230,7 +230,7 @@ class PretrainForm(Form):
         if recipe.pretext.corruption != "squares":
             return
         scan = adopt(layer).scan
-        request = PreviewRequest(layer.data, scan, recipe, self.settings.seed.value)
+        request = MaskRequest(layer.data, scan, recipe, self.settings.seed.value)
         self._tell_coverage("Drawing the masks …")
         self.preview_button.enabled = False
         self._drawing = ThreadTask(partial(draw, request), self.native)

@@ -21,9 +21,9 @@ from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY, image_choices
 from napari_ssl_muscle.viewer.train.reconstruction_layers import (
     LETTERS,
-    Compared,
-    CompareRequest,
-    ComparisonLayers,
+    ReconstructionAnswer,
+    ReconstructionLayers,
+    ReconstructionRequest,
     compare,
 )
 from napari_ssl_muscle.viewer.widgets import dialogs
@@ -68,7 +68,7 @@ class RunPicker(ModelPicker):
         super().add(path)
 
 
-class CompareForm(Form):
+class ReconstructionForm(Form):
     """Compares what two pretrainings make of an open scan.
 
     Parameters
@@ -82,8 +82,8 @@ class CompareForm(Form):
         watch(self.viewer)
         self._scan: OpenScan | None = None
         self._work: ThreadTask | None = None
-        self._shown: tuple[Compared, OpenScan, list[str]] | None = None
-        self.layers = ComparisonLayers(self.viewer)
+        self._shown: tuple[ReconstructionAnswer, OpenScan, list[str]] | None = None
+        self.layers = ReconstructionLayers(self.viewer)
         super().__init__("Compare reconstructions")
         self.runs = [RunPicker(f"Run {letter}", "A pretraining.") for letter in LETTERS]
         self.scan = choice(
@@ -152,7 +152,7 @@ class CompareForm(Form):
         refresh(self.scan)
         self._update()
 
-    def request(self) -> CompareRequest:
+    def request(self) -> ReconstructionRequest:
         """Return what the form asks for.
 
         Raises
@@ -170,7 +170,7 @@ class CompareForm(Form):
         if first.path == second.path:
             raise BadInput(SAME_RUN)
         check_comparable([read_card(first.path), read_card(second.path)])
-        return CompareRequest(
+        return ReconstructionRequest(
             models=(first.path, second.path),
             image=layer.data,
             scan=adopt(layer).scan,
@@ -196,7 +196,7 @@ class CompareForm(Form):
         self._enable(True)
         if not isinstance(event, Finished) or work is None or scan is None:
             return
-        found: Compared = work.result
+        found: ReconstructionAnswer = work.result
         names = [run.model.path.parent.name if run.model else "" for run in self.runs]
         self._shown = (found, scan, names)
         self.layers.show(found, scan)

@@ -32,7 +32,7 @@ _WIDE = 1.3
 
 
 @dataclass(frozen=True, eq=False)
-class CompareRequest:
+class ReconstructionRequest:
     """What the form asks for: two model files, a scan's image, how many slices, which masks."""
 
     models: tuple[Path, Path]
@@ -43,7 +43,7 @@ class CompareRequest:
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class ReconstructionAnswer:
     """What came out.
 
     Attributes
@@ -66,13 +66,13 @@ class Compared:
     pictures: dict[str, np.ndarray]
     place: ImagePlacement
     nearest: np.ndarray
-    figures: Figures
+    figures: ReconstructionErrors
     slices: np.ndarray
     masked_only: bool
 
 
 @dataclass(frozen=True, eq=False)
-class Figures:
+class ReconstructionErrors:
     """Mean squared errors inside the masks, of the runs A, B and of a constant.
 
     Attributes
@@ -87,7 +87,7 @@ class Figures:
     by_slice: np.ndarray
 
 
-def compare(request: CompareRequest, emit: Emit, stop: ShouldStop) -> Compared:
+def compare(request: ReconstructionRequest, emit: Emit, stop: ShouldStop) -> ReconstructionAnswer:
     """Let both restore the same masked slices; meant for a worker thread.
 
     Raises
@@ -146,7 +146,7 @@ def compare(request: CompareRequest, emit: Emit, stop: ShouldStop) -> Compared:
         legs = np.concatenate([one.legs for one in found])
         canvas, place = side_by_side(stack, legs, frames, geometry.spacing, fill)
         pictures[name] = canvas[nearest]
-    return Compared(pictures, place, nearest, _figures(found), chosen, masked_only)
+    return ReconstructionAnswer(pictures, place, nearest, _figures(found), chosen, masked_only)
 
 
 def _stacks(found: Sequence[ReconstructionComparison], masked_only: bool) -> dict[str, np.ndarray]:
@@ -163,7 +163,7 @@ def _stacks(found: Sequence[ReconstructionComparison], masked_only: bool) -> dic
     return stacks
 
 
-def _figures(found: Sequence[ReconstructionComparison]) -> Figures:
+def _figures(found: Sequence[ReconstructionComparison]) -> ReconstructionErrors:
     from napari_ssl_muscle.learning.pretext.reconstruction import mean_error
 
     def errors(one: ReconstructionComparison) -> list[np.ndarray]:
@@ -175,10 +175,10 @@ def _figures(found: Sequence[ReconstructionComparison]) -> Figures:
         for column in zip(*(errors(one) for one in found), strict=True)
     ]
     by_slice = [[mean_error(column, one.masked_pixels) for column in errors(one)] for one in found]
-    return Figures(np.array(overall), np.array(by_slice))
+    return ReconstructionErrors(np.array(overall), np.array(by_slice))
 
 
-class ComparisonLayers:
+class ReconstructionLayers:
     """The six layers of a comparison, side by side in the grid.
 
     Parameters
@@ -192,7 +192,7 @@ class ComparisonLayers:
         self.grid = GridView(viewer)
         self._layers: list[Any] = []
 
-    def show(self, found: Compared, scan: OpenScan) -> None:
+    def show(self, found: ReconstructionAnswer, scan: OpenScan) -> None:
         """Show a comparison; the layers of the one before give way."""
         for layer in self._layers:
             if layer in self._viewer.layers:

@@ -21,7 +21,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
     show_table,
     unwrap,
 )
-from napari_ssl_muscle.viewer.segment.worker import Answer, Request, Segmenter
+from napari_ssl_muscle.viewer.segment.worker import SegmentAnswer, Segmenter, SegmentRequest
 from napari_ssl_muscle.viewer.train.mask_layer import volume
 
 TITLES = ("Old model", "New model")
@@ -32,14 +32,14 @@ _MARGIN = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class Front:
+class FrontScan:
     """The scan that a person works on: its image layer, and whose it is."""
 
     image: Any
     scan: OpenScan
 
 
-def scan_in_front(viewer: Any) -> Front | None:
+def scan_in_front(viewer: Any) -> FrontScan | None:
     """Return the scan whose labels are corrected, or else that of the chosen layer.
 
     Where neither tells, the topmost scan; None if none is open.
@@ -63,12 +63,12 @@ def scan_in_front(viewer: Any) -> Front | None:
             return None
         scan = adopt(images[-1]).scan
     found = layers_of(viewer, scan, "image")
-    return Front(found[0], scan) if found else None
+    return FrontScan(found[0], scan) if found else None
 
 
 def predict_both(
     models: tuple[Path, Path], image: np.ndarray, scan: OpenScan, emit: Emit, stop: ShouldStop
-) -> tuple[Answer, Answer]:
+) -> tuple[SegmentAnswer, SegmentAnswer]:
     """Let both models label a scan; meant for a worker thread.
 
     Parameters
@@ -90,14 +90,14 @@ def predict_both(
         If `stop` said so.
     """
 
-    def one(which: int) -> Answer:
+    def one(which: int) -> SegmentAnswer:
         def tell(event: Event) -> None:
             if isinstance(event, Progress):
                 done, total = which * event.total + event.done, 2 * event.total
                 event = Progress(done=done, total=total, text=TITLES[which].lower())
             emit(event)
 
-        return Segmenter().run(Request(models[which], (image,), scan, None), tell, stop)
+        return Segmenter().run(SegmentRequest(models[which], (image,), scan, None), tell, stop)
 
     return one(0), one(1)
 
@@ -125,7 +125,7 @@ class SideBySide:
         """Whether the panels are there."""
         return bool(self._layers)
 
-    def show(self, front: Front, answers: tuple[Answer, Answer]) -> str:
+    def show(self, front: FrontScan, answers: tuple[SegmentAnswer, SegmentAnswer]) -> str:
         """Show both predictions on the present slice, and return where they are, in words."""
         self.leave()
         from napari.layers import Image, Labels

@@ -20,7 +20,7 @@ from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import BackgroundTask, ChildTask
 from napari_ssl_muscle.viewer.widgets.form import later
 
-Answer = Literal["stop", "leave"]
+ClosingChoice = Literal["stop", "leave"]
 
 GOES_ON = "goes on without its form; the muscle workbench shows it."
 
@@ -60,7 +60,7 @@ class WindowGuard(QObject):
     def __init__(self, window: QMainWindow) -> None:
         super().__init__(window)
         self._panels: list[weakref.ref[Panel]] = []
-        self._answer: Answer | None = None
+        self._answer: ClosingChoice | None = None
         self._asking = False
         window.installEventFilter(self)
 

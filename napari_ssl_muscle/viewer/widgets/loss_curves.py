@@ -26,7 +26,7 @@ ORANGE, BLUE = "#E69F00", "#56B4E9"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class CurveSnapshot:
     """What a plot shows: step → value.
 
     Attributes
@@ -94,10 +94,10 @@ class Curves:
         """Whether there are at least two points."""
         return len(self._loss) > 1 or len(self._live) > 1
 
-    def drawn(self) -> Drawn:
+    def drawn(self) -> CurveSnapshot:
         """Return the figures as they are now; later ones do not change them."""
         loss, check = dict(sorted(self._loss.items())), dict(sorted(self._check.items()))
-        return Drawn(
+        return CurveSnapshot(
             dict(sorted(self._live.items())), loss, check, self._name, frozenset(self._best)
         )
 
@@ -106,7 +106,7 @@ class Curves:
         return partial(draw, drawn=self.drawn())
 
 
-def draw(figure: Figure, drawn: Drawn) -> None:
+def draw(figure: Figure, drawn: CurveSnapshot) -> None:
     """Draw the training loss (left axis) and the validation figure (right axis) over steps."""
     left = figure.subplots()
     left.set_xlabel("Step")

@@ -25,7 +25,7 @@ from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.model_decision import (
     NO_OLD,
     NO_SCAN,
-    ModelChoice,
+    ModelDecision,
     remembered_model,
 )
 from napari_ssl_muscle.viewer.train.side_by_side import TITLES
@@ -80,7 +80,7 @@ def models(write_model: WriteModel, study: Study) -> tuple[Path, Path]:
 
 @pytest.fixture
 def choice(layers_only: ViewerModel) -> Any:
-    made = ModelChoice(layers_only)
+    made = ModelDecision(layers_only)
     yield made
     made.clear()
     made.native.deleteLater()
@@ -91,7 +91,7 @@ def hidden(part: Any) -> bool:
 
 
 def test_both_models_are_compared_per_muscle_and_the_better_one_is_recommended(
-    choice: ModelChoice, study: Study, models: tuple[Path, Path]
+    choice: ModelDecision, study: Study, models: tuple[Path, Path]
 ) -> None:
     old, new = models
     choice.begin(study.folder, str(old), new)
@@ -112,7 +112,7 @@ def test_both_models_are_compared_per_muscle_and_the_better_one_is_recommended(
 
 @pytest.mark.parametrize("which", ["new", "old"])
 def test_what_is_kept_is_told_and_is_there_tomorrow(
-    choice: ModelChoice, study: Study, models: tuple[Path, Path], which: str
+    choice: ModelDecision, study: Study, models: tuple[Path, Path], which: str
 ) -> None:
     old, new = models
     wanted, other = (new, old) if which == "new" else (old, new)
@@ -138,7 +138,7 @@ def test_what_is_kept_is_told_and_is_there_tomorrow(
 
 
 def test_a_shipped_model_is_remembered_by_its_name(
-    choice: ModelChoice, study: Study, models: tuple[Path, Path]
+    choice: ModelDecision, study: Study, models: tuple[Path, Path]
 ) -> None:
     """So that the study can be opened where the program lies elsewhere."""
     old, new = models
@@ -154,7 +154,7 @@ def test_a_shipped_model_is_remembered_by_its_name(
 
 
 def test_a_training_from_nothing_has_no_old_model(
-    choice: ModelChoice, study: Study, models: tuple[Path, Path]
+    choice: ModelDecision, study: Study, models: tuple[Path, Path]
 ) -> None:
     heard: list[Path] = []
     choice.kept.connect(heard.append)
@@ -168,7 +168,7 @@ def test_a_training_from_nothing_has_no_old_model(
 
 
 def test_too_few_held_out_slices_recommend_nothing(
-    choice: ModelChoice, study: Study, models: tuple[Path, Path], layers_only: ViewerModel
+    choice: ModelDecision, study: Study, models: tuple[Path, Path], layers_only: ViewerModel
 ) -> None:
     accept_fewer(study)
     choice.begin(study.folder, str(models[0]), models[1])
@@ -184,7 +184,7 @@ def test_too_few_held_out_slices_recommend_nothing(
 
 
 def test_a_failure_is_one_sentence_and_the_model_can_still_be_chosen(
-    choice: ModelChoice, study: Study, models: tuple[Path, Path], ears: Ears, scan: Path
+    choice: ModelDecision, study: Study, models: tuple[Path, Path], ears: Ears, scan: Path
 ) -> None:
     scan.unlink()
     choice.begin(study.folder, str(models[0]), models[1])
@@ -196,7 +196,7 @@ def test_a_failure_is_one_sentence_and_the_model_can_still_be_chosen(
 
 
 def test_what_is_cleared_while_it_compares_does_not_come_back(
-    choice: ModelChoice, study: Study, models: tuple[Path, Path]
+    choice: ModelDecision, study: Study, models: tuple[Path, Path]
 ) -> None:
     choice.begin(study.folder, str(models[0]), models[1])
     first = choice._work

@@ -18,7 +18,7 @@ from napari_ssl_muscle.learning.settings import (
 )
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.open import commands
-from napari_ssl_muscle.viewer.train.reconstruction_form import CompareForm
+from napari_ssl_muscle.viewer.train.reconstruction_form import ReconstructionForm
 from napari_ssl_muscle.viewer.widgets import dialogs
 from tests.viewer.conftest import Ears
 from tests.viewer.helpers import end_of, press
@@ -60,15 +60,15 @@ def write_run(tmp_path: Path) -> WriteRun:
 
 
 @pytest.fixture
-def form(viewer: Any) -> CompareForm:
+def form(viewer: Any) -> ReconstructionForm:
     _, step = viewer.window.add_plugin_dock_widget(PLUGIN, "Pretrain")
     unwrap(step).show_form(unwrap(step).compare)
-    found: CompareForm = unwrap(step).compare
+    found: ReconstructionForm = unwrap(step).compare
     return found
 
 
 def test_both_runs_are_shown_side_by_side_over_the_scan_with_their_errors(
-    viewer: Any, form: CompareForm, scan_file: Path, write_run: WriteRun
+    viewer: Any, form: ReconstructionForm, scan_file: Path, write_run: WriteRun
 ) -> None:
     scan = unwrap(commands.open_paths(viewer, [scan_file])[0])
     form.runs[0].add(write_run("mean", 0.0))
@@ -118,7 +118,7 @@ def test_both_runs_are_shown_side_by_side_over_the_scan_with_their_errors(
 
 
 def test_the_figures_follow_the_slider_and_the_grid_can_be_left(
-    viewer: Any, form: CompareForm, scan_file: Path, write_run: WriteRun
+    viewer: Any, form: ReconstructionForm, scan_file: Path, write_run: WriteRun
 ) -> None:
     scan = unwrap(commands.open_paths(viewer, [scan_file])[0])
     form.runs[0].add(write_run("mean", 0.0))
@@ -141,7 +141,7 @@ def test_the_figures_follow_the_slider_and_the_grid_can_be_left(
 
 def test_what_does_not_compare_is_one_sentence_each_and_the_form_goes_on(
     viewer: Any,
-    form: CompareForm,
+    form: ReconstructionForm,
     scan_file: Path,
     write_run: WriteRun,
     write_model: Callable[..., Path],

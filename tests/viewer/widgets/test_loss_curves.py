@@ -9,7 +9,7 @@ from napari_ssl_muscle.learning.events import EpochEnd, Progress
 from napari_ssl_muscle.viewer.widgets.loss_curves import (
     MOST_LIVE,
     Curves,
-    Drawn,
+    CurveSnapshot,
     draw,
     epoch_in_words,
 )
@@ -38,7 +38,7 @@ def test_loss_and_dice_are_kept_by_step_whatever_else_is_told() -> None:
     curves.take(after(20, train_loss=0.5, lr=0.1, dice=0.4))
     # A run that goes on does its last steps again.
     curves.take(after(20, best=True, train_loss=0.4, lr=0.1, dice=0.6))
-    assert curves.drawn() == Drawn(
+    assert curves.drawn() == CurveSnapshot(
         {}, {10: 1.0, 20: 0.4}, {10: 0.5, 20: 0.6}, "Validation Dice", frozenset({10, 20})
     )
 
@@ -90,7 +90,7 @@ def test_cleared_it_begins_anew() -> None:
     for step in (10, 20):
         curves.take(after(step, best=True, train_loss=1.0, dice=0.5))
     curves.clear()
-    assert curves.drawn() == Drawn({}, {}, {}, "", frozenset())
+    assert curves.drawn() == CurveSnapshot({}, {}, {}, "", frozenset())
 
 
 def test_the_plot_has_an_axis_for_each_and_both_are_named() -> None:
