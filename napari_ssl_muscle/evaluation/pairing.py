@@ -13,8 +13,8 @@ from napari_ssl_muscle.scans.layouts import subject_and_session
 from napari_ssl_muscle.scans.muscles import MuscleTable, read_table
 
 __all__ = [
-    "Matching",
     "Pair",
+    "Pairing",
     "case_name",
     "find_label_maps",
     "match",

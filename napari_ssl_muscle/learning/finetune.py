@@ -35,7 +35,7 @@ from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import Split
 
-__all__ = ["FinetuneResult", "LabelledCase", "finetune"]
+__all__ = ["FinetuneResult", "TrainingCase", "finetune"]
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ class EvaluateForm(Form):
         if index is None:
             z, picture = finding.errors.worst_slice, finding.picture
         else:
-            place = finding.places[index]
+            place = finding.error_locations[index]
             z, picture = place.slice, finding.errors.picture(place.value, place.leg)
             labels.selected_label = place.label
         self.errors.change(labels, picture.reshape(labels.data.shape))

@@ -52,7 +52,7 @@ class SegmentAnswer:
     labels
         Label values (z, y, x).
     changes
-        Against `SegmentRequest.current`; None if there was none, or its type cannot hold the values.
+        Against `SegmentRequest.current`; None if there was none, or its type cannot hold them.
     table
         The model's muscles.
     provenance
