@@ -154,12 +154,12 @@ def inspect(folder: Path) -> int:
 
     BIDS, nnU-Net raw, or images with labels beside them.
     """
-    from napari_ssl_muscle.jobs.text import cohort_in_words
+    from napari_ssl_muscle.jobs.text import format_cohort
     from napari_ssl_muscle.scans.cohort import inspect as inspect_cohort
     from napari_ssl_muscle.scans.cohort import open_cohort
 
     cohort = open_cohort(folder)
-    click.echo(cohort_in_words(cohort, inspect_cohort(cohort)))
+    click.echo(format_cohort(cohort, inspect_cohort(cohort)))
     return DONE
 
 
@@ -170,7 +170,7 @@ def inspect(folder: Path) -> int:
 )
 def models(names: tuple[str, ...], folders: tuple[Path, ...]) -> int:
     """List the shipped models, or read the cards of MODELs aloud."""
-    from napari_ssl_muscle.jobs.text import card_in_words
+    from napari_ssl_muscle.jobs.text import format_card
     from napari_ssl_muscle.learning.models.card import find_model, list_models, read_card
 
     for folder in folders:
@@ -187,7 +187,7 @@ def models(names: tuple[str, ...], folders: tuple[Path, ...]) -> int:
         if not listed:
             _say("No models were found; make one with ssl-muscle finetune.")
     for path, card in found:
-        rows = [("File", str(path)), *card_in_words(card)]
+        rows = [("File", str(path)), *format_card(card)]
         width = max(len(caption) for caption, _ in rows)
         click.echo(card.name)
         for caption, text in rows:

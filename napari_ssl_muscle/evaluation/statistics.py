@@ -52,7 +52,7 @@ class Interval:
         """Number of subjects."""
         return len(self.subjects)
 
-    def in_words(self, unit: str = "") -> str:
+    def format_interval(self, unit: str = "") -> str:
         """Return the result as one sentence, for reports."""
         unit = f" {unit}" if unit else ""
         percent = f"{100 * self.confidence:g} %"

@@ -15,7 +15,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.freeze_plot import write_curves
 from napari_ssl_muscle.files import write_json, write_text, write_whole
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, MODEL, read_epochs
-from napari_ssl_muscle.jobs.text import FROZEN, duration
+from napari_ssl_muscle.jobs.text import FROZEN, format_duration
 from napari_ssl_muscle.learning.models.card import ModelCard, read_card
 from napari_ssl_muscle.learning.models.safetensors_header import read_header
 from napari_ssl_muscle.text_table import aligned, number
@@ -188,8 +188,8 @@ def in_text(results: Sequence[ModeResult]) -> str:
     rows += [
         [
             FROZEN[result.mode],
-            learns_in_words(result.trainable, result.parameters),
-            duration(result.seconds),
+            format_learning(result.trainable, result.parameters),
+            format_duration(result.seconds),
             *(number(result.dice.get(name), 3) for name in ("mean", *muscles)),
         ]
         for result in results
@@ -197,7 +197,7 @@ def in_text(results: Sequence[ModeResult]) -> str:
     return aligned(rows)
 
 
-def learns_in_words(trainable: int, parameters: int) -> str:
+def format_learning(trainable: int, parameters: int) -> str:
     """Return how much of a network learns: "1.2 of 1.9 million", "119 of 1.9 million"."""
     million = 1_000_000
     if trainable >= million / 20:

@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import Protocol, TextIO
 
-from napari_ssl_muscle.jobs.text import in_words, progress_in_words
+from napari_ssl_muscle.jobs.text import format_event, format_progress
 from napari_ssl_muscle.learning.events import (
     Event,
     Failed,
@@ -106,7 +106,7 @@ class TextDisplay:
         if isinstance(event, Progress):
             self._progress(event)
             return
-        words = in_words(event)
+        words = format_event(event)
         if words is not None:
             self._line(words)
 
@@ -117,19 +117,19 @@ class TextDisplay:
     def _progress(self, event: Progress) -> None:
         if self._draws:
             filled = _BAR * event.done // max(event.total, 1)
-            self._draw(f"[{'#' * filled}{'.' * (_BAR - filled)}] {progress_in_words(event)}")
+            self._draw(f"[{'#' * filled}{'.' * (_BAR - filled)}] {format_progress(event)}")
             return
         now = time.monotonic()
         news = event.done > 0 and event.done != self._done
         if news and (event.done == event.total or now - self._told >= QUIET):
             self._told, self._done = now, event.done
-            self._line(progress_in_words(event))
+            self._line(format_progress(event))
 
     def _line(self, text: str) -> None:
         bar = self._bar
         self._draw("")
         if self._started is not None:
-            self._stream.write(f"{in_words(self._started)}\n")
+            self._stream.write(f"{format_event(self._started)}\n")
             self._started = None
         self._stream.write(f"{text}\n")
         self._stream.flush()

@@ -108,14 +108,14 @@ def run_prepared(
         tell(Failed(sentence=str(error), bad_input=True))
         raise
     except Exception as error:
-        sentence = in_a_sentence(error)
+        sentence = format_error(error)
         tell(Failed(sentence=sentence, details=traceback.format_exc()))
         raise JobFailed(sentence) from error
     tell((Stopped if outcome.stopped else Finished)(result=outcome.result))
     return outcome.result
 
 
-def in_a_sentence(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """Return what went wrong, for a person who does not know the program's insides."""
     words = str(error).strip()
     first = words.splitlines()[0] if words else "no more is known"

@@ -21,12 +21,12 @@ _SHOWN = 6
 """Figures of an epoch that fit on a line."""
 
 
-def in_words(event: Event) -> str | None:
+def format_event(event: Event) -> str | None:
     """Return an event as one line of text; None for those that only matter to a program."""
     if isinstance(event, Started):
         return f"{event.action} on {event.device}"
     if isinstance(event, Progress):
-        return progress_in_words(event)
+        return format_progress(event)
     if isinstance(event, EpochEnd):
         shown = list(event.metrics.items())[:_SHOWN]
         figures = ", ".join(f"{name} {value:.4g}" for name, value in shown)
@@ -39,18 +39,18 @@ def in_words(event: Event) -> str | None:
     return None
 
 
-def progress_in_words(event: Progress) -> str:
+def format_progress(event: Progress) -> str:
     """Return how far the work is: "40 of 200 (20 %), about 3 min left, sub-01"."""
     share = f" ({100 * event.done // event.total} %)" if event.total else ""
     parts = [f"{event.done} of {event.total}{share}"]
     if event.seconds_left is not None and event.done < event.total:
-        parts.append(f"about {duration(event.seconds_left)} left")
+        parts.append(f"about {format_duration(event.seconds_left)} left")
     if event.text:
         parts.append(event.text)
     return ", ".join(parts)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a time as a person says it: "40 s", "3 min", "2 h 10 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -58,7 +58,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def card_in_words(card: ModelCard) -> list[tuple[str, str]]:
+def format_card(card: ModelCard) -> list[tuple[str, str]]:
     """Return what a person should know of a model, as (caption, text)."""
     rows: list[tuple[str, str]] = []
     if card.title:
@@ -107,7 +107,7 @@ def _source(data: TrainingSource) -> str:
 _LAYOUTS = {"bids": "BIDS", "nnunet": "nnU-Net raw", "flat": "images side by side"}
 
 
-def cohort_in_words(cohort: Cohort, reports: Sequence[CaseReport], width: int = 100) -> str:
+def format_cohort(cohort: Cohort, reports: Sequence[CaseReport], width: int = 100) -> str:
     """Return what a cohort holds: a head, one line for each case, its muscles, its problems.
 
     Parameters

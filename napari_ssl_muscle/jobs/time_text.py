@@ -7,7 +7,7 @@ import math
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.recipe import recipe_from
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LearningJob, PretrainJob
-from napari_ssl_muscle.jobs.text import duration
+from napari_ssl_muscle.jobs.text import format_duration
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.training.time_estimate import Estimate, estimate
 
@@ -61,9 +61,11 @@ def expectation(found: Estimate | None) -> str:
     if found is None:
         return UNKNOWN
     if found.by == "asked":
-        return f"Will take {duration(found.shortest)}, as set, and a few seconds to get ready."
+        return (
+            f"Will take {format_duration(found.shortest)}, as set, and a few seconds to get ready."
+        )
     if found.by == "known":
-        text = f"About {duration(found.longest)} on this computer ({found.device})"
+        text = f"About {format_duration(found.longest)} on this computer ({found.device})"
         return f"{text}, if it is as fast as last time."
     text = f"Roughly {span(found.shortest, found.longest)}"
     if found.by == "alike":

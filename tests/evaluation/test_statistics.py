@@ -59,7 +59,7 @@ def test_values_that_are_no_numbers_are_refused(bad):
 
 
 def test_the_sentence_gives_the_interval_and_no_stars():
-    text = paired_difference(FIRST, SECOND).in_words("Dice")
+    text = paired_difference(FIRST, SECOND).format_interval("Dice")
     assert "over 5 subjects" in text
     assert "95 % t interval" in text
     assert "*" not in text

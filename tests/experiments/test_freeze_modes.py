@@ -20,7 +20,7 @@ from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.arm_events import JoinedEvents
 from napari_ssl_muscle.experiments.freeze_modes import one_of
-from napari_ssl_muscle.experiments.freeze_results import learns_in_words, read_comparison
+from napari_ssl_muscle.experiments.freeze_results import format_learning, read_comparison
 from napari_ssl_muscle.jobs.cli_options import arguments
 from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.jobs.run_folder import read_epochs
@@ -443,4 +443,4 @@ def test_the_shell_has_its_options_but_not_the_mode() -> None:
     ],
 )
 def test_numbers_that_learn_are_told_in_words(learns: int, of: int, words: str) -> None:
-    assert learns_in_words(learns, of) == words
+    assert format_learning(learns, of) == words

@@ -1,7 +1,7 @@
 import io
 
 from napari_ssl_muscle.jobs.display import JsonLines, TextDisplay
-from napari_ssl_muscle.jobs.text import duration, in_words
+from napari_ssl_muscle.jobs.text import format_duration, format_event
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Failed,
@@ -103,11 +103,11 @@ def test_work_goes_on_when_nobody_reads_its_events_any_more() -> None:
 
 
 def test_times_are_said_as_people_say_them() -> None:
-    assert [duration(s) for s in (40, 200, 7800)] == ["40 s", "3 min", "2 h 10 min"]
+    assert [format_duration(s) for s in (40, 200, 7800)] == ["40 s", "3 min", "2 h 10 min"]
 
 
 def test_what_only_programs_need_has_no_words() -> None:
     from napari_ssl_muscle.learning.events import Checkpoint, Preview
 
-    assert in_words(Checkpoint(step=1, path="p")) is None
-    assert in_words(Preview(step=1, path="p")) is None
+    assert format_event(Checkpoint(step=1, path="p")) is None
+    assert format_event(Preview(step=1, path="p")) is None

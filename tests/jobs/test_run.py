@@ -7,7 +7,7 @@ import pytest
 
 from napari_ssl_muscle.actions import ACTIONS, run_job
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, in_a_sentence
+from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, format_error
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, EVENTS, JOB, check_writable
 from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, MeasureJob, read_job
 from napari_ssl_muscle.learning.events import (
@@ -161,11 +161,11 @@ def test_jobs_without_a_run_folder_write_none(tmp_path: Path, install: Install) 
     ],
 )
 def test_too_little_memory_is_said_with_a_way_out(error: Exception) -> None:
-    assert in_a_sentence(error).startswith("There is not enough memory")
+    assert format_error(error).startswith("There is not enough memory")
 
 
 def test_a_full_disk_is_said() -> None:
-    assert in_a_sentence(OSError(28, "No space left on device", "/x")) == (
+    assert format_error(OSError(28, "No space left on device", "/x")) == (
         "The disk is full (/x); free some space."
     )
 

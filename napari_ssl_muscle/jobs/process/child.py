@@ -293,7 +293,7 @@ class ChildJob:
             closing = Stopped(result={"out": str(out), "ended": True})
         else:
             errors = [*self._strays, *job_folder.last_errors()][-_LAST_LINES:]
-            closing = Failed(sentence=died_in_words(errors, code), details="".join(errors))
+            closing = Failed(sentence=format_exit(errors, code), details="".join(errors))
         for part in out.glob(".part-*"):
             # What the child was writing; older ones are somebody else's.
             with contextlib.suppress(OSError):
@@ -340,7 +340,7 @@ class AttachedJob(ChildJob):
         return self._found
 
 
-def died_in_words(errors: Sequence[str], code: int = UNKNOWN_CODE) -> str:
+def format_exit(errors: Sequence[str], code: int = UNKNOWN_CODE) -> str:
     """Return the sentence on a child that ended without a word.
 
     Parameters

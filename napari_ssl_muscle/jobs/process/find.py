@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.process.child import AttachedJob, died_in_words
+from napari_ssl_muscle.jobs.process.child import AttachedJob, format_exit
 from napari_ssl_muscle.jobs.process.job_folder import (
     Child,
     JobFolder,
@@ -147,7 +147,7 @@ def _latest(job_folder: JobFolder) -> tuple[Progress | None, Finished | Stopped 
 def _died(job_folder: JobFolder) -> Stopped | Failed:
     if job_folder.stop.exists():
         return Stopped()
-    return Failed(sentence=died_in_words(job_folder.last_errors()))
+    return Failed(sentence=format_exit(job_folder.last_errors()))
 
 
 def _time(child: Child) -> datetime.datetime:

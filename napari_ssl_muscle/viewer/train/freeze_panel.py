@@ -16,7 +16,7 @@ from napari_ssl_muscle.experiments.freeze_plot import draw_curves
 from napari_ssl_muscle.experiments.freeze_results import (
     FreezeComparison,
     ModeResult,
-    learns_in_words,
+    format_learning,
     read_comparison,
 )
 from napari_ssl_muscle.jobs.cli_options import shell_command
@@ -33,7 +33,7 @@ from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask
 from napari_ssl_muscle.viewer.widgets.form import CommandLine, column, main_button, paragraph
-from napari_ssl_muscle.viewer.widgets.loss_curves import epoch_in_words
+from napari_ssl_muscle.viewer.widgets.loss_curves import format_epoch
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
 from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
 from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, ResultTable, Row
@@ -56,7 +56,7 @@ class _Learns(Column):
     of: int = 0
 
     def text(self, value: Cell) -> str:
-        return learns_in_words(int(value), self.of) if isinstance(value, float) else "–"
+        return format_learning(int(value), self.of) if isinstance(value, float) else "–"
 
 
 class FreezingPanel(Container[Widget]):
@@ -211,13 +211,13 @@ class FreezingPanel(Container[Widget]):
         best = max(range(len(found.modes)), key=lambda i: found.modes[i].dice.get("mean", -1.0))
         self.table.setCurrentCell(best, 0)
         self._mark(best)
-        self.verdict.value = _in_words(found, found.modes[best])
+        self.verdict.value = _format_event(found, found.modes[best])
         self.results.show()
 
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, EpochEnd):
             return
-        self.panel.figures.value = f"{FROZEN.get(event.arm, event.arm)}: {epoch_in_words(event)}"
+        self.panel.figures.value = f"{FROZEN.get(event.arm, event.arm)}: {format_epoch(event)}"
         self.panel.figures.show()
         self._curves.setdefault(event.arm, []).append(event)
         # A copy, because it is painted in a thread.
@@ -313,7 +313,7 @@ def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Ro
     return columns, rows
 
 
-def _in_words(found: FreezeComparison, best: ModeResult) -> str:
+def _format_event(found: FreezeComparison, best: ModeResult) -> str:
     said = []
     if "mean" in best.dice and len(found.modes) > 1:
         said.append(f"Highest Dice: {FROZEN[best.mode].lower()} ({best.dice['mean']:.3f}).")

@@ -40,7 +40,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     row,
     small_button,
 )
-from napari_ssl_muscle.viewer.widgets.loss_curves import error_in_words
+from napari_ssl_muscle.viewer.widgets.loss_curves import format_reconstruction_error
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker, runs_folder
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
@@ -282,7 +282,11 @@ class PretrainForm(Form):
         self.panel.say(
             ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
             + f"'{path.parent.name}'"
-            + (f" reaches an {error_in_words(metrics)}" if "masked_error" in metrics else "")
+            + (
+                f" reaches an {format_reconstruction_error(metrics)}"
+                if "masked_error" in metrics
+                else ""
+            )
             + ". It is under 'Start from' in the form Fine-tune now."
         )
         self.out.value = str(_new_run())

@@ -17,7 +17,7 @@ from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.process.child import ChildJob
 from napari_ssl_muscle.jobs.process.find import FoundJob
-from napari_ssl_muscle.jobs.run import in_a_sentence
+from napari_ssl_muscle.jobs.run import format_error
 from napari_ssl_muscle.jobs.settings import AnyJob
 from napari_ssl_muscle.learning.events import (
     Emit,
@@ -138,7 +138,7 @@ class ThreadTask:
         except BadInput as problem:
             ending = Failed(sentence=str(problem), bad_input=True)
         except Exception as error:
-            ending = Failed(sentence=in_a_sentence(error), details=traceback.format_exc())
+            ending = Failed(sentence=format_error(error), details=traceback.format_exc())
         self.bridge.post(ending)
 
 

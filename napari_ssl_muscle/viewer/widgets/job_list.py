@@ -188,12 +188,12 @@ class JobRow(Container[Widget]):
             self.forget_button.show()
 
     def _tell(self) -> None:
-        self.text.value = in_words(self.found)
+        self.text.value = format_event(self.found)
         self.stop_button.visible = self.found.alive
         self.forget_button.visible = not self.found.alive
 
 
-def in_words(found: FoundJob) -> str:
+def format_event(found: FoundJob) -> str:
     """Return "Fine-tuning has been running since 14:02, step 210 of 800.", or how it ended."""
     name, since = name_of(found.job), _time(found.since)
     if isinstance(found.end, Finished):

@@ -134,7 +134,7 @@ def draw(figure: Figure, drawn: CurveSnapshot) -> None:
         right.plot(best, drawn.check[best], color=BLUE, marker="*", markersize=10)
 
 
-def epoch_in_words(event: EpochEnd) -> str:
+def format_epoch(event: EpochEnd) -> str:
     """Return what a round brought: its loss and, where it was validated, how good it is."""
     parts = [f"Epoch {event.epoch}"]
     metrics = event.metrics
@@ -143,12 +143,12 @@ def epoch_in_words(event: EpochEnd) -> str:
     if "dice" in metrics:
         parts.append(f"validation Dice {metrics['dice']:.3f}")
     elif "masked_error" in metrics:
-        parts.append(error_in_words(metrics))
+        parts.append(format_reconstruction_error(metrics))
     text = " · ".join(parts)
     return f"{text} (best so far)" if event.best else text
 
 
-def error_in_words(metrics: Mapping[str, float]) -> str:
+def format_reconstruction_error(metrics: Mapping[str, float]) -> str:
     """Return a pretext's error, beside that of a network that has learned nothing."""
     text = f"error inside the masks of {metrics['masked_error']:.3f}"
     constant = metrics.get("constant_error")

@@ -62,7 +62,7 @@ MODELS = KnownModels()
 """The one list of this process."""
 
 
-def card_in_words(card: ModelCard) -> list[tuple[str, str]]:
+def format_card(card: ModelCard) -> list[tuple[str, str]]:
     """Return what a person should know of a model, as (caption, text)."""
     rows: list[tuple[str, str]] = []
     if card.task == "inpainting":
@@ -266,6 +266,6 @@ class ModelPicker(Container[Widget]):
             return
         self.card.value = "".join(
             f"<p style='margin:0 0 3px 0'><b>{escape(caption)}:</b> {escape(text)}</p>"
-            for caption, text in card_in_words(model.card)
+            for caption, text in format_card(model.card)
         )
         self.card.tooltip = str(model.path)

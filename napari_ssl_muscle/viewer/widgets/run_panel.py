@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_ssl_muscle.jobs.process.find import name_of
 from napari_ssl_muscle.jobs.settings import LearningJob
-from napari_ssl_muscle.jobs.text import duration, in_words
+from napari_ssl_muscle.jobs.text import format_duration, format_event
 from napari_ssl_muscle.jobs.time_text import expected_time
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
@@ -35,7 +35,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     small_button,
     when_destroyed,
 )
-from napari_ssl_muscle.viewer.widgets.loss_curves import Curves, epoch_in_words
+from napari_ssl_muscle.viewer.widgets.loss_curves import Curves, format_epoch
 from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
 
 __all__ = ["RunPanel", "epoch_in_words"]
@@ -213,7 +213,7 @@ class RunPanel(Container[Widget]):
 
     def _take(self, event: Event) -> None:
         stopping = not self.stop_button.enabled
-        if not isinstance(event, Progress) and (line := in_words(event)):
+        if not isinstance(event, Progress) and (line := format_event(event)):
             self._log.append(line)
         if isinstance(event, Started):
             self._action = event.action
@@ -224,7 +224,7 @@ class RunPanel(Container[Widget]):
             if self._curves.take_live(event) and time.monotonic() - self._drawn > LIVE_SECONDS:
                 self._draw()
             if not stopping:
-                self.say(self._in_words(event))
+                self.say(self._format_event(event))
         elif isinstance(event, EpochEnd):
             self._show_round(event)
         elif isinstance(event, Note):
@@ -253,7 +253,7 @@ class RunPanel(Container[Widget]):
     def _show_round(self, event: EpochEnd) -> None:
         if event.arm:  # of several trainings that are compared: shown elsewhere
             return
-        self.figures.value = epoch_in_words(event)
+        self.figures.value = format_epoch(event)
         self.figures.show()
         if self._curves.take(event):
             self._draw()
@@ -266,13 +266,13 @@ class RunPanel(Container[Widget]):
         if first:
             self.grown.emit()
 
-    def _in_words(self, event: Progress) -> str:
+    def _format_event(self, event: Progress) -> str:
         parts = [part for part in (self._action, event.text) if part]
         if event.total:
             # Before it starts other things are counted, such as scans that are read.
             unit = f"{self._unit} " if self._action else ""
             parts.append(f"{unit}{event.done} of {event.total}")
         if event.seconds_left is not None and event.done < event.total:
-            parts.append(f"about {duration(event.seconds_left)} left")
+            parts.append(f"about {format_duration(event.seconds_left)} left")
         text = " · ".join(parts)
         return text[:1].upper() + text[1:]

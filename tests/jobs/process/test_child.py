@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_ssl_muscle.jobs.process.child import ChildJob, died_in_words
+from napari_ssl_muscle.jobs.process.child import ChildJob, format_exit
 from napari_ssl_muscle.jobs.run_folder import EVENTS, JOB
 from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, MeasureJob
 from napari_ssl_muscle.learning.events import Event, Failed, Progress, Stopped, from_line
@@ -130,8 +130,8 @@ def test_a_child_that_dies_tells_its_last_words(job: MeasureJob) -> None:
 
 
 def test_a_child_that_the_system_killed_most_likely_ran_out_of_memory() -> None:
-    assert "not enough memory" in died_in_words(["loading\n"], -9)
-    assert "memory" not in died_in_words(["loading\n"], 1)
+    assert "not enough memory" in format_exit(["loading\n"], -9)
+    assert "memory" not in format_exit(["loading\n"], 1)
 
 
 @pytest.mark.parametrize("learned", [False, True])

@@ -18,7 +18,7 @@ from napari_ssl_muscle.jobs.process.process_id import OtherProcess
 from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Finished, Stopped
 from napari_ssl_muscle.viewer.widgets.background import AttachedTask
-from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs, in_words
+from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs, format_event
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 from tests.viewer.conftest import Ears
 from tests.viewer.helpers import end_of, press, until
@@ -232,7 +232,7 @@ def test_the_day_is_said_of_what_began_on_another_one(leave: Any) -> None:
     (job,) = running_jobs()
     assert isinstance(job, FoundJob)
     when = datetime.datetime(2024, 5, 3, 14, 2).astimezone()
-    assert "since 3 May, 14:02" in in_words(replace(job, since=when))
+    assert "since 3 May, 14:02" in format_event(replace(job, since=when))
     child = job.job_folder.child()
     assert child is not None
     OtherProcess(child.process).kill()

@@ -11,7 +11,7 @@ from napari_ssl_muscle.viewer.widgets.loss_curves import (
     Curves,
     CurveSnapshot,
     draw,
-    epoch_in_words,
+    format_epoch,
 )
 
 
@@ -114,6 +114,6 @@ def test_without_validation_there_is_one_axis() -> None:
 
 def test_a_round_in_words() -> None:
     best = after(30, best=True, train_loss=0.5, dice=0.81)
-    assert epoch_in_words(best) == "Epoch 3 · loss 0.500 · validation Dice 0.810 (best so far)"
+    assert format_epoch(best) == "Epoch 3 · loss 0.500 · validation Dice 0.810 (best so far)"
     pretext = after(30, train_loss=0.5, masked_error=0.25, constant_error=1.125)
-    assert epoch_in_words(pretext).endswith("error inside the masks of 0.250 (a constant: 1.125)")
+    assert format_epoch(pretext).endswith("error inside the masks of 0.250 (a constant: 1.125)")
