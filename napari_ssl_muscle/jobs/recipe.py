@@ -8,7 +8,7 @@ from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, preset
 from napari_ssl_muscle.scans.muscles import MuscleTable
 
-GENTLER = 0.1
+KNOWN_MUSCLES_RATE = 0.1
 """Share of the preset's learning rate for a model that knows the muscles already.
 
 At the full rate, 80 steps on three corrected slices made the rest of a scan worse (two real
@@ -56,7 +56,7 @@ def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[
     return recipe, notes
 
 
-def gentle(
+def lower_known_rate(
     recipe: Recipe, job: LearningJob, card: ModelCard | None, table: MuscleTable
 ) -> tuple[Recipe, list[str]]:
     """Return the recipe with a lower learning rate where the model knows these very muscles.
@@ -79,7 +79,7 @@ def gentle(
     known = card is not None and card.task == "segmentation" and card.table.same_muscles(table)
     if not known or job.lr is not None or job.preset == "poster":
         return recipe, []
-    rate = GENTLER * recipe.training.lr
+    rate = KNOWN_MUSCLES_RATE * recipe.training.lr
     training = recipe.training.model_copy(update={"lr": rate})
     text = f"The model knows these muscles already, so the learning rate is a tenth: {rate:g}."
     return recipe.model_copy(update={"training": training}), [text]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from napari_ssl_muscle.jobs.recipe import gentle, recipe_from
+from napari_ssl_muscle.jobs.recipe import lower_known_rate, recipe_from
 from napari_ssl_muscle.jobs.settings import FinetuneJob
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.settings import SliceSettings, preset
@@ -33,7 +33,7 @@ def card(**changes: Any) -> ModelCard:
 def rate(start: ModelCard | None, table: MuscleTable = THIGH, **settings: Any) -> float:
     job = FinetuneJob(cohort=Path("cohort"), out=Path("run"), init="start", **settings)
     recipe, _ = recipe_from(job, start)
-    recipe, notes = gentle(recipe, job, start, table)
+    recipe, notes = lower_known_rate(recipe, job, start, table)
     lr = recipe.training.lr
     assert bool(notes) == (lr == 0.1 * preset(job.preset).training.lr)
     return lr

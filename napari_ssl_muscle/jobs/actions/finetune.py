@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.recipe import gentle, recipe_from
+from napari_ssl_muscle.jobs.recipe import lower_known_rate, recipe_from
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import SPLIT
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
@@ -78,7 +78,7 @@ def training(job: FinetuneJob, data: TrainingData, *, name: str | None = None) -
     """
     recipe, notes = recipe_from(job, data.card)
     gathered, split = data.gathered, data.split
-    recipe, rate = gentle(recipe, job, data.card, gathered.chosen)
+    recipe, rate = lower_known_rate(recipe, job, data.card, gathered.chosen)
     notes = [*notes, *rate, *gathered.notes]
     warnings = [*gathered.warnings, *_set_apart(split, gathered.corrected)]
     alone = job.cohort is None and job.split == "auto" and split is None
