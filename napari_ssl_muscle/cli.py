@@ -306,7 +306,7 @@ def _run(job: AnyJob, *, events: bool, stop_file: Path | None = None) -> int:
             result = run_job(job, display.show, stop)
         finally:
             display.close()
-            if isinstance(display, JsonLines) and display.deaf:
+            if isinstance(display, JsonLines) and display.output_closed:
                 _let_output_go()
     if not events:
         if text := result.get("text"):

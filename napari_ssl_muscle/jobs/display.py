@@ -44,13 +44,13 @@ class JsonLines:
     """Every event as one line of JSON, for programs.
 
     Progress that follows closely on progress waits, for the next event or until there is newer
-    progress and time for it. A job goes on when nobody listens any more (`deaf`): its folder is
+    progress and time for it. A job goes on when nobody listens any more (`output_closed`): its folder is
     the truth.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.last: Event | None = None
-        self.deaf = False
+        self.output_closed = False
         self._stream = stream
         self._waiting: Progress | None = None
         self._told = -PAUSE
@@ -73,13 +73,13 @@ class JsonLines:
         """Do nothing: every line was flushed, and the closing event is the last."""
 
     def _print(self, event: Event) -> None:
-        if self.deaf:
+        if self.output_closed:
             return
         try:
             self._stream.write(to_line(event) + "\n")
             self._stream.flush()
         except (OSError, ValueError):
-            self.deaf = True
+            self.output_closed = True
 
 
 class TextDisplay:

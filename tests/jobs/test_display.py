@@ -98,7 +98,7 @@ def test_work_goes_on_when_nobody_reads_its_events_any_more() -> None:
     display = JsonLines(Gone())
     display.show(STARTED)
     display.show(Progress(done=1, total=2))
-    assert display.deaf
+    assert display.output_closed
     assert display.last == Progress(done=1, total=2)
 
 
