@@ -14,7 +14,7 @@ from measured import Measured, hand_over
 from torch import Tensor, nn
 
 from napari_ssl_muscle.learning.data.augment import augment
-from napari_ssl_muscle.learning.events import nobody
+from napari_ssl_muscle.learning.events import ignore_event
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import AugmentSettings, NetworkSettings, TrainingSettings
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
@@ -75,7 +75,7 @@ def images_per_second(rows: int, columns: int) -> float:
             TrainingSettings(steps=STEPS, batch=BATCH, validate_every=STEPS),
             Path(folder),
             forget,
-            emit=nobody,
+            emit=ignore_event,
             stop=stop,
         )
     steps = [after - before for before, after in pairwise(asked)]

@@ -22,7 +22,7 @@ from napari_ssl_muscle.jobs.settings import (
     PretrainJob,
     SegmentJob,
 )
-from napari_ssl_muscle.learning.events import Emit, ShouldStop, never, nobody
+from napari_ssl_muscle.learning.events import Emit, ShouldStop, ignore_event, never_stop
 
 
 def _pretrain(job: PretrainJob) -> PreparedJob:
@@ -88,7 +88,9 @@ ACTIONS: Mapping[str, Callable[[Any], PreparedJob]] = MappingProxyType(
 """Name of an action (stored in every `job.json`) → what prepares it."""
 
 
-def run_job(job: AnyJob, emit: Emit = nobody, stop: ShouldStop = never) -> dict[str, Any]:
+def run_job(
+    job: AnyJob, emit: Emit = ignore_event, stop: ShouldStop = never_stop
+) -> dict[str, Any]:
     """Run a job of any action to its end on this thread; see `run_prepared`.
 
     Raises

@@ -26,8 +26,8 @@ from napari_ssl_muscle.learning.events import (
     Speed,
     Stopped,
     StoppedByUser,
-    never,
-    nobody,
+    ignore_event,
+    never_stop,
 )
 from napari_ssl_muscle.learning.training.memory import is_out_of_memory
 from napari_ssl_muscle.learning.training.time_estimate import remember
@@ -52,8 +52,8 @@ PreparedJob = Callable[[Emit, ShouldStop], Outcome]
 def run_prepared(
     job: AnyJob,
     prepare: Callable[[Any], PreparedJob],
-    emit: Emit = nobody,
-    stop: ShouldStop = never,
+    emit: Emit = ignore_event,
+    stop: ShouldStop = never_stop,
 ) -> dict[str, Any]:
     """Run a job to its end on this thread.
 

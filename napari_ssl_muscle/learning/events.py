@@ -156,11 +156,11 @@ def from_line(line: str) -> Event:
     return _ADAPTER.validate_json(line)
 
 
-def nobody(event: Event) -> None:
+def ignore_event(event: Event) -> None:
     """Take an event and do nothing: for callers who do not listen."""
 
 
-def never() -> bool:
+def never_stop() -> bool:
     """Never ask to stop."""
     return False
 

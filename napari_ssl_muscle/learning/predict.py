@@ -22,7 +22,7 @@ from napari_ssl_muscle.learning.data.slices import (
     to_images,
     to_window,
 )
-from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never
+from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never_stop
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
@@ -69,7 +69,7 @@ def segment_volume(
     device: str = "auto",
     thread_count: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    stop: ShouldStop = never,
+    stop: ShouldStop = never_stop,
     uncertainty: bool = False,
 ) -> Segmentation:
     """Segment a scan.

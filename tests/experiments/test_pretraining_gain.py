@@ -15,7 +15,7 @@ from napari_ssl_muscle.experiments.pretraining_gain import (
     trials_of,
 )
 from napari_ssl_muscle.jobs.settings import read_job
-from napari_ssl_muscle.learning.events import Event, never
+from napari_ssl_muscle.learning.events import Event, never_stop
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
 
@@ -85,7 +85,7 @@ def test_a_small_plan_runs_and_goes_on(tmp_path: Path) -> None:
         pretrain={**small, "steps": 2, "kernel_size": 4},
     )
     events: list[Event] = []
-    path = run_gain(plan, events.append, never)
+    path = run_gain(plan, events.append, never_stop)
     rows = read_rows(path)
     assert len(rows) == 2 * 2 * 6  # directions, arms, muscles
     for trained, tested in (("sub-01", "sub-02"), ("sub-02", "sub-01")):
@@ -101,6 +101,6 @@ def test_a_small_plan_runs_and_goes_on(tmp_path: Path) -> None:
         assert same[0] == same[1]
     before = path.read_bytes()
     again: list[Event] = []
-    run_gain(plan, again.append, never)
+    run_gain(plan, again.append, never_stop)
     assert path.read_bytes() == before
     assert not again  # nothing was left to do

@@ -11,7 +11,7 @@ import safetensors.torch
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
-from napari_ssl_muscle.learning.events import Event, Note, StoppedByUser, never, nobody
+from napari_ssl_muscle.learning.events import Event, Note, StoppedByUser, ignore_event, never_stop
 from napari_ssl_muscle.learning.finetune import FinetuneResult, finetune
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.models.model_file import load_model
@@ -27,7 +27,7 @@ def learn(
     cases: Sequence[TrainingCase], table: MuscleTable, recipe: Recipe, out: Path, **more: object
 ) -> FinetuneResult:
     out.mkdir(exist_ok=True)
-    options: dict[str, object] = {"emit": nobody, "stop": never, **more}
+    options: dict[str, object] = {"emit": ignore_event, "stop": never_stop, **more}
     return finetune(cases, table, recipe, out=out, **options)  # type: ignore[arg-type]
 
 
@@ -224,7 +224,7 @@ def test_pretrained_weights_are_handed_over(
     pretext = tiny.pretext.model_copy(update={"kernel_size": 8, "mask_percent": 40.0})
     recipe = tiny.model_copy(update={"pretext": pretext})
     (tmp_path / "pretext").mkdir()
-    before = pretrain(cases, recipe, out=tmp_path / "pretext", emit=nobody, stop=never)
+    before = pretrain(cases, recipe, out=tmp_path / "pretext", emit=ignore_event, stop=never_stop)
     assert before.metrics["masked_error"] < before.metrics["constant_error"]
     assert (tmp_path / "pretext" / "probes.png").is_file()
     card = read_card(before.model)

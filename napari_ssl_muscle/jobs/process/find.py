@@ -24,7 +24,7 @@ from napari_ssl_muscle.learning.events import (
     Progress,
     Stopped,
     from_line,
-    nobody,
+    ignore_event,
 )
 
 KEPT = 30 * 24 * 3600.0
@@ -157,6 +157,6 @@ def _time(child: Child) -> datetime.datetime:
 def _settle(job_folder: JobFolder) -> None:
     """Let a job that has ended be tidied up after and removed, as if somebody had listened."""
     with contextlib.suppress(BadInput):
-        ended = AttachedJob(job_folder, nobody)
+        ended = AttachedJob(job_folder, ignore_event)
         ended.start()
         ended.wait()

@@ -13,7 +13,7 @@ import safetensors.torch
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import Item
-from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, Preview, never
+from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, Preview, never_stop
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretrain import PretrainResult, hold_out, pretrain
 from napari_ssl_muscle.learning.settings import Recipe
@@ -40,7 +40,7 @@ def run(
 ) -> tuple[PretrainResult, list[Event]]:
     out.mkdir()
     events: list[Event] = []
-    result = pretrain(cases, recipe, out=out, emit=events.append, stop=never, **more)  # type: ignore[arg-type]
+    result = pretrain(cases, recipe, out=out, emit=events.append, stop=never_stop, **more)  # type: ignore[arg-type]
     return result, events
 
 

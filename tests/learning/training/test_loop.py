@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Checkpoint, EpochEnd, Event, Progress, never
+from napari_ssl_muscle.learning.events import Checkpoint, EpochEnd, Event, Progress, never_stop
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import TrainingSettings
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
@@ -176,7 +176,7 @@ def test_continuing_another_network_is_said(tmp_path: Path) -> None:
             tmp_path,
             lambda weights, place: None,
             emit=lambda event: None,
-            stop=never,
+            stop=never_stop,
             resume=True,
         )
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.events import Event, Speed, never
+from napari_ssl_muscle.learning.events import Event, Speed, never_stop
 from napari_ssl_muscle.learning.finetune import finetune
 from napari_ssl_muscle.learning.network.flops import flops_of
 from napari_ssl_muscle.learning.network.unet import UNet
@@ -175,7 +175,7 @@ def test_a_training_tells_its_speed(
     cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     events: list[Event] = []
-    finetune(cases, table, tiny, out=tmp_path, emit=events.append, stop=never)
+    finetune(cases, table, tiny, out=tmp_path, emit=events.append, stop=never_stop)
     speeds = [event for event in events if isinstance(event, Speed)]
     assert speeds[-1].device == "CPU, 1 thread"
     expected = flops_of(tiny.network, 64, 64, 1, len(table.muscles) + 1).training()
