@@ -115,7 +115,7 @@ class ChildJob:
         """
         if self._reader is not None:
             raise RuntimeError("a ChildJob runs once; make another one")
-        self._job_folder = self._sit_down()
+        self._job_folder = self._start_in_folder()
         self._reader = threading.Thread(target=self._watch, name="ssl-muscle job", daemon=True)
         self._reader.start()
 
@@ -132,7 +132,7 @@ class ChildJob:
         with contextlib.suppress(OSError):
             self._stop_file.touch()
         # Not a daemon: a window that is closed now must not end before the child has.
-        threading.Thread(target=self._insist, args=(grace,), name="ssl-muscle stop").start()
+        threading.Thread(target=self._stop_after, args=(grace,), name="ssl-muscle stop").start()
 
     def detach(self) -> None:
         """Follow the child no more and let it run: it can be found again by its desk.
@@ -161,7 +161,7 @@ class ChildJob:
         assert self._job_folder is not None
         return self._job_folder.stop
 
-    def _sit_down(self) -> JobFolder:
+    def _start_in_folder(self) -> JobFolder:
         """Start the child at a desk of its own."""
         _left[:] = [process for process in _left if process.poll() is None]
         job_folder = JobFolder.set_up(self.job)
@@ -190,7 +190,7 @@ class ChildJob:
                 job_folder.note_child(mark, self._began, self._missing)
         return job_folder
 
-    def _insist(self, grace: float) -> None:
+    def _stop_after(self, grace: float) -> None:
         self._end_it(grace)
         if self._reader is not None:
             self._reader.join(KILL_AFTER)  # it tidies up after the child
@@ -334,7 +334,7 @@ class AttachedJob(ChildJob):
         self._began, self._missing = child.began, child.missing
         self._process = OtherProcess(child.process)
 
-    def _sit_down(self) -> JobFolder:
+    def _start_in_folder(self) -> JobFolder:
         if not self._found.claim():
             raise BadInput("This job is shown in another window; look for it there.")
         return self._found
