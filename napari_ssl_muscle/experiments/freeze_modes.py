@@ -85,7 +85,7 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     """
     assert job.init is not None
     check_writable(job.out)
-    data = _held_still(training_data_of(job))
+    data = _read_held_labels(training_data_of(job))
     _check_validation(job, data)
     labels = _hash_of(data)
     before = read_comparison(job.out) if job.resume else None
@@ -242,7 +242,7 @@ def is_finished(run: Path) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _HeldLabels(LabelMap):
+class _LabelsInMemory(LabelMap):
     """The labels of a study's case as they were when the comparison began."""
 
     values: npt.NDArray[np.uint16]
@@ -252,13 +252,13 @@ class _HeldLabels(LabelMap):
         return self.values.astype(np.int32)
 
 
-def _held_still(data: TrainingData) -> TrainingData:
+def _read_held_labels(data: TrainingData) -> TrainingData:
     def held(case: TrainingCase) -> TrainingCase:
         labels = case.labels
         if not isinstance(labels, AcceptedLabels):
             return case
         values = labels.read().astype(np.uint16)
-        return replace(case, labels=_HeldLabels(labels.path, labels.geometry, values))
+        return replace(case, labels=_LabelsInMemory(labels.path, labels.geometry, values))
 
     cases = [held(case) for case in data.gathered.cases]
     return replace(data, gathered=replace(data.gathered, cases=cases))
@@ -298,7 +298,7 @@ def _hash_of(data: TrainingData) -> str:
         assert labels is not None
         which = case.name, sorted(case.held_out), sorted(case.accepted_empty)
         digest.update(repr(which).encode())
-        if isinstance(labels, _HeldLabels):
+        if isinstance(labels, _LabelsInMemory):
             digest.update(np.ascontiguousarray(labels.values).tobytes())
         else:
             digest.update(labels.path.read_bytes())
