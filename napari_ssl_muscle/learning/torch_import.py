@@ -32,7 +32,7 @@ def import_torch() -> None:
             # Whatever fails here, the import says it better.
             with contextlib.suppress(OSError, AttributeError, ValueError):
                 _load_libraries()
-        with uncollected():
+        with collection_deferred():
             import torch  # noqa: F401
 
 
@@ -54,7 +54,7 @@ _lock = threading.RLock()
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def collection_deferred() -> Iterator[None]:
     """Let the garbage collector wait, and count what comes meanwhile as old.
 
     A full collection holds Python's lock for 0.15 to 0.2 s in a napari with one scan, and importing
@@ -76,7 +76,7 @@ def uncollected() -> Iterator[None]:
 
 
 @contextmanager
-def short_lived() -> Iterator[None]:
+def garbage_collected_at_once() -> Iterator[None]:
     """Make many objects that are garbage at the end, and leave none of them.
 
     A figure of matplotlib is tens of thousands of objects in cycles. Looked through by the

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from napari_ssl_muscle.learning.torch_import import short_lived, uncollected
+from napari_ssl_muscle.learning.torch_import import collection_deferred, garbage_collected_at_once
 
 
 class Ring:
@@ -21,7 +21,7 @@ def test_nothing_is_collected_inside_and_everything_afterwards() -> None:
     began: list[str] = []
     gc.callbacks.append(lambda phase, info: began.append(phase))
     try:
-        with pytest.raises(ZeroDivisionError), uncollected():  # noqa: PT012 - what is inside counts
+        with pytest.raises(ZeroDivisionError), collection_deferred():  # noqa: PT012 - what is inside counts
             ring = weakref.ref(Ring())
             kept = [[] for _ in range(100_000)]  # far more than sets off a collection
             assert not began
@@ -39,7 +39,7 @@ def test_nothing_is_collected_inside_and_everything_afterwards() -> None:
 def test_who_has_switched_the_collector_off_finds_it_off() -> None:
     gc.disable()
     try:
-        with uncollected():
+        with collection_deferred():
             pass
         assert not gc.isenabled()
     finally:
@@ -54,7 +54,7 @@ def test_what_lives_shortly_is_gone_at_the_end_and_never_grew_old() -> None:
     generations: list[int] = []
     gc.callbacks.append(lambda phase, info: generations.append(info["generation"]))
     try:
-        with short_lived():
+        with garbage_collected_at_once():
             ring = make()
             assert not generations
     finally:

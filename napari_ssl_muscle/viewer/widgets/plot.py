@@ -17,7 +17,7 @@ from qtpy.QtGui import QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
-from napari_ssl_muscle.learning.torch_import import short_lived, uncollected
+from napari_ssl_muscle.learning.torch_import import collection_deferred, garbage_collected_at_once
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadTask
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ def _render(paint: Paint, size: tuple[float, float], dpi: float, ink: str) -> An
     """Return RGBA pixels `(rows, columns, 4)`; runs in a thread."""
     with _one_at_a_time:
         if "matplotlib.figure" not in sys.modules:
-            with uncollected():
+            with collection_deferred():
                 import matplotlib.backends.backend_agg
                 import matplotlib.figure  # noqa: F401
-        with short_lived():
+        with garbage_collected_at_once():
             return _painted(paint, size, dpi, ink)
 
 
