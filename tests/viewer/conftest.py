@@ -62,7 +62,7 @@ def layers_only(qapp: QApplication) -> Any:
 
 
 @dataclass
-class Ears:
+class DialogRecorder:
     """What dialogs would have shown, and what is answered to questions."""
 
     told: list[str] = field(default_factory=list)
@@ -73,9 +73,9 @@ class Ears:
 
 
 @pytest.fixture(autouse=True)
-def ears(monkeypatch: pytest.MonkeyPatch) -> Ears:
+def dialogs_shown(monkeypatch: pytest.MonkeyPatch) -> DialogRecorder:
     """Stand in for the dialogs, which would wait for a click for ever."""
-    heard = Ears()
+    heard = DialogRecorder()
 
     def tell(sentence: str, details: str = "", parent: object = None) -> None:
         heard.told.append(sentence)

@@ -17,7 +17,7 @@ from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.widgets import dialogs
-from tests.viewer.conftest import SHAPE, Ears, oblique, write_labels, write_scan
+from tests.viewer.conftest import SHAPE, DialogRecorder, oblique, write_labels, write_scan
 
 PLUGIN = "napari-ssl-muscle"
 
@@ -67,13 +67,13 @@ def test_labels_are_told_from_scans_by_their_values_where_the_name_says_nothing(
 
 
 def test_labels_on_another_grid_are_left_out_and_this_is_said(
-    viewer: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    viewer: Any, tmp_path: Path, dialogs_shown: DialogRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialogs, "can_ask", lambda: True)
     write_labels(tmp_path / "leg_seg.nii.gz", np.diag([2.0, 2.0, 5.0, 1.0]))
     added = commands.open_paths(viewer, [write_scan(tmp_path / "leg.nii.gz")])
     assert [layer.name for layer in added] == ["leg", "Prediction"]
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "leg_seg.nii.gz" in sentence
     assert "same grid" in sentence
 
@@ -102,14 +102,14 @@ def test_a_4d_file_asks_which_volume(
 
 
 def test_changing_ones_mind_opens_nothing(
-    viewer: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    viewer: Any, tmp_path: Path, dialogs_shown: DialogRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_scan(tmp_path / "echoes.nii.gz", noise(8, 9, 10, 3))
     monkeypatch.setattr(dialogs, "can_ask", lambda: True)
     monkeypatch.setattr(dialogs, "ask_volume", lambda *_: None)
     assert commands.open_paths(viewer, [path]) == []
     assert not viewer.layers
-    assert not ears.told
+    assert not dialogs_shown.told
 
 
 def test_without_a_window_a_4d_file_is_refused(viewer: Any, tmp_path: Path) -> None:
@@ -151,32 +151,32 @@ def damaged(tmp_path: Path, kind: str) -> Path:
     ],
 )
 def test_what_cannot_be_opened_is_one_sentence_and_adds_no_layer(
-    viewer: Any, tmp_path: Path, ears: Ears, kind: str, words: str
+    viewer: Any, tmp_path: Path, dialogs_shown: DialogRecorder, kind: str, words: str
 ) -> None:
     assert commands.open_paths(viewer, [damaged(tmp_path, kind)]) == []
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert words in sentence
     assert "leg." in sentence
     assert not viewer.layers
 
 
 def test_a_bad_file_does_not_keep_the_others_from_opening(
-    viewer: Any, tmp_path: Path, scan_file: Path, ears: Ears
+    viewer: Any, tmp_path: Path, scan_file: Path, dialogs_shown: DialogRecorder
 ) -> None:
     added = commands.open_paths(viewer, [tmp_path / "none.nii.gz", scan_file])
     assert [layer.name for layer in added] == ["leg", "Prediction"]
-    assert len(ears.told) == 1
+    assert len(dialogs_shown.told) == 1
 
 
 def test_a_missing_affine_is_said(
-    viewer: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    viewer: Any, tmp_path: Path, dialogs_shown: DialogRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialogs, "can_ask", lambda: True)
     path = tmp_path / "leg.nii.gz"
     nib.save(nib.Nifti1Image(noise(*SHAPE), None), path)
     image, _ = commands.open_paths(viewer, [path])
     assert tuple(image.scale) == (1, 1, 1)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "no affine" in sentence
 
 

@@ -25,7 +25,7 @@ from napari_ssl_muscle.viewer.train import finetune_form
 from napari_ssl_muscle.viewer.widgets import model_picker
 from napari_ssl_muscle.viewer.widgets.background import EventBridge
 from napari_ssl_muscle.viewer.workbench import Workbench
-from tests.viewer.conftest import Ears, write_scan
+from tests.viewer.conftest import DialogRecorder, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 
@@ -99,7 +99,7 @@ class Found:
 
 
 def test_a_job_that_was_left_running_is_shown_in_its_own_form(
-    viewer: Any, scan_file: Path, tmp_path: Path, ears: Ears
+    viewer: Any, scan_file: Path, tmp_path: Path, dialogs_shown: DialogRecorder
 ) -> None:
     _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
     workbench: Workbench = unwrap(found)
@@ -166,7 +166,7 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
     tmp_path: Path,
     write_model: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     works: list[Found] = []
 
@@ -198,6 +198,6 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
     assert "not enough held-out slices" in workbench.finetune.decision.text.value
     press(workbench.finetune.decision.new_button)
     assert workbench.segment.model.reference == str(new)
-    assert not ears.told
+    assert not dialogs_shown.told
     # The labels of the scan that was opened meanwhile are nobody's prediction.
     assert not any(unwrap(x).data.any() for x in viewer.layers if x.name == "Prediction")

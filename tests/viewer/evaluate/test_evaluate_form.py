@@ -28,7 +28,7 @@ from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.form import SegmentForm
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from napari_ssl_muscle.viewer.widgets import dialogs
-from tests.viewer.conftest import Ears, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
 from tests.viewer.helpers import end_of, press
 
 PLUGIN = "napari-ssl-muscle"
@@ -125,7 +125,7 @@ def test_a_missed_muscle_scores_zero_and_its_distance_is_infinite(
 
 
 def test_labels_of_different_scans_are_refused(
-    viewer: Any, form: EvaluateForm, predicted: Any, tmp_path: Path, ears: Ears
+    viewer: Any, form: EvaluateForm, predicted: Any, tmp_path: Path, dialogs_shown: DialogRecorder
 ) -> None:
     write_labels(tmp_path / "other_seg.nii.gz", np.diag([2.0, 2.0, 5.0, 1.0]))
     _, truth, _ = commands.open_paths(
@@ -133,21 +133,21 @@ def test_labels_of_different_scans_are_refused(
     )
     form.pairs.choose_by_hand(unwrap(predicted), unwrap(truth))
     press(form.evaluate_button)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "same grid" in sentence
     assert not form.panel.running
 
 
 def test_the_same_layer_twice_is_refused(
-    viewer: Any, form: EvaluateForm, predicted: Any, ears: Ears
+    viewer: Any, form: EvaluateForm, predicted: Any, dialogs_shown: DialogRecorder
 ) -> None:
     form.pairs.choose_by_hand(unwrap(predicted), unwrap(predicted))
     press(form.evaluate_button)
-    assert "same layer" in ears.told[0]
+    assert "same layer" in dialogs_shown.told[0]
 
 
 def test_ground_truth_without_a_label_is_a_sentence_and_the_form_goes_on(
-    viewer: Any, form: EvaluateForm, scan_file: Path, ears: Ears
+    viewer: Any, form: EvaluateForm, scan_file: Path, dialogs_shown: DialogRecorder
 ) -> None:
     image, prediction = commands.open_paths(viewer, [scan_file])
     empty = unwrap(
@@ -158,15 +158,17 @@ def test_ground_truth_without_a_label_is_a_sentence_and_the_form_goes_on(
     form.pairs.choose_by_hand(unwrap(prediction), empty)
     press(form.evaluate_button)
     assert isinstance(end_of(form.panel), Failed)
-    assert "no label in any slice" in ears.told[0]
+    assert "no label in any slice" in dialogs_shown.told[0]
     assert form.evaluate_button.enabled
 
 
-def test_nothing_to_compare_is_said(viewer: Any, form: EvaluateForm, ears: Ears) -> None:
+def test_nothing_to_compare_is_said(
+    viewer: Any, form: EvaluateForm, dialogs_shown: DialogRecorder
+) -> None:
     assert not form.evaluate_button.enabled
     assert form.panel.status.value == NO_LABELS
     form.start()
-    assert ears.told == [NO_LABELS]
+    assert dialogs_shown.told == [NO_LABELS]
 
 
 def test_tables_are_saved_where_the_user_says_and_replaced_only_when_asked_for(
@@ -174,22 +176,22 @@ def test_tables_are_saved_where_the_user_says_and_replaced_only_when_asked_for(
     form: EvaluateForm,
     predicted: Any,
     tmp_path: Path,
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     press(form.evaluate_button)
     end_of(form.panel)
     monkeypatch.setattr(dialogs, "ask_folder", lambda *_: tmp_path / "tables")
     press(form.save_button)
-    assert not ears.asked
+    assert not dialogs_shown.asked
     report = json.loads((tmp_path / "tables" / "evaluation.json").read_text(encoding="utf-8"))
     assert report["rows"][0]["muscle"] == "label 1"
     csv = tmp_path / "tables" / "evaluation.csv"
     csv.write_text("precious")
-    ears.agree = False
+    dialogs_shown.agree = False
     press(form.save_button)
     assert csv.read_text() == "precious"
-    assert "evaluation.csv" in ears.asked[0]
+    assert "evaluation.csv" in dialogs_shown.asked[0]
 
 
 def test_the_command_appears_once_both_are_files(
@@ -421,11 +423,11 @@ def test_one_of_several_scans_can_be_chosen_and_stays_chosen(
 
 
 def test_nothing_but_empty_labels_is_said(
-    viewer: Any, form: EvaluateForm, labelled_file: Path, ears: Ears
+    viewer: Any, form: EvaluateForm, labelled_file: Path, dialogs_shown: DialogRecorder
 ) -> None:
     commands.open_paths(viewer, [labelled_file])
     press(form.evaluate_button)
-    assert "still empty" in ears.told[0]
+    assert "still empty" in dialogs_shown.told[0]
 
 
 def test_the_tables_tell_the_model_that_was_pressed_for(

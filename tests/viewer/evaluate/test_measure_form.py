@@ -21,7 +21,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of, show_table, unw
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from napari_ssl_muscle.viewer.widgets import dialogs
-from tests.viewer.conftest import Ears, oblique, write_scan
+from tests.viewer.conftest import DialogRecorder, oblique, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 SPACING = np.diag([2.0, 2.0, 6.0, 1.0])
@@ -176,27 +176,29 @@ def test_all_open_scans_are_measured_together_without_those_still_empty(
     assert not boxes.visible
 
 
-def test_no_labels_is_said(form: MeasureForm, ears: Ears) -> None:
+def test_no_labels_is_said(form: MeasureForm, dialogs_shown: DialogRecorder) -> None:
     assert not form.measure_button.enabled
     assert form.panel.status.value == NO_LABELS
     form.start()
-    assert ears.told == [NO_LABELS]
+    assert dialogs_shown.told == [NO_LABELS]
 
 
-def test_empty_labels_are_said(viewer: Any, form: MeasureForm, scan_file: Path, ears: Ears) -> None:
+def test_empty_labels_are_said(
+    viewer: Any, form: MeasureForm, scan_file: Path, dialogs_shown: DialogRecorder
+) -> None:
     commands.open_paths(viewer, [scan_file])
     press(form.measure_button)
-    assert "has no labels yet" in ears.told[0]
+    assert "has no labels yet" in dialogs_shown.told[0]
     assert not form.panel.running
 
 
 def test_a_value_without_a_muscle_is_a_sentence_and_the_form_goes_on(
-    form: MeasureForm, boxes: Any, ears: Ears
+    form: MeasureForm, boxes: Any, dialogs_shown: DialogRecorder
 ) -> None:
     boxes.data_setitem((np.array([0]), np.array([0]), np.array([0])), 99)
     press(form.measure_button)
     assert isinstance(end_of(form.panel), Failed)
-    assert "99" in ears.told[0]
+    assert "99" in dialogs_shown.told[0]
     boxes.undo()
     measure(form)
 
@@ -252,16 +254,20 @@ def test_ground_truth_can_be_measured(viewer: Any, form: MeasureForm, labelled_f
 
 
 def test_saved_tables_are_replaced_only_when_asked_for(
-    form: MeasureForm, boxes: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    form: MeasureForm,
+    boxes: Any,
+    tmp_path: Path,
+    dialogs_shown: DialogRecorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     measure(form)
     monkeypatch.setattr(dialogs, "ask_folder", lambda *_: tmp_path / "tables")
     press(form.save_button)
-    assert not ears.asked
+    assert not dialogs_shown.asked
     csv = tmp_path / "tables" / "measures.csv"
     assert "vastus lateralis,left" in csv.read_text()
     csv.write_text("precious")
-    ears.agree = False
+    dialogs_shown.agree = False
     press(form.save_button)
     assert csv.read_text() == "precious"
-    assert "measures.csv" in ears.asked[0]
+    assert "measures.csv" in dialogs_shown.asked[0]

@@ -22,7 +22,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.form import NO_SCAN, SegmentForm
 from napari_ssl_muscle.viewer.widgets import dialogs
-from tests.viewer.conftest import Ears, oblique, write_scan
+from tests.viewer.conftest import DialogRecorder, oblique, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 PLUGIN = "napari-ssl-muscle"
@@ -87,12 +87,12 @@ def test_window_and_shell_give_the_same_labels(
 
 
 def test_without_scan_or_model_the_button_waits_and_says_why(
-    viewer: Any, form: SegmentForm, scan_file: Path, ears: Ears
+    viewer: Any, form: SegmentForm, scan_file: Path, dialogs_shown: DialogRecorder
 ) -> None:
     assert not form.segment_button.enabled
     assert form.panel.status.value == NO_SCAN
     form.start()
-    assert ears.told == [NO_SCAN]
+    assert dialogs_shown.told == [NO_SCAN]
     commands.open_paths(viewer, [scan_file])
     assert form.panel.status.value != NO_SCAN
     while viewer.layers:
@@ -106,7 +106,7 @@ def test_after_a_failure_there_is_a_sentence_a_log_and_a_form_to_use_again(
     form: SegmentForm,
     scan_file: Path,
     write_model: WriteModel,
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from napari_ssl_muscle.learning import predict
@@ -119,25 +119,29 @@ def test_after_a_failure_there_is_a_sentence_a_log_and_a_form_to_use_again(
     with monkeypatch.context() as broke:
         broke.setattr(predict, "segment_volume", broken)
         assert isinstance(segment(form), Failed)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "size mismatch" in sentence
-    assert "Traceback" in ears.details[0]
+    assert "Traceback" in dialogs_shown.details[0]
     assert not layers(viewer)["Prediction"].data.any()
     assert isinstance(segment(form), Finished)
     assert layers(viewer)["Prediction"].data.any()
 
 
 def test_bad_input_in_the_work_is_one_sentence_without_a_log(
-    viewer: Any, form: SegmentForm, scan_file: Path, write_model: WriteModel, ears: Ears
+    viewer: Any,
+    form: SegmentForm,
+    scan_file: Path,
+    write_model: WriteModel,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     model = write_model()
     form.model.add(model)
     model.write_bytes(b"\x80\x04 this is a pickle")
     segment(form)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "pickle" in sentence
-    assert ears.details == [""]
+    assert dialogs_shown.details == [""]
     assert form.segment_button.enabled
 
 
@@ -147,7 +151,7 @@ def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
     scan_file: Path,
     write_model: WriteModel,
     monkeypatch: pytest.MonkeyPatch,
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     from napari_ssl_muscle.learning import predict
 
@@ -170,11 +174,15 @@ def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
     assert form.panel.status.value == "Stopped."
     assert not layers(viewer)["Prediction"].data.any()
     assert form.segment_button.enabled
-    assert not ears.told
+    assert not dialogs_shown.told
 
 
 def test_labels_that_are_removed_meanwhile_come_in_a_new_layer(
-    viewer: Any, form: SegmentForm, scan_file: Path, write_model: WriteModel, ears: Ears
+    viewer: Any,
+    form: SegmentForm,
+    scan_file: Path,
+    write_model: WriteModel,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     form.model.add(write_model())
@@ -182,7 +190,7 @@ def test_labels_that_are_removed_meanwhile_come_in_a_new_layer(
     viewer.layers.remove("Prediction")
     assert isinstance(end_of(form.panel), Finished)
     assert layers(viewer)["Prediction"].data.any()
-    assert not ears.told
+    assert not dialogs_shown.told
 
 
 def test_labels_of_a_scan_that_was_closed_meanwhile_are_dropped_and_that_is_said(
@@ -191,7 +199,7 @@ def test_labels_of_a_scan_that_was_closed_meanwhile_are_dropped_and_that_is_said
     scan_file: Path,
     tmp_path: Path,
     write_model: WriteModel,
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     form.model.add(write_model())
@@ -203,7 +211,7 @@ def test_labels_of_a_scan_that_was_closed_meanwhile_are_dropped_and_that_is_said
     assert set(layers(viewer)) == {"other", "Prediction"}
     assert not other[1].data.any()
     assert "leg was closed meanwhile" in form.panel.status.value
-    assert not ears.told
+    assert not dialogs_shown.told
     segment(form)
     assert other[1].data.any()
 
@@ -360,20 +368,27 @@ def test_the_card_tells_muscles_contrast_voxels_training_and_dice(
 
 
 def test_a_file_that_is_no_model_is_refused_in_a_sentence(
-    form: SegmentForm, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    form: SegmentForm,
+    tmp_path: Path,
+    dialogs_shown: DialogRecorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = form.model.model
     bad = tmp_path / "weights.pth"
     bad.write_bytes(b"PK\x03\x04 zip of a pickle")
     monkeypatch.setattr(dialogs, "ask_model", lambda *_: bad)
     press(form.model.browse_button)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "pickle" in sentence
     assert form.model.model == before
 
 
 def test_saving_writes_where_it_said_on_the_voxels_of_the_scan(
-    viewer: Any, form: SegmentForm, scan_file: Path, write_model: WriteModel, ears: Ears
+    viewer: Any,
+    form: SegmentForm,
+    scan_file: Path,
+    write_model: WriteModel,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     import nibabel as nib
 
@@ -385,8 +400,8 @@ def test_saving_writes_where_it_said_on_the_voxels_of_the_scan(
     assert target.name in form.saving.hint.value
     assert not target.exists()
     press(form.saving.save_button)
-    assert not ears.told
-    assert not ears.asked
+    assert not dialogs_shown.told
+    assert not dialogs_shown.asked
     saved, scan = nib.load(target), nib.load(scan_file)
     assert saved.shape == scan.shape
     np.testing.assert_array_equal(saved.affine, scan.affine)
@@ -397,18 +412,18 @@ def test_saving_writes_where_it_said_on_the_voxels_of_the_scan(
 
 
 def test_an_existing_file_is_replaced_only_when_asked_for(
-    viewer: Any, form: SegmentForm, scan_file: Path, ears: Ears
+    viewer: Any, form: SegmentForm, scan_file: Path, dialogs_shown: DialogRecorder
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     target = scan_file.with_name("mine.nii.gz")
     target.write_bytes(b"precious")
     form.saving.path.value = str(target)
     assert "you will be asked" in form.saving.hint.value
-    ears.agree = False
+    dialogs_shown.agree = False
     press(form.saving.save_button)
     assert target.read_bytes() == b"precious"
-    assert "mine.nii.gz" in ears.asked[0]
-    ears.agree = True
+    assert "mine.nii.gz" in dialogs_shown.asked[0]
+    dialogs_shown.agree = True
     press(form.saving.save_button)
     assert open_label_map(target).read().shape == layers(viewer)["Prediction"].data.shape
 
@@ -426,23 +441,28 @@ def test_the_ground_truth_s_file_is_never_proposed_and_its_layer_not_listed(
     ("path", "words"), [("", "No file name"), ("labels.nii.gz", "names no folder")]
 )
 def test_a_place_that_makes_no_sense_is_refused(
-    viewer: Any, form: SegmentForm, scan_file: Path, ears: Ears, path: str, words: str
+    viewer: Any,
+    form: SegmentForm,
+    scan_file: Path,
+    dialogs_shown: DialogRecorder,
+    path: str,
+    words: str,
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     form.saving.path.value = path
     press(form.saving.save_button)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert words in sentence
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(
-    viewer: Any, form: SegmentForm, scan_file: Path, ears: Ears, tmp_path: Path
+    viewer: Any, form: SegmentForm, scan_file: Path, dialogs_shown: DialogRecorder, tmp_path: Path
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     (tmp_path / "file").write_text("in the way")
     form.saving.path.value = str(tmp_path / "file" / "labels.nii.gz")
     press(form.saving.save_button)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "Cannot write" in sentence
     with pytest.raises(BadInput):
         form.saving.save()

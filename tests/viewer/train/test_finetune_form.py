@@ -26,7 +26,7 @@ from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.viewer.train import finetune_form
 from napari_ssl_muscle.viewer.train.finetune_form import ALL_CHANNELS, NO_COHORT, FinetuneForm
 from napari_ssl_muscle.viewer.widgets import dialogs, run_panel
-from tests.viewer.conftest import Ears, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
 from tests.viewer.helpers import FakeTask, end_of, press, until
 
 WriteModel = Callable[..., Path]
@@ -207,46 +207,50 @@ def test_stop_reaches_the_work_and_says_what_was_kept(
 
 
 def test_a_failure_is_a_sentence_with_the_log_and_the_form_goes_on(
-    form: FinetuneForm, cohort: Path, works: list[FakeTask], ears: Ears
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], dialogs_shown: DialogRecorder
 ) -> None:
     look_at(form, cohort)
     press(form.finetune_button)
     works[0].bridge.post(Failed(sentence="It failed unexpectedly.", details="Traceback …"))
     end_of(form.panel)
-    assert ears.told == ["It failed unexpectedly."]
-    assert ears.details == ["Traceback …"]
+    assert dialogs_shown.told == ["It failed unexpectedly."]
+    assert dialogs_shown.details == ["Traceback …"]
     assert form.panel.status.value == "It failed unexpectedly."
     press(form.finetune_button)
     assert len(works) == 2
 
 
 def test_a_folder_that_holds_another_run_is_refused_before_anything_starts(
-    form: FinetuneForm, cohort: Path, works: list[FakeTask], ears: Ears, tmp_path: Path
+    form: FinetuneForm,
+    cohort: Path,
+    works: list[FakeTask],
+    dialogs_shown: DialogRecorder,
+    tmp_path: Path,
 ) -> None:
     look_at(form, cohort)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "job.json").write_text("{}")
     form.out.value = str(tmp_path / "run")
     press(form.finetune_button)
-    assert "already holds a run" in ears.told[0]
+    assert "already holds a run" in dialogs_shown.told[0]
     assert not works
     assert form.finetune_button.enabled
 
 
 def test_no_muscle_checked_is_refused(
-    form: FinetuneForm, cohort: Path, works: list[FakeTask], ears: Ears
+    form: FinetuneForm, cohort: Path, works: list[FakeTask], dialogs_shown: DialogRecorder
 ) -> None:
     look_at(form, cohort)
     for box in form.muscles._boxes:
         box.value = False
     press(form.finetune_button)
-    assert ears.told == ["No muscle is chosen; check at least one."]
+    assert dialogs_shown.told == ["No muscle is chosen; check at least one."]
     assert not works
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "unlabelled", "other values"])
 def test_a_folder_that_cannot_be_learned_from_says_why(
-    form: FinetuneForm, tmp_path: Path, ears: Ears, kind: str
+    form: FinetuneForm, tmp_path: Path, dialogs_shown: DialogRecorder, kind: str
 ) -> None:
     folder = tmp_path / "cohort"
     words = {
@@ -268,7 +272,7 @@ def test_a_folder_that_cannot_be_learned_from_says_why(
     assert words in form.summary.value
     assert not form.finetune_button.enabled
     form.start()
-    assert ears.told == [NO_COHORT]
+    assert dialogs_shown.told == [NO_COHORT]
 
 
 def test_the_folder_comes_from_the_dialog(
@@ -289,7 +293,7 @@ def test_closing_the_form_stops_its_work(
 
 
 def test_a_real_child_process_trains_what_the_form_says(
-    form: FinetuneForm, cohort: Path, tmp_path: Path, ears: Ears
+    form: FinetuneForm, cohort: Path, tmp_path: Path, dialogs_shown: DialogRecorder
 ) -> None:
     look_at(form, cohort)
     form.preset.value = "quick"
@@ -301,7 +305,7 @@ def test_a_real_child_process_trains_what_the_form_says(
     expected = form.job()
     press(form.finetune_button)
     event = end_of(form.panel)
-    assert isinstance(event, Finished), ears.told
+    assert isinstance(event, Finished), dialogs_shown.told
     assert read_job(tmp_path / "run" / "job.json") == expected
     card = read_card(tmp_path / "run" / "model.safetensors")
     assert card.table.names == ("vastus lateralis", "vastus intermedius")

@@ -29,7 +29,7 @@ from napari_ssl_muscle.viewer.train import finetune_form, freeze_panel
 from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel, comparison_of
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
-from tests.viewer.conftest import Ears, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
 from tests.viewer.helpers import FakeTask, end_of, press, until
 
 DICE = {"none": 0.7, "encoder": 0.9, "decoder": 0.8, "both": 0.6}
@@ -164,7 +164,7 @@ def test_a_second_comparison_gets_a_folder_of_its_own(host: Host, tmp_path: Path
 
 
 def test_without_a_model_to_start_from_it_cannot_begin(
-    panel: FreezingPanel, host: Host, works: list[FakeTask], ears: Ears
+    panel: FreezingPanel, host: Host, works: list[FakeTask], dialogs_shown: DialogRecorder
 ) -> None:
     press(panel.button)
     assert isinstance(host.job, FinetuneJob)
@@ -173,7 +173,7 @@ def test_without_a_model_to_start_from_it_cannot_begin(
     assert not panel.start_button.enabled
     assert panel.command.line.value == ""
     panel.start()
-    assert "nothing worth keeping fixed" in ears.told[0]
+    assert "nothing worth keeping fixed" in dialogs_shown.told[0]
     assert not works
 
 
@@ -299,7 +299,7 @@ def test_a_real_child_process_compares_what_the_form_says(
     host: Host,
     write_model: Callable[..., Path],
     tmp_path: Path,
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     folder = write_cohort(tmp_path / "scans")
     model = write_model(channels=["image"])
@@ -310,7 +310,7 @@ def test_a_real_child_process_compares_what_the_form_says(
     expected = comparison_of(host.job)
     press(panel.start_button)
     event = end_of(panel.panel)
-    assert isinstance(event, Finished), ears.told
+    assert isinstance(event, Finished), dialogs_shown.told
     assert read_job(expected.out / "job.json") == expected
     assert panel.table.rowCount() == 4
     for row, mode in enumerate(DICE):

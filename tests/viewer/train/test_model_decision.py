@@ -29,7 +29,7 @@ from napari_ssl_muscle.viewer.train.model_decision import (
     remembered_model,
 )
 from napari_ssl_muscle.viewer.train.side_by_side import TITLES
-from tests.viewer.conftest import Ears, oblique, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, oblique, write_labels, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 WriteModel = Callable[..., Path]
@@ -184,12 +184,16 @@ def test_too_few_held_out_slices_recommend_nothing(
 
 
 def test_a_failure_is_one_sentence_and_the_model_can_still_be_chosen(
-    choice: ModelDecision, study: Study, models: tuple[Path, Path], ears: Ears, scan: Path
+    choice: ModelDecision,
+    study: Study,
+    models: tuple[Path, Path],
+    dialogs_shown: DialogRecorder,
+    scan: Path,
 ) -> None:
     scan.unlink()
     choice.begin(study.folder, str(models[0]), models[1])
     assert isinstance(end_of(choice.panel), Failed)
-    assert "is not there any more" in ears.told[0]
+    assert "is not there any more" in dialogs_shown.told[0]
     assert not hidden(choice.panel)
     press(choice.new_button)
     assert remembered_model(study) == models[1]
@@ -362,7 +366,11 @@ def test_a_cohort_after_a_study_takes_what_was_proposed_back(
 
 
 def test_accepted_slices_join_the_labels_of_before(
-    layers_only: ViewerModel, study: Study, models: tuple[Path, Path], tmp_path: Path, ears: Ears
+    layers_only: ViewerModel,
+    study: Study,
+    models: tuple[Path, Path],
+    tmp_path: Path,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     """A real child process trains for a moment."""
     cohort = tmp_path / "cohort"
@@ -377,7 +385,7 @@ def test_accepted_slices_join_the_labels_of_before(
     assert not hidden(form.earlier_row)
     form.earlier.value = str(tmp_path / "nowhere")
     press(form.finetune_button)
-    assert "There is no folder" in ears.told.pop()
+    assert "There is no folder" in dialogs_shown.told.pop()
     form.earlier.value = str(cohort)
     job = form.job()
     assert (job.cohort, job.study) == (cohort, study.folder)
@@ -386,7 +394,7 @@ def test_accepted_slices_join_the_labels_of_before(
     form.minutes.value = 0.05
     form.split.value = "none"
     press(form.finetune_button)
-    assert isinstance(end_of(form.panel), Finished), ears.told
+    assert isinstance(end_of(form.panel), Finished), dialogs_shown.told
     (case,) = study.scans
     card = read_card(Path(job.out) / "model.safetensors")
     assert set(card.training_subjects) >= {"before", study.scans[case].subject}

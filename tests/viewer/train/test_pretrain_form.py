@@ -16,7 +16,7 @@ from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.train import pretrain_form
 from napari_ssl_muscle.viewer.train.pretrain_form import PretrainForm
 from napari_ssl_muscle.viewer.widgets.background import EventBridge
-from tests.viewer.conftest import Ears, write_scan
+from tests.viewer.conftest import DialogRecorder, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 PLUGIN = "napari-ssl-muscle"
@@ -166,22 +166,22 @@ def test_the_masks_are_drawn_on_the_open_scan_with_coverage_and_a_word_on_copyin
 
 
 def test_squares_larger_than_the_images_are_one_sentence_and_the_form_goes_on(
-    viewer: Any, form: PretrainForm, scan_file: Path, ears: Ears
+    viewer: Any, form: PretrainForm, scan_file: Path, dialogs_shown: DialogRecorder
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     form.settings.kernel.value = 400
     press(form.preview_button)
-    until(lambda: ears.told)
-    (sentence,) = ears.told
+    until(lambda: dialogs_shown.told)
+    (sentence,) = dialogs_shown.told
     assert "A square of 400 pixels does not fit" in sentence
-    assert ears.details == [""]
+    assert dialogs_shown.details == [""]
     form.settings.kernel.value = 4
     press(form.preview_button)
     until(lambda: "visible one" in form.coverage.value)
 
 
 def test_a_percentage_of_zero_and_two_lengths_are_refused_in_a_sentence(
-    form: PretrainForm, cohort: Path, ears: Ears
+    form: PretrainForm, cohort: Path, dialogs_shown: DialogRecorder
 ) -> None:
     choose(form, cohort)
     form.settings.percent.value = 0
@@ -190,7 +190,7 @@ def test_a_percentage_of_zero_and_two_lengths_are_refused_in_a_sentence(
     form.settings.steps.value = 10
     form.settings.minutes.value = 3
     press(form.pretrain_button)
-    zero, lengths = ears.told
+    zero, lengths = dialogs_shown.told
     assert "masked percentage is 0" in zero
     assert "steps and minutes both say how long" in lengths
     assert not form.panel.running
@@ -208,7 +208,7 @@ def test_a_folder_without_scans_says_so_and_the_button_waits(
 
 
 def test_pictures_are_refreshed_as_it_learns_and_removed_ones_stay_away(
-    viewer: Any, form: PretrainForm, cohort: Path, tmp_path: Path, ears: Ears
+    viewer: Any, form: PretrainForm, cohort: Path, tmp_path: Path, dialogs_shown: DialogRecorder
 ) -> None:
     scan = unwrap(commands.open_paths(viewer, [cohort / "anna.nii.gz"])[0])
     choose(form, cohort)
@@ -236,7 +236,7 @@ def test_pictures_are_refreshed_as_it_learns_and_removed_ones_stay_away(
         viewer.layers.pop()
     work.tell(Preview(step=3, path=str(probes(tmp_path, 4.0))), Finished())
     assert not viewer.layers
-    assert not ears.told
+    assert not dialogs_shown.told
 
 
 def test_the_next_pretraining_brings_the_pictures_back_and_the_grid_can_be_left(
@@ -307,12 +307,12 @@ def test_progress_and_end_are_told_with_the_error_inside_the_masks(
 
 
 def test_a_failure_is_one_sentence_and_the_form_can_be_used_again(
-    form: PretrainForm, cohort: Path, ears: Ears
+    form: PretrainForm, cohort: Path, dialogs_shown: DialogRecorder
 ) -> None:
     choose(form, cohort)
     press(form.pretrain_button)
     Rehearsal.last.tell(Failed(sentence="A square does not fit.", bad_input=True))
-    assert ears.told == ["A square does not fit."]
+    assert dialogs_shown.told == ["A square does not fit."]
     press(form.pretrain_button)
     assert form.panel.running
 
@@ -323,7 +323,7 @@ def test_a_press_trains_in_a_child_process(
     cohort: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
 ) -> None:
     """A refusal in the child comes back as a sentence: the way there and back works."""
     from napari_ssl_muscle.viewer.widgets.background import ChildTask
@@ -334,6 +334,6 @@ def test_a_press_trains_in_a_child_process(
     form.settings.kernel.value = 300
     press(form.pretrain_button)
     assert isinstance(end_of(form.panel), Failed)
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "300 pixels does not fit" in sentence
     assert form.pretrain_button.enabled

@@ -20,7 +20,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.train.reconstruction_form import ReconstructionForm
 from napari_ssl_muscle.viewer.widgets import dialogs
-from tests.viewer.conftest import Ears
+from tests.viewer.conftest import DialogRecorder
 from tests.viewer.helpers import end_of, press
 
 PLUGIN = "napari-ssl-muscle"
@@ -145,7 +145,7 @@ def test_what_does_not_compare_is_one_sentence_each_and_the_form_goes_on(
     scan_file: Path,
     write_run: WriteRun,
     write_model: Callable[..., Path],
-    ears: Ears,
+    dialogs_shown: DialogRecorder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert not form.compare_button.enabled
@@ -158,7 +158,7 @@ def test_what_does_not_compare_is_one_sentence_each_and_the_form_goes_on(
     press(form.compare_button)
     monkeypatch.setattr(dialogs, "ask_model", lambda *_: write_model("muscles"))
     press(form.runs[1].browse_button)
-    same, differ, other_task = ears.told
+    same, differ, other_task = dialogs_shown.told
     assert "the same one" in same
     assert "see different images (spacing None and 4.0)" in differ
     assert "muscles is no pretraining" in other_task

@@ -21,7 +21,7 @@ from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask, ThreadTask
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
-from tests.viewer.conftest import Ears
+from tests.viewer.conftest import DialogRecorder
 from tests.viewer.helpers import until
 from tests.viewer.widgets.test_dialogs import answer
 
@@ -91,12 +91,14 @@ def running(work: ChildTask) -> bool:
     return process is not None and process.poll() is None
 
 
-def test_cancel_keeps_the_window_and_the_job(shown: Any, works: Any, ears: Ears) -> None:
+def test_cancel_keeps_the_window_and_the_job(
+    shown: Any, works: Any, dialogs_shown: DialogRecorder
+) -> None:
     panel = docked(shown)
     work = going(panel, works())
-    ears.closing = None
+    dialogs_shown.closing = None
     assert not close(shown)
-    assert ears.asked == ["Close with ['Fine-tuning']? can_stay=True"]
+    assert dialogs_shown.asked == ["Close with ['Fine-tuning']? can_stay=True"]
     assert shown.window._qt_window.isVisible()
     assert panel.running
     assert running(work)
@@ -104,10 +106,12 @@ def test_cancel_keeps_the_window_and_the_job(shown: Any, works: Any, ears: Ears)
     until(lambda: not panel.running)
 
 
-def test_stop_stops_and_nothing_is_found_again(shown: Any, works: Any, ears: Ears) -> None:
+def test_stop_stops_and_nothing_is_found_again(
+    shown: Any, works: Any, dialogs_shown: DialogRecorder
+) -> None:
     panel = docked(shown)
     work = going(panel, works())
-    ears.closing = "stop"
+    dialogs_shown.closing = "stop"
     assert close(shown)
     assert not panel.running
     assert work._child.wait(60) is not None
@@ -116,7 +120,7 @@ def test_stop_stops_and_nothing_is_found_again(shown: Any, works: Any, ears: Ear
 
 
 def test_several_jobs_are_asked_about_once_and_left_running(
-    shown: Any, works: Any, ears: Ears
+    shown: Any, works: Any, dialogs_shown: DialogRecorder
 ) -> None:
     panels = [docked(shown, name) for name in ("One", "Two")]
     ours = [going(panel, works()) for panel in panels]
@@ -132,15 +136,15 @@ def test_several_jobs_are_asked_about_once_and_left_running(
     third = docked(shown, "Three")
     third.run(ThreadTask(target))
     assert begun.wait(60)
-    ears.closing = "leave"
+    dialogs_shown.closing = "leave"
     assert close(shown)
-    assert ears.asked == ["Close with ['Fine-tuning', 'Fine-tuning']? can_stay=True"]
+    assert dialogs_shown.asked == ["Close with ['Fine-tuning', 'Fine-tuning']? can_stay=True"]
     assert ended.wait(60)  # a segmentation is of no use without its window
     assert all(running(work) for work in ours)
     assert {found.job.out for found in running_jobs()} == {work.job.out for work in ours}
 
 
-def test_work_in_a_thread_is_stopped_unasked(shown: Any, ears: Ears) -> None:
+def test_work_in_a_thread_is_stopped_unasked(shown: Any, dialogs_shown: DialogRecorder) -> None:
     ended = threading.Event()
 
     def target(emit: Emit, stop: ShouldStop) -> None:
@@ -152,39 +156,39 @@ def test_work_in_a_thread_is_stopped_unasked(shown: Any, ears: Ears) -> None:
     docked(shown).run(ThreadTask(target))
     assert close(shown)
     assert ended.wait(60)
-    assert ears.asked == []
+    assert dialogs_shown.asked == []
 
 
 def test_where_nobody_looks_it_stops_unasked(
-    make_napari_viewer: Callable[..., Any], works: Any, ears: Ears
+    make_napari_viewer: Callable[..., Any], works: Any, dialogs_shown: DialogRecorder
 ) -> None:
     viewer = make_napari_viewer()
     work = going(docked(viewer), works())
     viewer.close()
     assert work._child.wait(60) is not None
-    assert ears.asked == []
+    assert dialogs_shown.asked == []
 
 
 def test_a_script_that_closes_the_viewer_cannot_be_told_to_keep_it(
-    shown: Any, works: Any, ears: Ears
+    shown: Any, works: Any, dialogs_shown: DialogRecorder
 ) -> None:
     work = going(docked(shown), works())
-    ears.closing = "leave"
+    dialogs_shown.closing = "leave"
     shown.close()
-    assert ears.asked == ["Close with ['Fine-tuning']? can_stay=False"]
+    assert dialogs_shown.asked == ["Close with ['Fine-tuning']? can_stay=False"]
     assert running(work)
     assert len(running_jobs()) == 1
 
 
 def test_napari_s_own_question_still_counts(
-    shown: Any, works: Any, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    shown: Any, works: Any, dialogs_shown: DialogRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever says "stop" to us and "no" to napari has stopped nothing."""
     work = going(docked(shown), works())
     window = shown.window._qt_window
     monkeypatch.setattr(type(window), "closeEvent", lambda self, event: event.ignore())
     assert not close(shown)
-    assert len(ears.asked) == 1
+    assert len(dialogs_shown.asked) == 1
     assert running(work)
     monkeypatch.undo()
     work.stop()
@@ -192,7 +196,7 @@ def test_napari_s_own_question_still_counts(
 
 
 def test_a_job_whose_dock_is_closed_goes_on_says_so_and_is_found(
-    shown: Any, works: Any, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    shown: Any, works: Any, dialogs_shown: DialogRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
     monkeypatch.setattr(notifications, "show_info", told.append)
@@ -208,7 +212,7 @@ def test_a_job_whose_dock_is_closed_goes_on_says_so_and_is_found(
     assert running(work)
     assert len(running_jobs()) == 1
     until(lambda: len(listed.rows) == 1)  # another form of this window shows it from now on
-    assert ears.asked == []
+    assert dialogs_shown.asked == []
 
 
 def test_a_hidden_dock_changes_nothing(shown: Any, works: Any) -> None:

@@ -15,7 +15,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.dialogs import CaseDialog, confirm, tell
-from tests.viewer.conftest import Ears, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ def test_a_cohort_s_folder_opens_the_chosen_case_with_all_its_images(
 
 
 def test_a_bad_file_dropped_on_the_window_is_a_dialog_and_no_traceback(
-    layers_only: Any, tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+    layers_only: Any, tmp_path: Path, dialogs_shown: DialogRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "leg.nii.gz"
     path.write_text("no image")
     monkeypatch.setattr(dialogs, "can_ask", lambda: True)
     assert layers_only.open(str(path), plugin="napari-ssl-muscle") == []
-    (sentence,) = ears.told
+    (sentence,) = dialogs_shown.told
     assert "leg.nii.gz" in sentence
 
 

@@ -20,7 +20,7 @@ from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Finished,
 from napari_ssl_muscle.viewer.widgets.background import AttachedTask
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs, format_event
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
-from tests.viewer.conftest import Ears
+from tests.viewer.conftest import DialogRecorder
 from tests.viewer.helpers import end_of, press, until
 
 SCRIPT = """
@@ -141,7 +141,7 @@ def test_a_job_that_is_shown_can_be_stopped_there(qtbot: Any, leave: Any, panel:
 
 
 def test_a_form_that_is_busy_says_so_and_the_job_stays_listed(
-    qtbot: Any, leave: Any, ears: Ears
+    qtbot: Any, leave: Any, dialogs_shown: DialogRecorder
 ) -> None:
     def busy(work: AttachedTask) -> None:
         raise BadInput("Something else is running there; wait for its end.")
@@ -149,7 +149,7 @@ def test_a_form_that_is_busy_says_so_and_the_job_stays_listed(
     leave()
     found = banner(qtbot, busy)
     press(found.rows[0].show_button)
-    assert ears.told == ["Something else is running there; wait for its end."]
+    assert dialogs_shown.told == ["Something else is running there; wait for its end."]
     assert len(found.rows) == 1
     assert len(running_jobs()) == 1
 
@@ -188,7 +188,7 @@ def test_what_ended_meanwhile_is_said_once(
 
 
 def test_what_died_meanwhile_tells_its_last_words(
-    qtbot: Any, leave: Any, release: Path, panel: RunPanel, ears: Ears
+    qtbot: Any, leave: Any, release: Path, panel: RunPanel, dialogs_shown: DialogRecorder
 ) -> None:
     finish(leave(), release, "The cat pulled the plug")
     found = banner(qtbot, panel.run)
@@ -197,12 +197,12 @@ def test_what_died_meanwhile_tells_its_last_words(
     press(found.rows[0].show_button)
     end = end_of(panel)
     assert isinstance(end, Failed)
-    assert ears.told == [end.sentence]
+    assert dialogs_shown.told == [end.sentence]
     assert "The cat pulled the plug" in end.sentence
 
 
 def test_what_another_window_shows_meanwhile_is_not_offered(
-    qtbot: Any, leave: Any, panel: RunPanel, ears: Ears
+    qtbot: Any, leave: Any, panel: RunPanel, dialogs_shown: DialogRecorder
 ) -> None:
     leave()
     found, late = banner(qtbot, nowhere), banner(qtbot, panel.run)

@@ -23,7 +23,7 @@ from napari_ssl_muscle.learning.events import (
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask, EventBridge, ThreadTask
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
-from tests.viewer.conftest import Ears, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 
@@ -163,7 +163,7 @@ def test_the_estimate_is_shown_while_nothing_runs(panel: RunPanel) -> None:
 
 
 def test_after_a_failure_the_log_can_be_read_again_until_the_next_start(
-    panel: RunPanel, work: Rehearsal, ears: Ears, logs: list[str]
+    panel: RunPanel, work: Rehearsal, dialogs_shown: DialogRecorder, logs: list[str]
 ) -> None:
     assert not panel.log_button.visible
     work.tell(
@@ -171,7 +171,7 @@ def test_after_a_failure_the_log_can_be_read_again_until_the_next_start(
         Note(text="Nothing is frozen.", warning=False),
         Failed(sentence="It failed unexpectedly.", details="Traceback: the reason"),
     )
-    assert ears.told == ["It failed unexpectedly."]
+    assert dialogs_shown.told == ["It failed unexpectedly."]
     press(panel.log_button)
     assert logs == [
         "fine-tuning on CPU, 2 threads\nNothing is frozen.\n"
@@ -181,9 +181,11 @@ def test_after_a_failure_the_log_can_be_read_again_until_the_next_start(
     assert not panel.log_button.visible
 
 
-def test_a_wrong_request_needs_no_log(panel: RunPanel, work: Rehearsal, ears: Ears) -> None:
+def test_a_wrong_request_needs_no_log(
+    panel: RunPanel, work: Rehearsal, dialogs_shown: DialogRecorder
+) -> None:
     work.tell(Failed(sentence="Choose another folder.", bad_input=True))
-    assert ears.told == ["Choose another folder."]
+    assert dialogs_shown.told == ["Choose another folder."]
     assert not panel.log_button.visible
 
 
@@ -207,12 +209,12 @@ def torch_fails(emit: Any, stop: Any) -> None:
 
 
 def test_an_error_of_torch_in_a_thread_is_a_sentence_with_its_log(
-    panel: RunPanel, ears: Ears, logs: list[str]
+    panel: RunPanel, dialogs_shown: DialogRecorder, logs: list[str]
 ) -> None:
     panel.run(ThreadTask(torch_fails))
     assert isinstance(end_of(panel), Failed)
-    assert ears.told == [panel.status.value]
-    assert "mat1 and mat2 shapes cannot be multiplied" in ears.told[0]
+    assert dialogs_shown.told == [panel.status.value]
+    assert "mat1 and mat2 shapes cannot be multiplied" in dialogs_shown.told[0]
     press(panel.log_button)
     assert "RuntimeError" in logs[0]
     assert "torch_fails" in logs[0]
@@ -222,7 +224,7 @@ def test_an_error_of_torch_in_a_thread_is_a_sentence_with_its_log(
 
 
 def test_an_error_of_torch_in_a_child_is_a_sentence_with_its_log(
-    panel: RunPanel, ears: Ears, logs: list[str], tmp_path: Path, home: Path
+    panel: RunPanel, dialogs_shown: DialogRecorder, logs: list[str], tmp_path: Path, home: Path
 ) -> None:
     write_labels(tmp_path / "a_seg.nii.gz")
     write_scan(tmp_path / "a.nii.gz")
@@ -233,8 +235,8 @@ def test_an_error_of_torch_in_a_child_is_a_sentence_with_its_log(
     panel.run(ChildTask(job))
     assert isinstance(end_of(panel), Failed)
     assert "Not enough memory for a batch of 2: goes on with 1." in panel.notes.value
-    assert ears.told == [panel.status.value]
-    assert "not enough memory" in ears.told[0]
+    assert dialogs_shown.told == [panel.status.value]
+    assert "not enough memory" in dialogs_shown.told[0]
     press(panel.log_button)
     assert "RuntimeError" in logs[0]
     assert not panel.running
