@@ -44,8 +44,8 @@ class JsonLines:
     """Every event as one line of JSON, for programs.
 
     Progress that follows closely on progress waits, for the next event or until there is newer
-    progress and time for it. A job goes on when nobody listens any more (`output_closed`): its folder is
-    the truth.
+    progress and time for it. A job goes on when nobody reads any more (`output_closed`): its
+    folder is the truth.
     """
 
     def __init__(self, stream: TextIO) -> None:

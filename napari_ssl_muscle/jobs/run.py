@@ -1,7 +1,7 @@
 """Runs a job here and now: one stream of events, one way to end.
 
-Every action has a function ``prepare(job) -> PreparedJob``: it looks at everything that the job names,
-raises `BadInput` where something is wrong, and writes nothing. What it returns does the
+Every action has a function ``prepare(job) -> PreparedJob``: it looks at everything that the job
+names, raises `BadInput` where something is wrong, and writes nothing. What it returns does the
 rest. `napari_ssl_muscle.actions` lists all of them.
 """
 

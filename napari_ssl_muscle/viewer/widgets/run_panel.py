@@ -38,7 +38,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
 from napari_ssl_muscle.viewer.widgets.loss_curves import Curves, format_epoch
 from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
 
-__all__ = ["RunPanel", "epoch_in_words"]
+__all__ = ["RunPanel", "format_epoch"]
 
 LIVE_SECONDS = 2.0
 """Least time between two paintings of a curve of which only the last moment is new."""
