@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Note, Progress, Started
 from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource
-from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
 from napari_ssl_muscle.text_table import aligned
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
 
 FROZEN: dict[str, str] = {
     "none": "Nothing fixed",

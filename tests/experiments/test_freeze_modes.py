@@ -173,11 +173,11 @@ def test_time_left_is_that_of_all_four() -> None:
     stream.hear(Progress(done=1, total=2, text="Reading a"))
     stream.hear(Started(action="fine-tuning", device="CPU"))
     stream.hear(Progress(done=60, total=100, seconds_left=20))
-    reading, _, loop = events
+    reading, _, training = events
     assert reading == Progress(done=100, total=400, text="Encoder fixed (2 of 4): Reading a")
-    assert isinstance(loop, Progress)
-    assert (loop.done, loop.total) == (160, 400)
-    assert loop.seconds_left == pytest.approx(20 + 2 * 100 * 0.5)
+    assert isinstance(training, Progress)
+    assert (training.done, training.total) == (160, 400)
+    assert training.seconds_left == pytest.approx(20 + 2 * 100 * 0.5)
 
 
 def test_what_happens_to_one_of_them_is_said_of_that_one() -> None:
@@ -338,9 +338,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Slices, Slices]]:
 
     def spy(store: ImageStore, training: Any, validation: Any, **more: Any) -> Any:
         seen.append(
-            tuple({(store.series[i.series].case, i.z) for i in p} for p in (loop, validation))  # type: ignore[arg-type]
+            tuple({(store.series[i.series].case, i.z) for i in p} for p in (training, validation))  # type: ignore[arg-type]
         )
-        return real(store, loop, validation, **more)
+        return real(store, training, validation, **more)
 
     monkeypatch.setattr(learning, "SegmentationTask", spy)
     return seen
@@ -369,9 +369,9 @@ def test_from_a_study_a_block_is_set_apart_and_held_out_slices_take_no_part(
 
     run_job(a_job(tmp_path / "out", model, study=study.folder), hear)
     assert len(trained) == 4
-    loop, validation = trained[0]
+    training, validation = trained[0]
     assert all(each == trained[0] for each in trained)
-    assert loop
+    assert training
     assert validation
     assert not loop & validation
     assert not {z for _, z in loop | validation} & set(held_out)

@@ -145,10 +145,10 @@ class Halting(ChildJob):
 import sys, time
 from pathlib import Path
 from napari_ssl_muscle.cli import main
-from napari_ssl_muscle.learning import training
+from napari_ssl_muscle.learning.training import loop
 
 training.CHECKPOINT_SECONDS = 0.0 if {often} else 1e9
-step, stop_file = training._Loop._step, Path(sys.argv[2])
+step, stop_file = loop._Loop._step, Path(sys.argv[2])
 
 def halting(loop, number):
     if number == 5:
@@ -157,7 +157,7 @@ def halting(loop, number):
             time.sleep(0.01)
     return step(loop, number)
 
-training._Loop._step = halting
+loop._Loop._step = halting
 main(["run", sys.argv[1], "--events", "--stop-file", sys.argv[2]])
 """
 

@@ -184,7 +184,12 @@ def test_a_training_tells_its_speed(
 
 
 def test_nothing_here_imports_torch() -> None:
-    names = ("learning.estimate", "learning.memory", "learning.work", "jobs.expecting")
+    names = (
+        "learning.training.time_estimate",
+        "learning.training.memory",
+        "learning.network.flops",
+        "jobs.time_text",
+    )
     code = "; ".join(f"import napari_ssl_muscle.{name}" for name in names)
     code += "; import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ)).returncode == 0
