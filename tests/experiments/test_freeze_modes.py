@@ -373,8 +373,8 @@ def test_from_a_study_a_block_is_set_apart_and_held_out_slices_take_no_part(
     assert all(each == trained[0] for each in trained)
     assert training
     assert validation
-    assert not loop & validation
-    assert not {z for _, z in loop | validation} & set(held_out)
+    assert not training & validation
+    assert not {z for _, z in training | validation} & set(held_out)
     said = "\n".join(event.text for event in events if isinstance(event, Note))
     assert "slices that the study holds out take no part at all" in said
     assert read_comparison(tmp_path / "out").modes[3].dice["mean"] >= 0  # type: ignore[union-attr]

@@ -174,7 +174,7 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
         works.append(Found(job))
         return works[0]
 
-    monkeypatch.setattr(finetune_form, "ChildWork", begin)
+    monkeypatch.setattr(finetune_form, "ChildTask", begin)
     _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
     workbench: Workbench = unwrap(found)
     commands.open_paths(viewer, [scan_file])

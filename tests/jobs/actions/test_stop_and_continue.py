@@ -147,7 +147,7 @@ from pathlib import Path
 from napari_ssl_muscle.cli import main
 from napari_ssl_muscle.learning.training import loop
 
-training.CHECKPOINT_SECONDS = 0.0 if {often} else 1e9
+loop.CHECKPOINT_SECONDS = 0.0 if {often} else 1e9
 step, stop_file = loop._Loop._step, Path(sys.argv[2])
 
 def halting(loop, number):

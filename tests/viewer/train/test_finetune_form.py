@@ -36,7 +36,7 @@ WriteModel = Callable[..., Path]
 def works(monkeypatch: pytest.MonkeyPatch) -> list[FakeTask]:
     """Collect the jobs that would have been run."""
     monkeypatch.setattr(FakeTask, "made", [], raising=False)
-    monkeypatch.setattr(finetune_form, "ChildWork", FakeTask)
+    monkeypatch.setattr(finetune_form, "ChildTask", FakeTask)
     return FakeTask.made
 
 

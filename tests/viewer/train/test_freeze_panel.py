@@ -40,7 +40,7 @@ MINUTES = {"none": 10.0, "encoder": 6.0, "decoder": 7.0, "both": 5.0}
 @pytest.fixture
 def works(monkeypatch: pytest.MonkeyPatch) -> list[FakeTask]:
     monkeypatch.setattr(FakeTask, "made", [], raising=False)
-    monkeypatch.setattr(freeze_panel, "ChildWork", FakeTask)
+    monkeypatch.setattr(freeze_panel, "ChildTask", FakeTask)
     return FakeTask.made
 
 
@@ -362,7 +362,7 @@ def test_while_one_is_trained_four_cannot_be(
     works: list[FakeTask],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(finetune_form, "ChildWork", FakeTask)
+    monkeypatch.setattr(finetune_form, "ChildTask", FakeTask)
     form.model.add(write_model("start", channels=["image"]))
     press(form.freezing.button)
     press(form.finetune_button)

@@ -334,7 +334,7 @@ def test_another_training_takes_the_question_of_the_last_one_away(
         def stop(self) -> None:
             pass
 
-    monkeypatch.setattr(finetune_form, "ChildWork", FakeTask)
+    monkeypatch.setattr(finetune_form, "ChildTask", FakeTask)
     form = FinetuneForm(layers_only)
     assert isinstance(form.decision, Container)
     form.choose_study(study.folder, models[0])

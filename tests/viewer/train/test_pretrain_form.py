@@ -47,7 +47,7 @@ class Rehearsal:
 
 @pytest.fixture
 def form(viewer: Any, monkeypatch: pytest.MonkeyPatch) -> PretrainForm:
-    monkeypatch.setattr(pretrain_form, "ChildWork", Rehearsal)
+    monkeypatch.setattr(pretrain_form, "ChildTask", Rehearsal)
     _, step = viewer.window.add_plugin_dock_widget(PLUGIN, "Pretrain")
     found: PretrainForm = unwrap(step).pretrain
     return found
@@ -328,7 +328,7 @@ def test_a_press_trains_in_a_child_process(
     """A refusal in the child comes back as a sentence: the way there and back works."""
     from napari_ssl_muscle.viewer.widgets.background import ChildTask
 
-    monkeypatch.setattr(pretrain_form, "ChildWork", ChildTask)
+    monkeypatch.setattr(pretrain_form, "ChildTask", ChildTask)
     choose(form, cohort)
     form.settings.preset.value = "quick"
     form.settings.kernel.value = 300
