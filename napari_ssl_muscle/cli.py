@@ -24,8 +24,9 @@ from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import job_from, options_of
 from napari_ssl_muscle.jobs.display import Display, JsonLines, TextDisplay
+from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.run import JobFailed
-from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob, read_job
+from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob
 from napari_ssl_muscle.learning.events import Failed, Progress, Stopped
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130

@@ -28,6 +28,7 @@ from napari_ssl_muscle.experiments.freeze_results import (
 )
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.jobs.actions.finetune import TrainingData, training, training_data_of
+from napari_ssl_muscle.jobs.recipe import recipe_of
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.run_folder import (
     CHECKPOINT,
@@ -36,12 +37,7 @@ from napari_ssl_muscle.jobs.run_folder import (
     MODEL,
     check_writable,
 )
-from napari_ssl_muscle.jobs.settings import (
-    CompareFreezingJob,
-    FinetuneJob,
-    LabelledJob,
-    recipe_of,
-)
+from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FROZEN
 from napari_ssl_muscle.jobs.training_data.accepted import AcceptedLabels
 from napari_ssl_muscle.learning.data.case import FEWEST, TrainingCase
@@ -223,8 +219,9 @@ def one_of(
 
 def _validate_every(job: CompareFreezingJob) -> int:
     """Return how often to validate: a short training, too, shall give a curve."""
-    if job.validate_every is not None:
-        return job.validate_every
+    asked: int | None = job.validate_every
+    if asked is not None:
+        return asked
     usual = recipe_of(job).training
     often = OFTEN if usual.steps is None else max(1, usual.steps // ROUNDS)
     return min(usual.validate_every, often)

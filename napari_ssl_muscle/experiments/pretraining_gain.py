@@ -146,8 +146,7 @@ def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
             out=run,
             init=init,
             train_on=list(trial.train),
-            seed=seed,
-            **plan.finetune,
+            **{"seed": seed, **plan.finetune},
         )
         if not (run / "model.safetensors").is_file():
             run_prepared(job, finetune.prepare, emit, stop)

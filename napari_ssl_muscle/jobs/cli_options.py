@@ -15,15 +15,9 @@ import click
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.settings import (
-    AnyJob,
-    Argument,
-    Job,
-    ModelReference,
-    main_fields,
-    overrides,
-    what_is_wrong,
-)
+from napari_ssl_muscle.jobs.fields import Argument, ModelReference, Override, marked
+from napari_ssl_muscle.jobs.job_file import what_is_wrong
+from napari_ssl_muscle.jobs.settings import AnyJob, Job, LearningJob
 
 _TYPES: dict[Any, Any] = {
     int: click.INT,
@@ -31,6 +25,42 @@ _TYPES: dict[Any, Any] = {
     str: click.STRING,
     Path: click.Path(path_type=Path),
 }
+
+
+_LAST = ("seed", "device", "threads", "overwrite")
+"""Settings of how an action computes and writes, listed after those of what it does."""
+
+
+def main_fields(kind: type[Job]) -> list[str]:
+    """Return an action's settings that are no `overrides`, in the order that a person expects."""
+
+    def rank(name: str) -> int:
+        field = kind.model_fields[name]
+        if marked(field, Argument):
+            return 0
+        if field.is_required():
+            return 1
+        if name in _LAST:
+            return len(kind.__mro__) + 1
+        if marked(field, Override):
+            return len(kind.__mro__)
+        # An action's own ones before those that it shares with others: pydantic has a base
+        # class's first.
+        return 1 + sum(name in base.model_fields for base in kind.__mro__ if issubclass(base, Job))
+
+    later = {"action", *overrides(kind)}
+    return sorted((name for name in kind.model_fields if name not in later), key=rank)
+
+
+def overrides(kind: type[Job]) -> list[str]:
+    """Return the names of the settings that override the preset's (None: leave it).
+
+    An action's own ones come before those that all trainings share.
+    """
+    if not issubclass(kind, LearningJob):
+        return []
+    names = [name for name, field in kind.model_fields.items() if marked(field, Override)]
+    return sorted(names, key=lambda name: name in LearningJob.model_fields)
 
 
 def options_of(kind: type[Job]) -> list[click.Parameter]:
@@ -62,7 +92,7 @@ def job_from(kind: type[Job], given: dict[str, Any]) -> Any:
 
 def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter:
     field = kind.model_fields[name]
-    place = next((mark for mark in field.metadata if isinstance(mark, Argument)), None)
+    place = marked(field, Argument)
     what, many = _bare(field.annotation)
     if place is not None:
         count = -1 if many else 1
@@ -82,7 +112,7 @@ def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter
         text = text.removesuffix(" [default: false]")
         return click.Option([spelt], default=None, help=text, is_flag=True)
     metavar = None  # click's own
-    if any(isinstance(mark, ModelReference) for mark in field.metadata):
+    if marked(field, ModelReference):
         metavar = "MODEL"
     elif many:
         metavar = "NAME,..."
@@ -127,7 +157,7 @@ def arguments(job: AnyJob) -> list[str]:
     for name in main_fields(type(job)) + overrides(type(job)):
         field = type(job).model_fields[name]
         value = getattr(job, name)
-        if any(isinstance(mark, Argument) for mark in field.metadata):
+        if marked(field, Argument):
             given = value if isinstance(value, list) else [value]
             places += [str(item) for item in given if item is not None]
         elif field.is_required() or value != field.default:

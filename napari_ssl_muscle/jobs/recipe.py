@@ -1,11 +1,19 @@
-"""What a training that starts from a model takes over from it."""
+"""What a job trains with: its preset, its overrides, and what it takes over from a model."""
 
 from __future__ import annotations
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.settings import LearningJob, recipe_of
+from napari_ssl_muscle.jobs.fields import SECTIONS, for_recipe
+from napari_ssl_muscle.jobs.settings import LENGTHS, Job, LearningJob
 from napari_ssl_muscle.learning.models.card import ModelCard
-from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, preset
+from napari_ssl_muscle.learning.settings import (
+    AugmentSettings,
+    NetworkSettings,
+    PretextSettings,
+    Recipe,
+    Settings,
+    preset,
+)
 from napari_ssl_muscle.scans.muscles import MuscleTable
 
 KNOWN_MUSCLES_RATE = 0.1
@@ -16,6 +24,41 @@ thighs, models that had learned from the other one, seed 0: Dice 0.68 to 0.61 an
 at a tenth it became better (0.76 and 0.79, with six slices 0.84 and 0.85), and the other patient
 was forgotten less. nnssl and MONAI give a third to a tenth, too.
 """
+
+
+def recipe_of(job: LearningJob, base: Recipe | None = None) -> Recipe:
+    """Return what a job trains with: its preset with its overrides.
+
+    Parameters
+    ----------
+    job
+        The job.
+    base
+        What to start from instead of the preset (a model's own network and slices).
+    """
+    recipe = base or preset(job.preset)
+    changed: dict[str, Settings] = {}
+    for section, kind in SECTIONS.items():
+        values = getattr(recipe, section).model_dump()
+        if section == "training" and any(getattr(job, name) is not None for name in LENGTHS):
+            values.update(dict.fromkeys(LENGTHS))
+        for name in kind.model_fields:
+            value = getattr(job, name, None)
+            if value is not None:
+                values[name] = for_recipe(name, value)
+        changed[section] = kind.model_validate(values)
+    if job.augment is not None:
+        # A preset without augmentation has no strengths of its own to switch on.
+        usual = recipe.augment if recipe.augment != AugmentSettings.off() else AugmentSettings()
+        changed["augment"] = usual if job.augment else AugmentSettings.off()
+    return recipe.model_copy(update=changed)
+
+
+def pretext_with(job: Job, base: PretextSettings) -> PretextSettings:
+    """Return pretext settings with those that a job overrides."""
+    given = {name: getattr(job, name, None) for name in PretextSettings.model_fields}
+    changed = {name: for_recipe(name, v) for name, v in given.items() if v is not None}
+    return PretextSettings.model_validate({**base.model_dump(), **changed})
 
 
 def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[str]]:

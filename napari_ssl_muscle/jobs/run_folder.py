@@ -13,14 +13,8 @@ from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
-from napari_ssl_muscle.jobs.settings import (
-    AnyJob,
-    CompareFreezingJob,
-    LearningJob,
-    absolute,
-    read_job,
-    write_job,
-)
+from napari_ssl_muscle.jobs.job_file import absolute, read_job, write_job
+from napari_ssl_muscle.jobs.settings import AnyJob, CompareFreezingJob, LearningJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
 
 JOB = "job.json"

@@ -2,94 +2,58 @@
 
 The same object is built by the shell's options and by the window's forms, is written as
 `job.json`, and runs here or in a child process. A field's description is the help of the shell's
-option and the tooltip in the form. A new action is a class here, its place in `AnyJob`, and a
-module of the action's name beside this one (see `jobs.run`). Nothing here imports torch.
+option and the tooltip in the form. A new action is a class here, its place in `AnyJob`, and an
+entry in `napari_ssl_muscle.actions`. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from napari_ssl_muscle.jobs.fields import (
+    AUGMENT,
+    Argument,
+    ComputeDevice,
+    ModelReference,
+    Name,
+    OverwriteTables,
+    Start,
+    TablesFolder,
+    Threads,
+    Volume,
+    overriding,
 )
-
-from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import write_text
 from napari_ssl_muscle.learning.settings import (
-    AugmentSettings,
     FreezeMode,
     NetworkSettings,
     Preset,
     PretextSettings,
-    Recipe,
-    Settings,
     SliceSettings,
     TrainingSettings,
-    preset,
 )
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-"""A name that the user types: a muscle, a channel, a subject."""
-
-
-@dataclass(frozen=True)
-class Argument:
-    """Marks a field that the shell takes by its place instead of as an option."""
-
-    metavar: str
-
-
-@dataclass(frozen=True)
-class ModelReference:
-    """Marks a field that names a model: a file, a run's folder or a shipped model."""
 
 
 class Job(BaseModel):
-    """Common ground of all jobs: unknown names are refused, values never change."""
+    """Base of all jobs: unknown names are refused, values never change."""
 
     # pydantic writes infinity as null, so that job.json would say something else than the job.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @field_validator("*")
-    @classmethod
-    def _as_the_recipe_allows(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse at once what the recipe would refuse, in the recipe's words."""
-        section = _section_of(info.field_name or "")
-        if section is not None and value is not None:
-            try:
-                _SECTIONS[section].model_validate(
-                    {info.field_name: _for_recipe(info.field_name or "", value)}
-                )
-            except ValidationError as error:
-                raise ValueError(error.errors()[0]["msg"]) from None
-        return value
+
+LENGTHS = ("epochs", "steps", "minutes")
+_COMPUTING = ("seed", "threads", "device", "mixed_precision")
 
 
-def _of(section: type[Settings], name: str, more: str = "") -> Any:
-    """Return a field that overrides a preset's value: no default, the recipe's own words."""
-    text = section.model_fields[name].description or ""
-    return Field(None, description=f"{text}{more}")
-
-
-DARKEST = "darkest"
-"""What the user writes for the smallest value of each image, which in MRI is air."""
-
-_DEVICE = TrainingSettings.model_fields["device"].description
-_NONE = " 0 for none."
-_AS_A = " Default: as RUN_A was trained."
-
-
+@overriding(
+    *(n for n in TrainingSettings.model_fields if n not in ("loss", *_COMPUTING)),
+    AUGMENT,
+    *NetworkSettings.model_fields,
+    *SliceSettings.model_fields,
+    *_COMPUTING,
+)
 class LearningJob(Job):
     """What everything that trains has in common: the run's folder, a preset and its overrides.
 
@@ -101,44 +65,21 @@ class LearningJob(Job):
     preset: Preset = Field("recommended", description="Where every setting starts from.")
     resume: bool = Field(False, description="Continue the stopped run in the folder of the run.")
 
-    epochs: int | None = _of(TrainingSettings, "epochs")
-    steps: int | None = _of(TrainingSettings, "steps")
-    minutes: float | None = _of(TrainingSettings, "minutes")
-    optimizer: Literal["adamw", "adam", "rmsprop"] | None = _of(TrainingSettings, "optimizer")
-    lr: float | None = _of(TrainingSettings, "lr")
-    momentum: float | None = _of(TrainingSettings, "momentum")
-    weight_decay: float | None = _of(TrainingSettings, "weight_decay")
-    schedule: Literal["cosine", "constant"] | None = _of(TrainingSettings, "schedule")
-    warmup: float | None = _of(TrainingSettings, "warmup")
-    clip: float | None = _of(TrainingSettings, "clip", _NONE)
-    batch: int | None = _of(TrainingSettings, "batch")
-    validate_every: int | None = _of(TrainingSettings, "validate_every")
-    patience: int | None = _of(TrainingSettings, "patience", _NONE)
-    average: float | None = _of(TrainingSettings, "average")
-    augment: bool | None = Field(None, description="Change training images at random.")
-    width: int | None = _of(NetworkSettings, "width")
-    depth: int | None = _of(NetworkSettings, "depth")
-    up: Literal["transposed", "bilinear"] | None = _of(NetworkSettings, "up")
-    norm: Literal["batch", "instance", "group"] | None = _of(NetworkSettings, "norm")
-    crop: Literal["leg", "body", "none"] | None = _of(SliceSettings, "crop")
-    spacing: float | None = _of(SliceSettings, "spacing", _NONE)
-    size: int | None = _of(SliceSettings, "size", _NONE)
-    margin: float | None = _of(SliceSettings, "margin")
-    mirror: bool | None = _of(SliceSettings, "mirror")
-    seed: int | None = _of(TrainingSettings, "seed")
-    threads: int | None = _of(TrainingSettings, "threads")
-    device: Literal["auto", "cpu", "cuda", "mps"] | None = _of(TrainingSettings, "device")
-    mixed_precision: bool | None = _of(TrainingSettings, "mixed_precision")
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Stand for the derived overrides, which a type checker cannot know."""
 
     @model_validator(mode="after")
     def _one_length(self) -> LearningJob:
         """Refuse two lengths for one training."""
-        given = [name for name in _LENGTHS if getattr(self, name) is not None]
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} both say how long to train; give one of them")
         return self
 
 
+@overriding(*PretextSettings.model_fields)
 class PretrainJob(LearningJob):
     """Learn from scans without labels, by restoring what was masked.
 
@@ -150,18 +91,14 @@ class PretrainJob(LearningJob):
     cohorts: Annotated[list[Path], Argument("COHORT")] = Field(
         min_length=1, description="Folders with scans (BIDS, nnU-Net raw or flat)."
     )
-    init: Annotated[str | None, ModelReference()] = Field(
-        None, description="Start from this model (a file, a run's folder, a shipped model's name)."
-    )
+    init: Start = None
     channels: list[Name] | None = Field(
         None,
         min_length=1,
         description="Image channels that are learned together, as inputs of one network. "
         "Default: every image of a subject counts by itself.",
     )
-    volume: int | None = Field(
-        None, ge=0, description="Which volume of a 4D scan to use, counted from 0."
-    )
+    volume: Volume = None
     leave_out: list[Name] | None = Field(
         None, min_length=1, description="Subjects whose scans take no part: those of a later test."
     )
@@ -173,21 +110,9 @@ class PretrainJob(LearningJob):
         description="Images of test subjects take part, and the model's card says so; "
         "the test set of --split-file then stays in.",
     )
-    corruption: Literal["squares", "noise"] | None = _of(PretextSettings, "corruption")
-    mask_percent: float | None = _of(PretextSettings, "mask_percent")
-    kernel_size: int | None = _of(PretextSettings, "kernel_size")
-    exact: bool | None = _of(PretextSettings, "exact")
-    inside_body: bool | None = _of(PretextSettings, "inside_body")
-    mask_channel: bool | None = _of(PretextSettings, "mask_channel")
-    scored: Literal["masked", "image"] | None = _of(PretextSettings, "scored")
-    fill: float | Literal["darkest"] | None = Field(
-        None,
-        description="Value of masked pixels in standard deviations from the image's mean, or "
-        "'darkest' for the smallest value of each image.",
-    )
-    noise: float | None = _of(PretextSettings, "noise")
 
 
+@overriding("loss")
 class LabelledJob(LearningJob):
     """What trainings on labelled scans have in common: scans, muscles, and what is set apart."""
 
@@ -201,9 +126,7 @@ class LabelledJob(LearningJob):
         description="Folder of a study: its accepted slices train, too; those that it holds out "
         "never do.",
     )
-    init: Annotated[str | None, ModelReference()] = Field(
-        None, description="Start from this model (a file, a run's folder, a shipped model's name)."
-    )
+    init: Start = None
     muscles: list[Name] | None = Field(
         None,
         min_length=1,
@@ -213,9 +136,7 @@ class LabelledJob(LearningJob):
     channels: list[Name] | None = Field(
         None, min_length=1, description="Image channels to learn from, where a subject has several."
     )
-    volume: int | None = Field(
-        None, ge=0, description="Which volume of a 4D scan to use, counted from 0."
-    )
+    volume: Volume = None
     train_on: list[Name] | None = Field(
         None, min_length=1, description="Use only these labelled subjects."
     )
@@ -234,7 +155,6 @@ class LabelledJob(LearningJob):
         description="Slices without a label that count as background, as CASE:SLICE; other "
         "slices without a label count as unlabelled.",
     )
-    loss: Literal["balanced", "dice_ce", "ce"] | None = _of(TrainingSettings, "loss")
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> LabelledJob:
@@ -301,19 +221,19 @@ class SegmentJob(Job):
         description="Model to use (a file, a run's folder, a shipped model's name)."
     )
     out: Path = Field(description="Folder for the label maps.")
-    volume: int | None = Field(
-        None, ge=0, description="Which volume of a 4D scan to use, counted from 0."
-    )
+    volume: Volume = None
     channel: Name | None = Field(
         None, description="Image channel to take from a cohort. Default: the model's own."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description=_DEVICE)
-    threads: int | None = Field(
-        None, ge=1, description="CPU threads; other numbers may change the last bits."
-    )
+    device: ComputeDevice = "auto"
+    threads: Threads = None
     overwrite: bool = Field(False, description="Replace label maps that are there already.")
 
 
+@overriding(
+    *("mask_percent", "kernel_size", "exact", "inside_body"),
+    more_help=" Default: as RUN_A was trained.",
+)
 class CompareReconstructionsJob(Job):
     """Compare what two pretrainings make of the same slices under the same masks.
 
@@ -339,17 +259,9 @@ class CompareReconstructionsJob(Job):
         description="Image channels to restore together. Default: those of RUN_A, or every image "
         "by itself.",
     )
-    volume: int | None = Field(
-        None, ge=0, description="Which volume of a 4D scan to use, counted from 0."
-    )
-    mask_percent: float | None = _of(PretextSettings, "mask_percent", _AS_A)
-    kernel_size: int | None = _of(PretextSettings, "kernel_size", _AS_A)
-    exact: bool | None = _of(PretextSettings, "exact", _AS_A)
-    inside_body: bool | None = _of(PretextSettings, "inside_body", _AS_A)
+    volume: Volume = None
     seed: int = Field(0, ge=0, description="Another seed draws other masks.")
-    threads: int | None = Field(
-        None, ge=1, description="CPU threads; other numbers may change the last bits."
-    )
+    threads: Threads = None
     overwrite: bool = Field(False, description="Replace results that are there already.")
 
 
@@ -367,12 +279,10 @@ class CompareJob(Job):
         description="Another model."
     )
     study: Path = Field(description="Folder of the study.")
-    out: Path = Field(description="Folder for the tables (CSV and JSON).")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description=_DEVICE)
-    threads: int | None = Field(
-        None, ge=1, description="CPU threads; other numbers may change the last bits."
-    )
-    overwrite: bool = Field(False, description="Replace tables that are there already.")
+    out: TablesFolder
+    device: ComputeDevice = "auto"
+    threads: Threads = None
+    overwrite: OverwriteTables = False
 
 
 class EvaluateJob(Job):
@@ -388,7 +298,7 @@ class EvaluateJob(Job):
     references: Annotated[Path, Argument("REFERENCES")] = Field(
         description="Folder of reference label maps, matched by name, or one of them."
     )
-    out: Path = Field(description="Folder for the tables (CSV and JSON).")
+    out: TablesFolder
     table: Path | None = Field(
         None, description="Muscle table of the references. Default: the one beside them."
     )
@@ -401,7 +311,7 @@ class EvaluateJob(Job):
         description="Count slices without any reference label as background; else they are left "
         "out as unlabelled.",
     )
-    overwrite: bool = Field(False, description="Replace tables that are there already.")
+    overwrite: OverwriteTables = False
 
 
 class MeasureJob(Job):
@@ -414,11 +324,11 @@ class MeasureJob(Job):
     labels: Annotated[list[Path], Argument("LABELS")] = Field(
         min_length=1, description="Label maps, or folders of them."
     )
-    out: Path = Field(description="Folder for the tables (CSV and JSON).")
+    out: TablesFolder
     table: Path | None = Field(
         None, description="Muscle table of the label maps. Default: the one beside them."
     )
-    overwrite: bool = Field(False, description="Replace tables that are there already.")
+    overwrite: OverwriteTables = False
 
 
 AnyJob = Annotated[
@@ -436,150 +346,3 @@ AnyJob = Annotated[
 
 JOBS: tuple[type[Job], ...] = get_args(get_args(AnyJob)[0])
 """Every action's class; the shell makes one command of each."""
-
-_ADAPTER: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
-
-_SECTIONS: dict[str, type[Settings]] = {
-    "network": NetworkSettings,
-    "slices": SliceSettings,
-    "training": TrainingSettings,
-    "pretext": PretextSettings,
-}
-_LENGTHS = ("epochs", "steps", "minutes")
-_ZERO_IS_NONE = ("spacing", "size", "clip", "patience")
-
-
-def main_fields(kind: type[Job]) -> list[str]:
-    """Return an action's settings that are no `overrides`, in the order that a person expects."""
-
-    def rank(name: str) -> int:
-        if any(isinstance(mark, Argument) for mark in kind.model_fields[name].metadata):
-            return 0
-        if kind.model_fields[name].is_required():
-            return 1
-        # An action's own ones before those that it shares with others: pydantic has a base
-        # class's first.
-        return 1 + sum(name in base.model_fields for base in kind.__mro__ if issubclass(base, Job))
-
-    later = {"action", *overrides(kind)}
-    return sorted((name for name in kind.model_fields if name not in later), key=rank)
-
-
-def overrides(kind: type[Job]) -> list[str]:
-    """Return the names of the settings that override the preset's (None: leave it).
-
-    An action's own ones come before those that all trainings share.
-    """
-    names = [
-        name
-        for name in kind.model_fields
-        if issubclass(kind, LearningJob) and (_section_of(name) is not None or name == "augment")
-    ]
-    return sorted(names, key=lambda name: name in LearningJob.model_fields)
-
-
-def _section_of(name: str) -> str | None:
-    """Return the recipe's section that has a setting of that name."""
-    return next((key for key, kind in _SECTIONS.items() if name in kind.model_fields), None)
-
-
-def _for_recipe(name: str, value: Any) -> Any:
-    """Return an override as the recipe has it: none where 0 or a word stands for it."""
-    return None if value == DARKEST or (name in _ZERO_IS_NONE and value == 0) else value
-
-
-def recipe_of(job: LearningJob, base: Recipe | None = None) -> Recipe:
-    """Return what a job trains with: its preset with its overrides.
-
-    Parameters
-    ----------
-    job
-        The job.
-    base
-        What to start from instead of the preset (a model's own network and slices).
-    """
-    recipe = base or preset(job.preset)
-    changed: dict[str, Settings] = {}
-    for section, kind in _SECTIONS.items():
-        values = getattr(recipe, section).model_dump()
-        if section == "training" and any(getattr(job, name) is not None for name in _LENGTHS):
-            values.update(dict.fromkeys(_LENGTHS))
-        for name in kind.model_fields:
-            value = getattr(job, name, None)
-            if value is not None:
-                values[name] = _for_recipe(name, value)
-        changed[section] = kind.model_validate(values)
-    if job.augment is not None:
-        # A preset without augmentation has no strengths of its own to switch on.
-        usual = recipe.augment if recipe.augment != AugmentSettings.off() else AugmentSettings()
-        changed["augment"] = usual if job.augment else AugmentSettings.off()
-    return recipe.model_copy(update=changed)
-
-
-def pretext_with(job: Job, base: PretextSettings) -> PretextSettings:
-    """Return pretext settings with those that a job overrides."""
-    given = {name: getattr(job, name, None) for name in PretextSettings.model_fields}
-    changed = {name: _for_recipe(name, v) for name, v in given.items() if v is not None}
-    return PretextSettings.model_validate({**base.model_dump(), **changed})
-
-
-def absolute(job: AnyJob) -> AnyJob:
-    """Return the job with every path made absolute, so that it means the same everywhere."""
-    values: dict[str, Any] = {}
-    for name, field in type(job).model_fields.items():
-        value = getattr(job, name)
-        if isinstance(value, Path):
-            values[name] = value.absolute()
-        elif isinstance(value, list):
-            values[name] = [v.absolute() if isinstance(v, Path) else v for v in value]
-        elif isinstance(value, str) and any(isinstance(m, ModelReference) for m in field.metadata):
-            values[name] = str(Path(value).absolute()) if Path(value).exists() else value
-    return job.model_copy(update=values)
-
-
-def write_job(path: Path, job: AnyJob) -> None:
-    """Write a job as JSON with absolute paths, whole or not at all."""
-    write_text(path, absolute(job).model_dump_json(indent=2) + "\n")
-
-
-def read_job(path: Path) -> AnyJob:
-    """Read a job that `write_job` wrote.
-
-    Raises
-    ------
-    BadInput
-        If the file is missing, is no JSON or is no job; the message names what is wrong.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise BadInput(f"Cannot read the job {path}: {reason}.") from error
-    try:
-        return _ADAPTER.validate_json(text)
-    except ValidationError as error:
-        raise BadInput(f"{path} is not a job: {what_is_wrong(error)}.") from error
-
-
-def what_is_wrong(error: ValidationError, *, as_option: bool = False) -> str:
-    """Return the first thing that a validation found, in one phrase without a full stop.
-
-    Parameters
-    ----------
-    error
-        What pydantic raised.
-    as_option
-        Write the name as the shell's option (`--split-file`) instead of the field.
-    """
-    first = error.errors(include_url=False)[0]
-    # The discriminator's value leads the place of an error in a job; it is no field.
-    actions = {kind.model_fields["action"].default for kind in JOBS}
-    place = [str(part) for part in first["loc"] if part not in actions]
-    name = ".".join(place)
-    if as_option and place:
-        name = "--" + place[0].replace("_", "-")
-    words = first["msg"].removeprefix("Value error, ")
-    given = first.get("input")
-    if first["type"] != "missing" and isinstance(given, str | int | float):
-        words = f"{words} (it is {given!r})" if len(str(given)) < 80 else words
-    return f"{name}: {words}" if name else words

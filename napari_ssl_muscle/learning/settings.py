@@ -6,12 +6,13 @@ Nothing here imports torch, so that forms open at once.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 FreezeMode = Literal["none", "encoder", "decoder", "both"]
 Preset = Literal["recommended", "quick", "poster"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class Settings(BaseModel):
@@ -40,8 +41,8 @@ class SliceSettings(Settings):
     spacing: float | None = Field(
         2.0, gt=0, description="In-plane pixel size in mm to resample to; none keeps the scan's."
     )
-    size: Annotated[int, Field(ge=32)] | None = Field(
-        None, description="Training images are cut or padded to this many pixels square."
+    size: int | None = Field(
+        None, ge=32, description="Training images are cut or padded to this many pixels square."
     )
     margin: float = Field(8.0, ge=0, description="Margin in mm around the crop.")
     mirror: bool = Field(
@@ -70,6 +71,11 @@ class AugmentSettings(Settings):
 class TrainingSettings(Settings):
     """One training: optimiser, schedule, length, seeds. The loop reads nothing else."""
 
+    epochs: int | None = Field(None, ge=1, description="Length in epochs.")
+    steps: int | None = Field(None, ge=1, description="Length in steps.")
+    minutes: float | None = Field(
+        None, gt=0, description="Length in minutes; turned into steps by timing the first ones."
+    )
     optimizer: Literal["adamw", "adam", "rmsprop"] = Field("adamw", description="Optimiser.")
     lr: float = Field(6e-3, gt=0, description="(Peak) learning rate.")
     momentum: float = Field(
@@ -85,11 +91,6 @@ class TrainingSettings(Settings):
         description="'dice_ce' is Dice plus cross-entropy; 'ce' the published cross-entropy "
         "averaged per class; 'balanced' Dice plus both.",
     )
-    epochs: int | None = Field(None, ge=1, description="Length in epochs.")
-    steps: int | None = Field(None, ge=1, description="Length in steps.")
-    minutes: float | None = Field(
-        None, gt=0, description="Length in minutes; turned into steps by timing the first ones."
-    )
     validate_every: int = Field(
         100, ge=1, description="Steps between validations at the least (never within an epoch)."
     )
@@ -103,7 +104,7 @@ class TrainingSettings(Settings):
     threads: int | None = Field(
         None, ge=1, description="CPU threads; other numbers change the last bits of the weights."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to compute.")
+    device: Device = Field("auto", description="Where to compute.")
     mixed_precision: bool = Field(
         True, description="Half precision where the device is good at it."
     )

@@ -22,9 +22,10 @@ from napari_ssl_muscle.experiments.arm_events import JoinedEvents
 from napari_ssl_muscle.experiments.freeze_modes import one_of
 from napari_ssl_muscle.experiments.freeze_results import format_learning, read_comparison
 from napari_ssl_muscle.jobs.cli_options import arguments
+from napari_ssl_muscle.jobs.job_file import read_job, what_is_wrong
 from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.jobs.run_folder import read_epochs
-from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, read_job, what_is_wrong
+from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob
 from napari_ssl_muscle.learning import finetune as learning
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
 from napari_ssl_muscle.learning.events import (

@@ -14,7 +14,7 @@ from napari_ssl_muscle.experiments.pretraining_gain import (
     summary,
     trials_of,
 )
-from napari_ssl_muscle.jobs.settings import read_job
+from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.learning.events import Event, never_stop
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom

@@ -1,23 +1,22 @@
-import json
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
-from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.cli_options import main_fields, overrides
+from napari_ssl_muscle.jobs.job_file import what_is_wrong
+from napari_ssl_muscle.jobs.recipe import recipe_of
 from napari_ssl_muscle.jobs.settings import (
     JOBS,
-    EvaluateJob,
     FinetuneJob,
-    SegmentJob,
-    main_fields,
-    overrides,
-    read_job,
-    recipe_of,
-    what_is_wrong,
-    write_job,
 )
-from napari_ssl_muscle.learning.settings import PRESETS, AugmentSettings, Recipe
+from napari_ssl_muscle.learning.settings import (
+    PRESETS,
+    AugmentSettings,
+    NetworkSettings,
+    Recipe,
+    Settings,
+    SliceSettings,
+    TrainingSettings,
+)
 
 
 def finetune(**settings: object) -> FinetuneJob:
@@ -33,6 +32,15 @@ def test_every_setting_of_the_recipe_can_be_overridden() -> None:
     for section in ("network", "slices", "training"):
         settings = getattr(Recipe(), section)
         assert set(type(settings).model_fields) <= set(overrides(FinetuneJob))
+
+
+@pytest.mark.parametrize("section", [TrainingSettings, NetworkSettings, SliceSettings])
+def test_an_override_is_declared_by_its_setting(section: type[Settings]) -> None:
+    for name, setting in section.model_fields.items():
+        field = FinetuneJob.model_fields[name]
+        assert field.annotation == setting.annotation | None  # type: ignore[operator]
+        assert (field.description or "").startswith(setting.description or "nothing")
+        assert field.default is None
 
 
 def test_overrides_reach_the_recipe() -> None:
@@ -82,49 +90,6 @@ def test_a_value_that_the_recipe_refuses_is_refused_with_its_option(
     assert what_is_wrong(caught.value, as_option=True).startswith(words)
 
 
-def test_a_job_on_disk_means_the_same_from_anywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.safetensors").touch()
-    job = SegmentJob(
-        scans=[Path("a.nii"), Path("b.nii")], model="mine.safetensors", out=Path("out")
-    )
-    write_job(tmp_path / "job.json", job)
-    read = read_job(tmp_path / "job.json")
-    assert isinstance(read, SegmentJob)
-    assert read.scans == [tmp_path / "a.nii", tmp_path / "b.nii"]
-    assert read.out == tmp_path / "out"
-    assert read.model == str(tmp_path / "mine.safetensors")
-
-
-def test_a_shipped_models_name_stays_a_name(tmp_path: Path) -> None:
-    write_job(tmp_path / "job.json", SegmentJob(scans=[Path("a")], model="thigh", out=Path("o")))
-    read = read_job(tmp_path / "job.json")
-    assert isinstance(read, SegmentJob)
-    assert read.model == "thigh"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (None, "No such file"),
-        ("{", "Invalid JSON"),
-        ('{"action": "dance"}', "dance"),
-        ('{"action": "evaluate", "predictions": "p", "references": "r"}', "out: Field required"),
-        ('{"action": "measure", "labels": ["a"], "out": "o", "colour": 1}', "colour: Extra"),
-    ],
-)
-def test_what_is_no_job_is_named(tmp_path: Path, text: str | None, words: str) -> None:
-    path = tmp_path / "job.json"
-    if text is not None:
-        path.write_text(text, encoding="utf-8")
-    with pytest.raises(BadInput) as caught:
-        read_job(path)
-    assert str(path) in str(caught.value)
-    assert words in str(caught.value)
-
-
 def test_every_field_has_words_for_help_and_tooltip() -> None:
     for kind in JOBS:
         for name in main_fields(kind) + overrides(kind):
@@ -134,11 +99,3 @@ def test_every_field_has_words_for_help_and_tooltip() -> None:
 def test_no_field_is_left_out_of_the_form() -> None:
     for kind in JOBS:
         assert sorted([*main_fields(kind), *overrides(kind), "action"]) == sorted(kind.model_fields)
-
-
-def test_job_json_is_plain_json(tmp_path: Path) -> None:
-    write_job(
-        tmp_path / "job.json",
-        EvaluateJob(predictions=Path("p"), references=Path("r"), out=Path("o")),
-    )
-    assert json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))["action"] == "evaluate"

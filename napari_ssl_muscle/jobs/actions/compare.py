@@ -15,10 +15,11 @@ from napari_ssl_muscle.evaluation.model_comparison import (
     not_enough,
 )
 from napari_ssl_muscle.files import csv_text, json_text, write_together
+from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import JOB, check_free, check_writable
-from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob, read_job
+from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
 from napari_ssl_muscle.learning.events import (
     Emit,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ssl_muscle.files import write_json, write_whole
+from napari_ssl_muscle.jobs.recipe import pretext_with
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
-from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob, pretext_with
+from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob
 from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser

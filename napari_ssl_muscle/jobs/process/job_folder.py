@@ -21,9 +21,10 @@ from pydantic import BaseModel, ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.jobs.job_file import read_job, write_job
 from napari_ssl_muscle.jobs.process.process_id import ProcessId, is_alive, this_process
 from napari_ssl_muscle.jobs.run_folder import EVENTS, JOB
-from napari_ssl_muscle.jobs.settings import AnyJob, read_job, write_job
+from napari_ssl_muscle.jobs.settings import AnyJob
 
 _CHILD = "child.json"
 _WATCHER = "watcher.json"

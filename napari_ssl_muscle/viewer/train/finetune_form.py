@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
+from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
-from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob, what_is_wrong
+from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView, view_folder
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.learning.models.card import find_model
@@ -192,10 +193,10 @@ class FinetuneForm(Form):
                 init=init,
                 freeze=self.freeze.value if init is not None else "none",
                 preset=self.preset.value,
-                minutes=self.minutes.value or None,
                 split=self.split.value,
                 muscles=None if tuple(checked) == self._view.usual else checked,
                 channels=channels_of(self._view, channel),
+                **{"minutes": self.minutes.value or None},
             )
         except ValidationError as error:
             raise BadInput(f"{what_is_wrong(error)}.") from None

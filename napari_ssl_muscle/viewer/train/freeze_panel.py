@@ -20,13 +20,9 @@ from napari_ssl_muscle.experiments.freeze_results import (
     read_comparison,
 )
 from napari_ssl_muscle.jobs.cli_options import shell_command
+from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.run_folder import check_run_folder
-from napari_ssl_muscle.jobs.settings import (
-    CompareFreezingJob,
-    FinetuneJob,
-    LabelledJob,
-    what_is_wrong,
-)
+from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FROZEN
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Finished, Stopped
 from napari_ssl_muscle.learning.models.card import read_card

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.recipe import recipe_from
+from napari_ssl_muscle.jobs.job_file import what_is_wrong
+from napari_ssl_muscle.jobs.recipe import recipe_from, recipe_of
 from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
-from napari_ssl_muscle.jobs.settings import PretrainJob, recipe_of, what_is_wrong
+from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
 from napari_ssl_muscle.learning.models.card import find_model, read_card
 from napari_ssl_muscle.learning.settings import Recipe

@@ -11,7 +11,8 @@ from click.testing import Result
 
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.settings import FinetuneJob, SegmentJob, read_job
+from napari_ssl_muscle.jobs.job_file import read_job
+from napari_ssl_muscle.jobs.settings import FinetuneJob, SegmentJob
 from napari_ssl_muscle.learning.events import (
     Event,
     Finished,

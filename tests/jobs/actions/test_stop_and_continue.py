@@ -11,8 +11,9 @@ import safetensors.torch
 
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.process.child import ChildJob
-from napari_ssl_muscle.jobs.settings import FinetuneJob, LearningJob, PretrainJob, read_job
+from napari_ssl_muscle.jobs.settings import FinetuneJob, LearningJob, PretrainJob
 from napari_ssl_muscle.learning.events import (
     Checkpoint,
     Event,
@@ -263,7 +264,7 @@ def test_a_run_of_another_action_is_refused(cohort: Path, whole: dict[str, Path]
 
 def test_a_run_without_a_checkpoint_is_refused_and_left_alone(cohort: Path, tmp_path: Path) -> None:
     job = a_job("pretrain", cohort, tmp_path / "run")
-    from napari_ssl_muscle.jobs.settings import write_job
+    from napari_ssl_muscle.jobs.job_file import write_job
 
     write_job(tmp_path / "run" / "job.json", job)
     with pytest.raises(BadInput, match="before its first checkpoint"):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.settings import FinetuneJob, read_job
+from napari_ssl_muscle.jobs.job_file import read_job
+from napari_ssl_muscle.jobs.settings import FinetuneJob
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Failed,

@@ -14,7 +14,8 @@ from qtpy.QtWidgets import QApplication
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.freeze_results import FreezeComparison, ModeResult, write_results
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, read_job
+from napari_ssl_muscle.jobs.job_file import read_job
+from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Failed,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.settings import PretrainJob, recipe_of
+from napari_ssl_muscle.jobs.recipe import recipe_of
+from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Finished, Preview, Progress
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.open import commands

@@ -1,0 +1,171 @@
+"""What the fields of jobs are made of: marks, shared fields, and overrides of a preset's settings.
+
+A setting of learning is declared once, in `learning.settings`; a job's field that overrides it,
+the shell's option and the window's widget take type, limits and help from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+
+from napari_ssl_muscle.learning.settings import (
+    Device,
+    NetworkSettings,
+    PretextSettings,
+    Settings,
+    SliceSettings,
+    TrainingSettings,
+)
+
+SECTIONS: dict[str, type[Settings]] = {
+    "network": NetworkSettings,
+    "slices": SliceSettings,
+    "training": TrainingSettings,
+    "pretext": PretextSettings,
+}
+"""Section of a recipe whose settings a job may override → its class."""
+
+DARKEST = "darkest"
+"""What the user writes for the smallest value of each image, which in MRI is air."""
+
+AUGMENT = "augment"
+"""Switches the whole section of that name on or off."""
+
+_ZERO_IS_NONE = ("spacing", "size", "clip", "patience")
+_OTHERS: dict[str, tuple[Any, str]] = {
+    AUGMENT: (bool, "Change training images at random."),
+    "fill": (
+        float | Literal["darkest"],
+        "Value of masked pixels in standard deviations from the image's mean, or 'darkest' for "
+        "the smallest value of each image.",
+    ),
+}
+"""Overrides that differ from their setting: type and help."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """Marks a field that the shell takes by its place instead of as an option."""
+
+    metavar: str
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """Marks a field that names a model: a file, a run's folder or a shipped model."""
+
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""A name that the user types: a muscle, a channel, a subject."""
+
+# Fields that several actions share; each action gives the default.
+Start = Annotated[
+    str | None,
+    ModelReference(),
+    Field(description="Start from this model (a file, a run's folder, a shipped model's name)."),
+]
+Volume = Annotated[
+    int | None, Field(ge=0, description="Which volume of a 4D scan to use, counted from 0.")
+]
+ComputeDevice = Annotated[
+    Device, Field(description=TrainingSettings.model_fields["device"].description)
+]
+Threads = Annotated[
+    int | None, Field(ge=1, description="CPU threads; other numbers may change the last bits.")
+]
+TablesFolder = Annotated[Path, Field(description="Folder for the tables (CSV and JSON).")]
+OverwriteTables = Annotated[bool, Field(description="Replace tables that are there already.")]
+
+
+@dataclass(frozen=True)
+class Override:
+    """Marks a field that overrides a setting of the preset; None leaves the preset's value."""
+
+
+def marked(field: FieldInfo, mark: type[T]) -> T | None:
+    """Return the mark of that kind that a field of a job carries."""
+    return next((item for item in field.metadata if isinstance(item, mark)), None)
+
+
+def overriding(*names: str, more_help: str = "") -> Callable[[type[Model]], type[Model]]:
+    """Return a decorator that gives a job fields which override settings of its preset.
+
+    Parameters
+    ----------
+    names
+        Of settings in `SECTIONS`, and `AUGMENT`; the fields have their order.
+    more_help
+        Is added to the help of each.
+    """
+    fields = {name: _override(name, more_help) for name in names}
+
+    def decorate(model: type[Model]) -> type[Model]:
+        return create_model(
+            model.__name__,
+            __base__=model,
+            __doc__=model.__doc__,
+            __module__=model.__module__,
+            **fields,
+        )
+
+    return decorate
+
+
+def _override(name: str, more_help: str) -> Any:
+    kind, text = _OTHERS.get(name) or _declared(name)
+    none = " 0 for none." if name in _ZERO_IS_NONE else ""
+    return (
+        Annotated[kind | None, AfterValidator(partial(_check, name)), Override()],
+        Field(None, description=f"{text}{none}{more_help}"),
+    )
+
+
+def _declared(name: str) -> tuple[Any, str]:
+    setting = section_of(name).model_fields[name]
+    return setting.annotation, setting.description or ""
+
+
+def section_of(name: str) -> type[Settings]:
+    """Return the section of the recipe that has a setting of that name.
+
+    Raises
+    ------
+    KeyError
+        If none has.
+    """
+    for section in SECTIONS.values():
+        if name in section.model_fields:
+            return section
+    raise KeyError(name)
+
+
+def for_recipe(name: str, value: Any) -> Any:
+    """Return an override as the recipe has it: None where 0 or a word stands for it."""
+    return None if value == DARKEST or (name in _ZERO_IS_NONE and value == 0) else value
+
+
+def _check(name: str, value: Any) -> Any:
+    """Refuse what the section would refuse, in its sentence."""
+    if value is not None and name != AUGMENT:
+        try:
+            section_of(name).model_validate({name: for_recipe(name, value)})
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"]) from None
+    return value

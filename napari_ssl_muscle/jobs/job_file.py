@@ -1,0 +1,77 @@
+"""A job as a file: `job.json` in the folder of every run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.jobs.fields import ModelReference, marked
+from napari_ssl_muscle.jobs.settings import JOBS, AnyJob
+
+_ADAPTER: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
+
+
+def absolute(job: AnyJob) -> AnyJob:
+    """Return the job with every path made absolute, so that it means the same everywhere."""
+    values: dict[str, Any] = {}
+    for name, field in type(job).model_fields.items():
+        value = getattr(job, name)
+        if isinstance(value, Path):
+            values[name] = value.absolute()
+        elif isinstance(value, list):
+            values[name] = [v.absolute() if isinstance(v, Path) else v for v in value]
+        elif isinstance(value, str) and marked(field, ModelReference) is not None:
+            values[name] = str(Path(value).absolute()) if Path(value).exists() else value
+    return job.model_copy(update=values)
+
+
+def write_job(path: Path, job: AnyJob) -> None:
+    """Write a job as JSON with absolute paths, whole or not at all."""
+    write_text(path, absolute(job).model_dump_json(indent=2) + "\n")
+
+
+def read_job(path: Path) -> AnyJob:
+    """Read a job that `write_job` wrote.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, is no JSON or is no job; the message names what is wrong.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise BadInput(f"Cannot read the job {path}: {reason}.") from error
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        raise BadInput(f"{path} is not a job: {what_is_wrong(error)}.") from error
+
+
+def what_is_wrong(error: ValidationError, *, as_option: bool = False) -> str:
+    """Return the first thing that a validation found, in one phrase without a full stop.
+
+    Parameters
+    ----------
+    error
+        What pydantic raised.
+    as_option
+        Write the name as the shell's option (`--split-file`) instead of the field.
+    """
+    first = error.errors(include_url=False)[0]
+    # The discriminator's value leads the place of an error in a job; it is no field.
+    actions = {kind.model_fields["action"].default for kind in JOBS}
+    place = [str(part) for part in first["loc"] if part not in actions]
+    name = ".".join(place)
+    if as_option and place:
+        name = "--" + place[0].replace("_", "-")
+    words = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    if first["type"] != "missing" and isinstance(given, str | int | float):
+        words = f"{words} (it is {given!r})" if len(str(given)) < 80 else words
+    return f"{name}: {words}" if name else words
