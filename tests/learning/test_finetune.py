@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,24 +12,38 @@ import safetensors.torch
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
-from napari_ssl_muscle.learning.events import Event, Note, StoppedByUser, ignore_event, never_stop
-from napari_ssl_muscle.learning.finetune import FinetuneResult, finetune
+from napari_ssl_muscle.learning.events import (
+    Emit,
+    Event,
+    Note,
+    StoppedByUser,
+    ignore_event,
+    never_stop,
+)
+from napari_ssl_muscle.learning.finetune import finetune
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.models.model_file import load_model
 from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.pretrain import pretrain
 from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.learning.training.session import RunOptions, TrainedModel
 from napari_ssl_muscle.scans.body_mask import body_mask
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import split_by_subject
 
 
 def learn(
-    cases: Sequence[TrainingCase], table: MuscleTable, recipe: Recipe, out: Path, **more: object
-) -> FinetuneResult:
+    cases: Sequence[TrainingCase],
+    table: MuscleTable,
+    recipe: Recipe,
+    out: Path,
+    *,
+    emit: Emit = ignore_event,
+    init: str | None = None,
+    **more: Any,
+) -> TrainedModel:
     out.mkdir(exist_ok=True)
-    options: dict[str, object] = {"emit": ignore_event, "stop": never_stop, **more}
-    return finetune(cases, table, recipe, out=out, **options)  # type: ignore[arg-type]
+    return finetune(cases, table, recipe, RunOptions(out, emit, never_stop, init), **more)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +239,7 @@ def test_pretrained_weights_are_handed_over(
     pretext = tiny.pretext.model_copy(update={"kernel_size": 8, "mask_percent": 40.0})
     recipe = tiny.model_copy(update={"pretext": pretext})
     (tmp_path / "pretext").mkdir()
-    before = pretrain(cases, recipe, out=tmp_path / "pretext", emit=ignore_event, stop=never_stop)
+    before = pretrain(cases, recipe, RunOptions(tmp_path / "pretext", ignore_event, never_stop))
     assert before.metrics["masked_error"] < before.metrics["constant_error"]
     assert (tmp_path / "pretext" / "probes.png").is_file()
     card = read_card(before.model)

@@ -86,6 +86,7 @@ def training(job: FinetuneJob, data: TrainingData, *, name: str | None = None) -
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         # Here, because it imports torch: a request that is refused does not wait for it.
         from napari_ssl_muscle.learning.finetune import finetune
+        from napari_ssl_muscle.learning.training.session import RunOptions
 
         for text in warnings:
             emit(Note(text=text, warning=True))
@@ -99,17 +100,12 @@ def training(job: FinetuneJob, data: TrainingData, *, name: str | None = None) -
             gathered.cases,
             gathered.chosen,
             recipe,
-            out=job.out,
-            init=job.init,
+            RunOptions(job.out, emit, stop, init=job.init, name=name, resume=job.resume),
             freeze_mode=job.freeze,
             split=split,
             validation="none" if job.split == "none" or alone else "auto",
             channels=gathered.channels,
-            name=name,
             described=_described(job),
-            emit=emit,
-            stop=stop,
-            resume=job.resume,
         )
         return Outcome(_result(job, result.model, result.metrics), result.stopped)
 

@@ -49,6 +49,7 @@ def prepare(job: PretrainJob) -> PreparedJob:
         # Here, because it imports torch: a request that is refused does not wait for it.
         from napari_ssl_muscle.learning.pretext.probes import STRIPS
         from napari_ssl_muscle.learning.pretrain import pretrain
+        from napari_ssl_muscle.learning.training.session import RunOptions
 
         for text in found.warnings:
             emit(Note(text=text, warning=True))
@@ -57,14 +58,10 @@ def prepare(job: PretrainJob) -> PreparedJob:
         result = pretrain(
             found.cases,
             recipe,
-            out=job.out,
-            init=job.init,
+            RunOptions(job.out, emit, stop, init=job.init, resume=job.resume),
             channels=job.channels,
             transductive=job.transductive,
             about=about,
-            emit=emit,
-            stop=stop,
-            resume=job.resume,
         )
         files = [result.model, *(path for path in [job.out / STRIPS] if path.exists())]
         return Outcome(_result(job, files, result.metrics), result.stopped)

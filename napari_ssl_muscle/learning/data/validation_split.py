@@ -8,15 +8,19 @@ nothing is set apart: the training then runs its full length and keeps the last 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from napari_ssl_muscle.learning.data.case import FEWEST
 from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
 from napari_ssl_muscle.scans.split import Split
 
-SHARE = 1 / 6
+BLOCK_SHARE = 1 / 6
 """Share of the labelled slices in the validation block: near the study's 12.5 %, at least two."""
+
+SUBJECT_SHARE = 1 / 8
+"""Share of the subjects whose images only validate a pretraining, as the study's 12.5 %."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,13 @@ class Holdout:
     training: list[Item]
     validation: list[Item]
     text: str
+
+
+def choose(store: ImageStore, split: Split | None, validation: Literal["auto", "none"]) -> Holdout:
+    """Choose by the split if there is one, else a block of slices, or nothing for "none"."""
+    if split is not None:
+        return by_split(store, split)
+    return nothing(store) if validation == "none" else by_block(store)
 
 
 def by_split(store: ImageStore, split: Split) -> Holdout:
@@ -64,7 +75,7 @@ def by_block(store: ImageStore) -> Holdout:
         if len(slices) < FEWEST:
             training += items
             continue
-        length = max(2, round(SHARE * len(slices)))
+        length = max(2, round(BLOCK_SHARE * len(slices)))
         first = (len(slices) - length) // 2
         block = slices[first : first + length]
         validation += [item for item in items if block[0] <= item.z <= block[-1]]
@@ -87,6 +98,32 @@ def nothing(store: ImageStore) -> Holdout:
     """Train on every labelled image; the last weights are kept."""
     items = store.items(range(len(store.series)), labelled=True)
     return Holdout(items, [], "No validation: every labelled slice trained.")
+
+
+def by_subject(store: ImageStore, held_out: Container[Item] = ()) -> Holdout:
+    """Set an eighth of the subjects apart (at least one of three); under three, every 8th slice.
+
+    Parameters
+    ----------
+    store
+        The prepared images, labelled or not.
+    held_out
+        Images that neither train nor validate.
+    """
+    subjects = sorted({series.subject for series in store.series})
+    everything = store.items(range(len(store.series)), labelled=False)
+    items = [item for item in everything if item not in held_out]
+    if len(subjects) >= 3:
+        count = max(1, round(SUBJECT_SHARE * len(subjects)))
+        # Spread through the sorted names, so that no site or group is taken as a whole.
+        apart = {subjects[(2 * k + 1) * len(subjects) // (2 * count)] for k in range(count)}
+        validation = [item for item in items if store.series[item.series].subject in apart]
+        text = f"Validated on the scans of {', '.join(sorted(apart))}."
+    else:
+        validation = [item for item in items if item.z % 8 == 4]
+        text = "Fewer than three subjects: validated on every eighth slice of the same scans."
+    chosen = set(validation)
+    return Holdout([item for item in items if item not in chosen], validation, text)
 
 
 def _key(store: ImageStore, item: Item, split: Split) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,10 +14,12 @@ import safetensors.torch
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import Item
+from napari_ssl_muscle.learning.data.validation_split import by_subject
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, Preview, never_stop
 from napari_ssl_muscle.learning.models.card import read_card
-from napari_ssl_muscle.learning.pretrain import PretrainResult, hold_out, pretrain
+from napari_ssl_muscle.learning.pretrain import pretrain
 from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.learning.training.session import RunOptions, TrainedModel
 from napari_ssl_muscle.scans.volume import open_scan
 
 
@@ -36,12 +39,17 @@ def with_pretext(recipe: Recipe, **changes: object) -> Recipe:
 
 
 def run(
-    out: Path, cases: Sequence[TrainingCase], recipe: Recipe, **more: object
-) -> tuple[PretrainResult, list[Event]]:
+    out: Path,
+    cases: Sequence[TrainingCase],
+    recipe: Recipe,
+    *,
+    init: str | None = None,
+    **more: Any,
+) -> tuple[TrainedModel, list[Event]]:
     out.mkdir()
     events: list[Event] = []
-    result = pretrain(cases, recipe, out=out, emit=events.append, stop=never_stop, **more)  # type: ignore[arg-type]
-    return result, events
+    options = RunOptions(out, events.append, never_stop, init)
+    return pretrain(cases, recipe, options, **more), events
 
 
 def shelf(subjects: Sequence[str], slices: int = 5) -> SimpleNamespace:
@@ -59,26 +67,26 @@ def shelf(subjects: Sequence[str], slices: int = 5) -> SimpleNamespace:
 def test_a_subject_never_trains_and_validates(people: int) -> None:
     # Fat and water image of everybody, on both legs.
     subjects = [f"s{number:02d}" for number in range(people)] * 4
-    training, validation, text = hold_out(shelf(subjects))  # type: ignore[arg-type]
-    apart = {subjects[item.series] for item in validation}
+    chosen = by_subject(shelf(subjects))  # type: ignore[arg-type]
+    apart = {subjects[item.series] for item in chosen.validation}
     assert len(apart) == max(1, round(people / 8))
-    assert apart.isdisjoint(subjects[item.series] for item in training)
-    assert len(training) + len(validation) == 5 * len(subjects)
-    assert all(subject in text for subject in apart)
+    assert apart.isdisjoint(subjects[item.series] for item in chosen.training)
+    assert len(chosen.training) + len(chosen.validation) == 5 * len(subjects)
+    assert all(subject in chosen.text for subject in apart)
 
 
 def test_of_two_subjects_every_eighth_slice_validates() -> None:
-    training, validation, text = hold_out(shelf(["a", "b"], slices=16))  # type: ignore[arg-type]
-    assert {item.z for item in validation} == {4, 12}
-    assert {4, 12}.isdisjoint(item.z for item in training)
-    assert "same scans" in text
+    chosen = by_subject(shelf(["a", "b"], slices=16))  # type: ignore[arg-type]
+    assert {item.z for item in chosen.validation} == {4, 12}
+    assert {4, 12}.isdisjoint(item.z for item in chosen.training)
+    assert "same scans" in chosen.text
 
 
 def test_slices_that_are_held_out_take_no_part() -> None:
     unseen = {Item(0, 1), Item(1, 3)}
-    training, validation, _ = hold_out(shelf(["a", "b", "c"]), unseen)  # type: ignore[arg-type]
-    assert unseen.isdisjoint([*training, *validation])
-    assert len(training) + len(validation) == 13
+    chosen = by_subject(shelf(["a", "b", "c"]), unseen)  # type: ignore[arg-type]
+    assert unseen.isdisjoint([*chosen.training, *chosen.validation])
+    assert len(chosen.training) + len(chosen.validation) == 13
 
 
 def test_a_run_leaves_model_probes_and_the_figures_of_its_best_weights(

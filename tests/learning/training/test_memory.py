@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from napari_ssl_muscle.learning import predict
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
-from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, never_stop
+from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, ignore_event, never_stop
 from napari_ssl_muscle.learning.finetune import finetune
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.models.model_file import load_model
@@ -27,6 +27,7 @@ from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.loop import Batch, train
 from napari_ssl_muscle.learning.training.memory import is_out_of_memory
+from napari_ssl_muscle.learning.training.session import RunOptions
 from napari_ssl_muscle.scans.muscles import MuscleTable
 
 CPU_WORDS = "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"
@@ -244,7 +245,7 @@ def test_a_fine_tuning_says_on_its_card_what_was_used_and_segments_the_same(
     )
     short_of_memory(3)
     events: list[Event] = []
-    result = finetune(cases, table, recipe, out=tmp_path, emit=events.append, stop=never_stop)
+    result = finetune(cases, table, recipe, RunOptions(tmp_path, events.append, never_stop))
     assert warnings(events) == ["Not enough memory for a batch of 4: goes on with 2."]
     assert result.metrics  # sixteen validation images at once would not have fitted either
     assert any("2 from the start instead of 4" in note for note in read_card(result.model).notes)
@@ -282,8 +283,7 @@ def test_a_pretraining_short_of_memory_validates_as_ever(
     for most in (100, 2):
         (tmp_path / str(most)).mkdir()
         short_of_memory(most)
-        found = pretrain(
-            cases, recipe, out=tmp_path / str(most), emit=lambda event: None, stop=never_stop
-        )
+        run_options = RunOptions(tmp_path / str(most), ignore_event, never_stop)
+        found = pretrain(cases, recipe, run_options)
         errors.append(found.metrics["masked_error"])
     assert errors[0] == pytest.approx(errors[1], rel=1e-5)

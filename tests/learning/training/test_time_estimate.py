@@ -18,6 +18,7 @@ from napari_ssl_muscle.learning.finetune import finetune
 from napari_ssl_muscle.learning.network.flops import flops_of
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, preset
+from napari_ssl_muscle.learning.training.session import RunOptions
 from napari_ssl_muscle.learning.training.time_estimate import (
     START_SECONDS,
     Estimate,
@@ -175,7 +176,7 @@ def test_a_training_tells_its_speed(
     cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
 ) -> None:
     events: list[Event] = []
-    finetune(cases, table, tiny, out=tmp_path, emit=events.append, stop=never_stop)
+    finetune(cases, table, tiny, RunOptions(tmp_path, events.append, never_stop))
     speeds = [event for event in events if isinstance(event, Speed)]
     assert speeds[-1].device == "CPU, 1 thread"
     expected = flops_of(tiny.network, 64, 64, 1, len(table.muscles) + 1).training()
