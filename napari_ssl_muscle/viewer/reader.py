@@ -37,8 +37,8 @@ def read(path: str | Sequence[str]) -> list[Any]:
         If a path cannot be opened and no window is on screen to tell it in a dialog.
     """
     from napari_ssl_muscle.errors import BadInput
-    from napari_ssl_muscle.viewer.layers.layer_rules import watch_current
     from napari_ssl_muscle.viewer.open.loading import Cancelled, load
+    from napari_ssl_muscle.viewer.session import begin_current_session
 
     ask = _asker()
     layers: list[Any] = []
@@ -52,7 +52,7 @@ def read(path: str | Sequence[str]) -> list[Any]:
                 raise
             # Dropped on the window, say: napari would show a traceback.
             ask.tell(str(problem))
-    watch_current()
+    begin_current_session()
     return layers or [(None,)]
 
 

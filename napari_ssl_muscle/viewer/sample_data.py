@@ -30,7 +30,7 @@ def leg_phantom() -> list[LayerData]:
     from napari_ssl_muscle.phantom.scan import phantom_scan
     from napari_ssl_muscle.scans.geometry import Geometry
     from napari_ssl_muscle.scans.muscles import default_table
-    from napari_ssl_muscle.viewer.layers.layer_rules import watch_current
+    from napari_ssl_muscle.viewer.session import begin_current_session
 
     phantom = phantom_scan(1, 1, sample_settings())
     # As a file of it would be stored: axes x, y, z.
@@ -39,7 +39,7 @@ def leg_phantom() -> list[LayerData]:
     scan = OpenScan(NAME, geometry, table=table)
     image = np.ascontiguousarray(geometry.to_canonical(phantom.image.transpose()))
     labels = np.ascontiguousarray(geometry.to_canonical(phantom.labels.transpose()))
-    watch_current()
+    begin_current_session()
     return [
         image_data(scan, image, name=NAME, path=None),
         label_data(scan, "truth", labels, table=table),

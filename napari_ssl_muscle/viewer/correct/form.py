@@ -14,11 +14,10 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.study.slice_states import ACCEPTED
 from napari_ssl_muscle.viewer.correct.keys import HELP, MUSCLE_KEYS, Keys
 from napari_ssl_muscle.viewer.correct.session import CorrectionSession
-from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.correct.slice_table import SliceTable
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.layers.uncertainty_layer import uncertainty_of
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.fold import Fold
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -60,8 +59,7 @@ class CorrectForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
-        self._sessions = sessions_of(self.viewer)
+        self._sessions = session_of(self.viewer).corrections
         self._now: CorrectionSession | None = None
         self._connections: list[Any] = []
         self._unsure_of: Any = None
@@ -157,7 +155,7 @@ class CorrectForm(Form):
         listen(self.native, layers.selection.events.active, self._follow)
         listen(self.native, self.viewer.dims.events.current_step, self._show_current)
         listen(self.native, self._sessions.changed, self._follow)
-        self._sessions.take()
+        self._sessions.acquire()
         connections = (self._connections, self._unsure_connections)
         when_destroyed(self.native, partial(_leave, self._sessions, self.keys, connections))
         self._follow()
@@ -301,7 +299,7 @@ class CorrectForm(Form):
     def _follow(self, *_: object) -> None:
         """Show the scan whose layer is active."""
         active = unwrap(self.viewer.layers.selection.active)
-        found = self._sessions.of(active) or self._sessions.any()
+        found = self._sessions.of(active) or self._sessions.only()
         if found is None and self._now is not None and self._now.layer in self.viewer.layers:
             found = self._now
         if found is not self._now:
@@ -425,4 +423,4 @@ def _leave(sessions: Any, keys: Keys, connections: Sequence[list[Any]], *_: obje
     for some in connections:
         _disconnect(some)
     keys.unbind()
-    sessions.leave()
+    sessions.release()

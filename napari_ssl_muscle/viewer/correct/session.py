@@ -258,7 +258,7 @@ class CorrectionSession:
             self._set({z: "touched" if z in drawn else "unseen" for z in range(self.slices)})
         self.changed.emit()
 
-    def saved_elsewhere(self) -> None:
+    def labels_saved(self) -> None:
         """Take note that the labels were saved to a file: a draft needs no journal any more."""
         self.settle()
         if self.store.study is None and self.offer is None:

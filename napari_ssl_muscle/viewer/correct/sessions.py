@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from psygnal import Signal
 
 from napari_ssl_muscle.viewer.correct.session import CorrectionSession
-from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import has_role, info_of, unwrap
 
 
 class CorrectionSessions:
-    """Follows the labels in a viewer from the first form that asks to the last one that closes.
+    """Follows a viewer's labels from the first form that needs it until the last one closes.
 
     Parameters
     ----------
-    viewer
-        The napari viewer.
+    layers
+        The viewer's list of layers.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class CorrectionSessions:
 
     changed = Signal()
 
-    def __init__(self, viewer: Any) -> None:
-        # Weakly: whoever is remembered by `_desks` must not keep its key alive.
-        self._list = ref(unwrap(viewer).layers)
+    def __init__(self, layers: Any) -> None:
+        # Weakly: the viewer's session must not keep its key alive.
+        self._list = ref(layers)
         self._users = 0
         self._open: dict[Any, CorrectionSession] = {}
 
@@ -38,16 +38,16 @@ class CorrectionSessions:
     def _layers(self) -> Any:
         return self._list()
 
-    def take(self) -> None:
-        """Take part."""
+    def acquire(self) -> None:
+        """Count another user; the first one begins to follow the labels."""
         self._users += 1
         if self._users == 1:
             self._layers.events.inserted.connect(self._follow)
             self._layers.events.removed.connect(self._on_removed)
             self._follow()
 
-    def leave(self) -> None:
-        """Leave; the last one closes everything."""
+    def release(self) -> None:
+        """Count a user less; after the last one, all corrections are written and closed."""
         self._users -= 1
         if self._users == 0:
             if self._layers is not None:
@@ -71,9 +71,15 @@ class CorrectionSessions:
             return None
         return next((c for c in self._open.values() if c.scan is info.scan), None)
 
-    def any(self) -> CorrectionSession | None:
+    def only(self) -> CorrectionSession | None:
         """Return the only one there is; None if there are none or several."""
         return next(iter(self._open.values())) if len(self._open) == 1 else None
+
+    def labels_saved(self, layer: Any) -> None:
+        """Take note that a layer's labels were just saved to a file."""
+        corrections = self._open.get(unwrap(layer))
+        if corrections is not None:
+            corrections.labels_saved()
 
     def _follow(self, *_: object) -> None:
         """Begin to follow: one labels layer for each scan."""
@@ -84,10 +90,10 @@ class CorrectionSessions:
                 continue
             if tuple(layer.data.shape) != tuple(info.scan.geometry.canonical_shape):
                 continue
-            images = layers_of(_Holder(self._layers), info.scan, "image")
+            images = [one for one in self._layers if has_role(one, info.scan, "image")]
             if images:
                 followed.add(id(info.scan))
-                self._open[layer] = CorrectionSession(layer, images[0].data)
+                self._open[layer] = CorrectionSession(layer, images[-1].data)
                 self.changed.emit()
 
     def _on_removed(self, event: Any) -> None:
@@ -96,29 +102,3 @@ class CorrectionSessions:
             corrections.close()
             self._follow()
             self.changed.emit()
-
-
-class _Holder:
-    """What `layers_of` needs of a viewer."""
-
-    def __init__(self, layers: Any) -> None:
-        self.layers = layers
-
-
-_desks: WeakKeyDictionary[Any, CorrectionSessions] = WeakKeyDictionary()
-
-
-def sessions_of(viewer: Any) -> CorrectionSessions:
-    """Return the desk of a viewer."""
-    layers = unwrap(viewer).layers
-    if layers not in _desks:
-        _desks[layers] = CorrectionSessions(viewer)
-    return _desks[layers]
-
-
-def saved_elsewhere(layer: Any) -> None:
-    """Tell whoever follows a layer that its labels were just saved to a file."""
-    for sessions in list(_desks.values()):
-        corrections = sessions._open.get(unwrap(layer))
-        if corrections is not None:
-            corrections.saved_elsewhere()

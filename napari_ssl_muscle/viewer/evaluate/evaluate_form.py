@@ -22,9 +22,9 @@ from napari_ssl_muscle.viewer.evaluate.evaluate_view import (
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import EvaluationAnswer
 from napari_ssl_muscle.viewer.evaluate.label_pair_picker import LabelPairPicker
 from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.navigation import bring_forward, show_slice
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -63,7 +63,7 @@ class EvaluateForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
+        session_of(self.viewer)
         self.answer: EvaluationAnswer | None = None
         self.errors = ErrorLayers(self.viewer)
         self._work: ThreadTask | None = None

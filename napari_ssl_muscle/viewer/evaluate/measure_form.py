@@ -24,9 +24,9 @@ from napari_ssl_muscle.viewer.evaluate.measure_view import (
 from napari_ssl_muscle.viewer.evaluate.measure_worker import MeasureAnswer
 from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
 from napari_ssl_muscle.viewer.layers.grid import is_picture
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.navigation import bring_forward, show_slice, slice_shown
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -70,7 +70,7 @@ class MeasureForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
+        session_of(self.viewer)
         self.answer: MeasureAnswer | None = None
         self._work: ThreadTask | None = None
         self._targets: list[tuple[int, int | None]] = []

@@ -1,36 +1,19 @@
-"""What happens to our layers as they arrive in a viewer: ground truth is locked, names are told.
+"""What happens to our layers as they arrive in a viewer: ground truth is locked, names are set.
 
 napari's reader and sample hooks return data and cannot set a layer read-only or see what else is
-open, so the viewer is watched from the moment that the plugin first meets it.
+open, so the list of layers is followed from the moment that the plugin first meets the viewer.
 """
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import LayerInfo, info_of, name_of_role, unwrap
-
-_watched: weakref.WeakSet[Any] = weakref.WeakSet()
+from napari_ssl_muscle.viewer.layers.scan_layers import LayerInfo, info_of, name_of_role
 
 
-def watch_current() -> None:
-    """Watch the viewer in front, if there is one."""
-    import napari
-
-    viewer = napari.current_viewer()
-    if viewer is not None:
-        watch(viewer)
-
-
-def watch(viewer: Any) -> None:
-    """Lock ground truth and name layers by scan in this viewer, from now on."""
-    viewer = unwrap(viewer)
-    layers = viewer.layers
-    if layers in _watched:
-        return
-    _watched.add(layers)
+def apply_layer_rules(layers: Any) -> None:
+    """Lock ground truth and name layers by scan in this list, from now on."""
     layers.events.inserted.connect(_on_inserted)
     for layer in layers:
         _receive(layer)

@@ -10,7 +10,7 @@ diagonal scale in millimetres. The true affine stays in the `Geometry` and is wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -274,16 +274,13 @@ def info_of(layer: Layer) -> LayerInfo | None:
 
 def layers_of(viewer: Any, scan: OpenScan, role: Role) -> list[Any]:
     """Return the scan's layers of one role that are in the viewer, topmost first."""
-    return [layer for layer, info in _known(viewer) if info.scan is scan and info.role == role][
-        ::-1
-    ]
+    return [layer for layer in unwrap(viewer).layers if has_role(layer, scan, role)][::-1]
 
 
-def _known(viewer: Any) -> Iterator[tuple[Any, LayerInfo]]:
-    for layer in unwrap(viewer).layers:
-        info = info_of(layer)
-        if info is not None:
-            yield layer, info
+def has_role(layer: Layer, scan: OpenScan, role: Role) -> bool:
+    """Whether a layer belongs to a scan, and plays this role in it."""
+    info = info_of(layer)
+    return info is not None and info.scan is scan and info.role == role
 
 
 def adopt(layer: Image) -> LayerInfo:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 
 PLUGIN = "napari-ssl-muscle"
@@ -36,7 +36,7 @@ def open_paths(viewer: Any, paths: Iterable[Path]) -> list[Any]:
         Those that were added.
     """
     viewer = unwrap(viewer)
-    watch(viewer)
+    session_of(viewer)
     added: list[Any] = []
     for path in paths:
         try:
@@ -64,7 +64,7 @@ def check_path(path: Path) -> None:
 def open_sample(viewer: Any) -> list[Any]:
     """Open the leg phantom in a viewer."""
     viewer = unwrap(viewer)
-    watch(viewer)
+    session_of(viewer)
     return list(viewer.open_sample(PLUGIN, "leg-phantom"))
 
 

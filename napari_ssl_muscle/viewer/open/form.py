@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from magicgui.widgets import PushButton
 
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.open import commands
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.form import Form, expected_device, listen, paragraph
 
@@ -27,7 +27,7 @@ class OpenForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
+        session_of(self.viewer)
         super().__init__("Open")
         self.files_button = PushButton(
             text="Scans (NIfTI)…", tooltip="Open one or more .nii or .nii.gz files."

@@ -16,9 +16,7 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.model_fit import ModelFit, ScanProperties, find_fit
-from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.layers.grid import is_picture
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
@@ -34,6 +32,7 @@ from napari_ssl_muscle.viewer.layers.uncertainty_layer import show_uncertainty, 
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from napari_ssl_muscle.viewer.segment.worker import SegmentAnswer, Segmenter, SegmentRequest
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -70,7 +69,7 @@ class SegmentForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
+        session_of(self.viewer)
         self._segmenter = Segmenter()
         self._request: SegmentRequest | None = None
         self._work: ThreadTask | None = None
@@ -198,7 +197,7 @@ class SegmentForm(Form):
     def _targets(self, scan: OpenScan) -> list[Any]:
         """Return the scan's prediction layers: first the one whose corrections are kept."""
         there = layers_of(self.viewer, scan, "prediction")
-        kept = sessions_of(self.viewer).of(there[0]) if there else None
+        kept = session_of(self.viewer).corrections.of(there[0]) if there else None
         return sorted(there, key=lambda layer: kept is None or layer is not kept.layer)
 
     def _target(self, scan: OpenScan) -> Any:

@@ -12,11 +12,11 @@ from napari.layers import Labels
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import record_labels
-from napari_ssl_muscle.viewer.correct.sessions import saved_elsewhere
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.segment.saving import grid_of, proposed_path, save_labels, with_ending
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.form import (
     choice,
@@ -137,7 +137,7 @@ class SavePanel(Container[Widget]):
             info.path = path
         with contextlib.suppress(BadInput):  # the labels are saved all the same
             record_labels(path, *origin)
-        saved_elsewhere(layer)
+        session_of(self._viewer).corrections.labels_saved(layer)
         return files
 
     def _target(self) -> Path:

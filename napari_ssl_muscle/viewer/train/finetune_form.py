@@ -18,8 +18,8 @@ from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView, view_folder
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.learning.models.card import find_model
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.finetune_choices import (
     ALL_CHANNELS,
     FREEZE,
@@ -75,7 +75,7 @@ class FinetuneForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
+        session_of(self.viewer)
         self._view: CohortView | None = None
         self._look: ThreadTask | None = None
         self._job: FinetuneJob | None = None

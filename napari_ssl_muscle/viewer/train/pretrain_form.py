@@ -20,8 +20,8 @@ from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
 from napari_ssl_muscle.learning.models.card import find_model, read_card
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.viewer.layers.grid import is_picture
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import adopt, unwrap
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.folder_picker import ScansPicker
 from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, MaskRequest, draw
 from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings, help_of
@@ -66,7 +66,7 @@ class PretrainForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
+        session_of(self.viewer)
         self._running: Recipe | None = None
         self._drawing: ThreadTask | None = None
         self._mask = MaskLayer(self.viewer)

@@ -15,9 +15,9 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretext.comparable import check_comparable
-from napari_ssl_muscle.viewer.layers.layer_rules import watch
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, adopt, unwrap
 from napari_ssl_muscle.viewer.open import commands
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY, image_choices
 from napari_ssl_muscle.viewer.train.reconstruction_layers import (
     LETTERS,
@@ -79,7 +79,7 @@ class ReconstructionForm(Form):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
-        watch(self.viewer)
+        session_of(self.viewer)
         self._scan: OpenScan | None = None
         self._work: ThreadTask | None = None
         self._shown: tuple[ReconstructionAnswer, OpenScan, list[str]] | None = None

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from napari_ssl_muscle.learning.events import Emit, Event, Progress, ShouldStop
-from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
@@ -22,6 +21,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
     unwrap,
 )
 from napari_ssl_muscle.viewer.segment.worker import SegmentAnswer, Segmenter, SegmentRequest
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.mask_layer import volume
 
 TITLES = ("Old model", "New model")
@@ -46,8 +46,8 @@ def scan_in_front(viewer: Any) -> FrontScan | None:
     """
     viewer = unwrap(viewer)
     active = unwrap(viewer.layers.selection.active)
-    sessions = sessions_of(viewer)
-    corrections = sessions.of(active) or sessions.any()
+    sessions = session_of(viewer).corrections
+    corrections = sessions.of(active) or sessions.only()
     info = info_of(active) if active is not None else None
     if corrections is not None:
         scan = corrections.scan

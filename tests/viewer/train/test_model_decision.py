@@ -17,10 +17,10 @@ from napari_ssl_muscle.learning.models import card
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.study.study import Study
-from napari_ssl_muscle.viewer.correct.sessions import sessions_of
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import difference, info_of, show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
+from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.model_decision import (
     NO_OLD,
@@ -227,7 +227,7 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
     labels[3, 4:9] = 5
     history_of(layer).predict(difference(layer.data, labels))
     viewer.layers.selection.active = layer
-    sessions_of(viewer).take()
+    session_of(viewer).corrections.acquire()
     names = [one.name for one in viewer.layers]
     before, history = layer.data.copy(), list(layer._undo_history)
     viewer.dims.set_point(0, layer.data_to_world((6, 0, 0))[0])
@@ -261,7 +261,7 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
             there = tuple(np.round(image.world_to_data(world)).astype(int))
             assert picture.data[tuple(point_in)] == image.data[there]
         assert picture.data.max() > 100  # the legs are in the picture
-    assert sessions_of(viewer).of(layer) is not None
+    assert session_of(viewer).corrections.of(layer) is not None
 
     press(choice.back_button)
     assert [one.name for one in viewer.layers] == names
@@ -280,7 +280,7 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
     press(choice.new_button)
     assert [one.name for one in viewer.layers] == names
     assert layer.visible
-    sessions_of(viewer).leave()
+    session_of(viewer).corrections.release()
 
 
 def test_the_form_asks_after_a_training_on_corrections_and_goes_on_from_what_is_kept(

@@ -1,0 +1,68 @@
+"""What the plugin holds for a napari viewer: one object for each, which ends with it.
+
+What belongs to something else lives there: the predictions of a layer end with the layer
+(`layers.prediction_history`), the question of a closing window with the window
+(`widgets.close_guard`), a grid of layers with the form that shows it (`layers.grid`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+from napari_ssl_muscle.viewer.layers.layer_rules import apply_layer_rules
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.viewer.correct.sessions import CorrectionSessions
+
+
+class ViewerSession:
+    """One viewer's layer rules and corrections; `session_of` returns it.
+
+    From the moment it is made, ground truth is locked and layers are named by scan.
+
+    Parameters
+    ----------
+    layers
+        The viewer's list of layers.
+    """
+
+    def __init__(self, layers: Any) -> None:
+        # Weakly: what `_sessions` holds must not keep its key alive.
+        self._layers = ref(layers)
+        self._corrections: CorrectionSessions | None = None
+        apply_layer_rules(layers)
+
+    @property
+    def corrections(self) -> CorrectionSessions:
+        """The labels that are being corrected."""
+        if self._corrections is None:
+            # Here, because it needs Qt: without it, the reader still works.
+            from napari_ssl_muscle.viewer.correct.sessions import CorrectionSessions
+
+            layers = self._layers()
+            assert layers is not None
+            self._corrections = CorrectionSessions(layers)
+        return self._corrections
+
+
+_sessions: WeakKeyDictionary[Any, ViewerSession] = WeakKeyDictionary()
+"""By the viewer's list of layers."""
+
+
+def session_of(viewer: Any) -> ViewerSession:
+    """Return the session of a viewer; it begins with the first call."""
+    layers = unwrap(viewer).layers
+    if layers not in _sessions:
+        _sessions[layers] = ViewerSession(layers)
+    return _sessions[layers]
+
+
+def begin_current_session() -> None:
+    """Begin the session of the viewer in front, if there is one."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        session_of(viewer)
