@@ -7,15 +7,14 @@ import io
 import os
 import shlex
 import subprocess
-import types
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.fields import Argument, ModelReference, Override, marked
+from napari_ssl_muscle.jobs.fields import Argument, ModelReference, Override, bare_type, marked
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.settings import AnyJob, Job, LearningJob
 
@@ -93,7 +92,7 @@ def job_from(kind: type[Job], given: dict[str, Any]) -> Any:
 def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter:
     field = kind.model_fields[name]
     place = marked(field, Argument)
-    what, many = _bare(field.annotation)
+    what, many = bare_type(field.annotation)
     if place is not None:
         count = -1 if many else 1
         return click.Argument(
@@ -125,20 +124,6 @@ def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter
         metavar=metavar,
         help=text,
     )
-
-
-def _bare(annotation: Any) -> tuple[Any, bool]:
-    """Return a field's type without None, list and marks, and whether it was a list."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _bare(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        parts = [part for part in get_args(annotation) if part is not type(None)]
-        # A number or a word: taken as text, which the job itself reads.
-        return _bare(parts[0]) if len(parts) == 1 else (str, False)
-    if origin is list:
-        return _bare(get_args(annotation)[0])[0], True
-    return annotation, False
 
 
 PROGRAM = "ssl-muscle"

@@ -6,11 +6,12 @@ the shell's option and the window's widget take type, limits and help from there
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -102,6 +103,20 @@ class Override:
 def marked(field: FieldInfo, mark: type[T]) -> T | None:
     """Return the mark of that kind that a field of a job carries."""
     return next((item for item in field.metadata if isinstance(item, mark)), None)
+
+
+def bare_type(annotation: Any) -> tuple[Any, bool]:
+    """Return a field's type without None, list and marks, and whether it was a list."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return bare_type(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        # A number or a word: taken as text, which the job itself reads.
+        return bare_type(parts[0]) if len(parts) == 1 else (str, False)
+    if origin is list:
+        return bare_type(get_args(annotation)[0])[0], True
+    return annotation, False
 
 
 def overriding(*names: str, more_help: str = "") -> Callable[[type[Model]], type[Model]]:

@@ -35,6 +35,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     main_button,
     paragraph,
 )
+from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
 from napari_ssl_muscle.viewer.widgets.result_table import ResultTable
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
@@ -70,12 +71,9 @@ class EvaluateForm(Form):
         self._targets: list[tuple[int, int | None]] = []
         super().__init__("Evaluate (Dice)")
         self.pairs = LabelPairPicker(self.viewer)
-        self.by_side = CheckBox(text="Each leg by itself", tooltip=_help("by_side"), value=False)
-        self.all_slices = CheckBox(
-            text="Slices without ground truth are empty",
-            tooltip=_help("all_slices"),
-            value=False,
-        )
+        fields = JobFields(EvaluateJob)
+        self.by_side = fields.check_box("by_side", "Each leg by itself")
+        self.all_slices = fields.check_box("all_slices", "Slices without ground truth are empty")
         self.switches = column(self.by_side, self.all_slices)
         self.evaluate_button = main_button(
             "Evaluate (Dice)", "Compare the labels with the ground truth, muscle by muscle."
@@ -290,7 +288,3 @@ def _legend() -> str:
         f'<span style="color:{colour}">■</span>&nbsp;{words.replace(" ", "&nbsp;")}'
         for words, colour in KINDS.values()
     )
-
-
-def _help(field: str) -> str:
-    return EvaluateJob.model_fields[field].description or ""

@@ -7,7 +7,6 @@ import datetime
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.settings import FinetuneJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView
 from napari_ssl_muscle.viewer.widgets.model_picker import runs_folder
 
@@ -40,11 +39,6 @@ def channels_of(view: CohortView, chosen: str | None) -> list[str] | None:
     if len(view.channels) < 2:
         return None
     return list(view.channels) if chosen == ALL_CHANNELS else [str(chosen)]
-
-
-def help_of(field: str) -> str:
-    """Return the words that the shell's option has, too."""
-    return FinetuneJob.model_fields[field].description or ""
 
 
 def new_run() -> Path:

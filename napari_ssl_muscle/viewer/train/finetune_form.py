@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import FloatSpinBox
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
@@ -28,7 +27,6 @@ from napari_ssl_muscle.viewer.train.finetune_choices import (
     SHORT,
     SPLITS,
     channels_of,
-    help_of,
     new_run,
     next_run,
 )
@@ -48,6 +46,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     row,
     small_button,
 )
+from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker, runs_folder
 from napari_ssl_muscle.viewer.widgets.muscle_boxes import MuscleBoxes
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
@@ -81,29 +80,33 @@ class FinetuneForm(Form):
         self._job: FinetuneJob | None = None
         self._short = False  # the time was proposed here, and belongs to corrections only
         super().__init__("Fine-tune")
-        self.cohort = line(tooltip=help_of("cohort"), hint="folder with scans and labels")
+        fields = JobFields(FinetuneJob)
+        self.cohort = fields.line("cohort", hint="folder with scans and labels")
         self.cohort_button = small_button("Choose…", "Choose the folder.")
         self.summary = paragraph()
-        self.channel = choice([], tooltip=help_of("channels"), label="Image")
+        self.channel = choice([], tooltip=fields.help("channels"), label="Image")
         self.muscles = MuscleBoxes()
         self.model = ModelPicker(
             "Start from",
             ("segmentation", "inpainting"),
             nothing=SCRATCH,
-            tooltip=help_of("init"),
+            tooltip=fields.help("init"),
             unfolded=False,
         )
-        self.freeze = choice(FREEZE, tooltip=help_of("freeze"), label="Keep fixed")
-        self.preset = choice(PRESETS, tooltip=help_of("preset"), label="Settings")
-        self.minutes = FloatSpinBox(
-            value=0, min=0, max=10_000, step=5, tooltip=help_of("minutes"), label="Time"
+        self.freeze = fields.choice("freeze", FREEZE, "Keep fixed")
+        self.preset = fields.choice("preset", PRESETS, "Settings")
+        self.minutes = fields.number(
+            "minutes",
+            "Time",
+            unit="min",
+            step=5,
+            decimals=1,
+            most=10_000,
+            none="as the settings say",
         )
-        self.minutes.native.setSpecialValueText("as the settings say")
-        self.minutes.native.setSuffix(" min")
-        self.minutes.native.setDecimals(1)
-        self.split = choice(SPLITS, tooltip=help_of("split"), label="Check on")
+        self.split = fields.choice("split", SPLITS, "Check on")
         self._proposed = new_run()
-        self.out = line(str(self._proposed), tooltip=help_of("out"))
+        self.out = fields.line("out", str(self._proposed))
         self.out_button = small_button("…", "Choose another folder for the new model.")
         self.data = column(
             row(self.cohort, self.cohort_button, label="Scans"),

@@ -10,11 +10,12 @@ from typing import Any
 from magicgui.widgets import Container, Widget
 from psygnal import Signal
 
+from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
-from napari_ssl_muscle.viewer.train.pretrain_settings import help_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadTask
-from napari_ssl_muscle.viewer.widgets.form import choice, column, line, paragraph, row, small_button
+from napari_ssl_muscle.viewer.widgets.form import choice, column, paragraph, row, small_button
+from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 
 BETWEEN = ";"
 """Between folders in one line; the systems' own separators differ."""
@@ -69,9 +70,10 @@ class ScansPicker(Container[Widget]):
     def __init__(self) -> None:
         self.view: ScansView | None = None
         self._look: ThreadTask | None = None
-        self.folders = line(tooltip=help_of("cohorts"), hint="folder(s) with scans")
+        fields = JobFields(PretrainJob)
+        self.folders = fields.line("cohorts", hint="folder(s) with scans")
         self.add_button = small_button("Add…", "Add a folder with scans.")
-        self.channel = choice([], tooltip=help_of("channels"), label="Images")
+        self.channel = choice([], tooltip=fields.help("channels"), label="Images")
         self.rows = column(row(self.folders, self.add_button, label="Scans"), labels=True)
         self.channel_row = column(self.channel, labels=True)
         self.summary = paragraph()

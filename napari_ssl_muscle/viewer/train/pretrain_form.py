@@ -24,7 +24,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import adopt, unwrap
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.folder_picker import ScansPicker
 from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, MaskRequest, draw
-from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings, help_of
+from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings
 from napari_ssl_muscle.viewer.train.probe_layers import ProbeLayers
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask, ThreadTask
@@ -33,7 +33,6 @@ from napari_ssl_muscle.viewer.widgets.form import (
     Form,
     choice,
     column,
-    line,
     listen,
     main_button,
     paragraph,
@@ -41,6 +40,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     row,
     small_button,
 )
+from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.loss_curves import format_reconstruction_error
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker, runs_folder
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
@@ -72,16 +72,17 @@ class PretrainForm(Form):
         self._mask = MaskLayer(self.viewer)
         self.probes = ProbeLayers(self.viewer)
         super().__init__("Pretrain")
+        fields = JobFields(PretrainJob)
         self.scans = ScansPicker()
         self.model = ModelPicker(
             "Start from",
             ("inpainting", "segmentation"),
             nothing=SCRATCH,
-            tooltip=help_of("init"),
+            tooltip=fields.help("init"),
             unfolded=False,
         )
         self.settings = PretrainSettings()
-        self.out = line(str(_new_run()), tooltip=help_of("out"))
+        self.out = fields.line("out", str(_new_run()))
         self.out_button = small_button("…", "Choose another folder for the run.")
         self.place = column(row(self.out, self.out_button, label="Save in"), labels=True)
         self.scan = choice(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from magicgui.widgets import CheckBox, Container, FloatSpinBox, LineEdit, SpinBox, Widget
+from magicgui.widgets import Container, Widget
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import split_names
@@ -12,7 +12,8 @@ from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.viewer.train.finetune_choices import PRESETS
 from napari_ssl_muscle.viewer.widgets.fold import Fold
-from napari_ssl_muscle.viewer.widgets.form import choice, column, line
+from napari_ssl_muscle.viewer.widgets.form import column
+from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 
 AS_PRESET = "as the settings say"
 SCORED = (("Masked pixels only", "masked"), ("The whole image", "image"))
@@ -25,40 +26,25 @@ class PretrainSettings(Container[Widget]):
     """
 
     def __init__(self) -> None:
-        self.preset = choice(PRESETS, tooltip=help_of("preset"), label="Settings")
-        self.percent = FloatSpinBox(
-            min=0, max=100, step=5, tooltip=help_of("mask_percent"), label="Masked"
+        fields = JobFields(PretrainJob)
+        self.preset = fields.choice("preset", PRESETS, "Settings")
+        self.percent = fields.number("mask_percent", "Masked", unit="%", step=5, decimals=1)
+        self.kernel = fields.number("kernel_size", "Squares of", unit="pixels", most=512)
+        self.minutes = fields.number(
+            "minutes", "Time", unit="min", step=5, decimals=1, most=10_000, none=AS_PRESET
         )
-        self.percent.native.setSuffix(" %")
-        self.percent.native.setDecimals(1)
-        self.kernel = FloatSpinBox(
-            min=1, max=512, step=1, tooltip=help_of("kernel_size"), label="Squares of"
-        )
-        self.kernel.native.setSuffix(" pixels")
-        self.kernel.native.setDecimals(0)
-        self.minutes = FloatSpinBox(
-            value=0, min=0, max=10_000, step=5, tooltip=help_of("minutes"), label="Time"
-        )
-        self.minutes.native.setSpecialValueText(AS_PRESET)
-        self.minutes.native.setSuffix(" min")
-        self.minutes.native.setDecimals(1)
         self.main = column(self.preset, self.percent, self.kernel, self.minutes, labels=True)
 
-        self.inside_body = _box("Mask only inside the body", "inside_body")
-        self.exact = _box("Meet the percentage to the pixel", "exact")
-        self.mask_channel = _box("Tell the network where the holes are", "mask_channel")
-        self.transductive = _box("Images of test subjects take part", "transductive")
-        self.scored = choice(SCORED, tooltip=help_of("scored"), label="Error of")
-        self.steps = FloatSpinBox(
-            value=0, min=0, max=10_000_000, step=100, tooltip=help_of("steps"), label="Steps"
+        self.inside_body = fields.check_box("inside_body", "Mask only inside the body")
+        self.exact = fields.check_box("exact", "Meet the percentage to the pixel")
+        self.mask_channel = fields.check_box("mask_channel", "Tell the network where the holes are")
+        self.transductive = fields.check_box("transductive", "Images of test subjects take part")
+        self.scored = fields.choice("scored", SCORED, "Error of")
+        self.steps = fields.number("steps", "Steps", step=100, most=10_000_000, none=AS_PRESET)
+        self.seed = fields.integer("seed", "Seed")
+        self.leave_out = fields.line(
+            "leave_out", label="Leave out", hint="test subjects, such as sub-01, sub-02"
         )
-        self.steps.native.setSpecialValueText(AS_PRESET)
-        self.steps.native.setDecimals(0)
-        self.seed = SpinBox(value=0, min=0, max=2**31 - 1, tooltip=help_of("seed"), label="Seed")
-        self.leave_out: LineEdit = line(
-            tooltip=help_of("leave_out"), hint="test subjects, such as sub-01, sub-02"
-        )
-        self.leave_out.label = "Leave out"
         self.more = column(self.scored, self.steps, self.seed, self.leave_out, labels=True)
         boxes = column(self.inside_body, self.exact, self.mask_channel, self.transductive)
         boxes.native.layout().setSpacing(2)
@@ -108,12 +94,3 @@ class PretrainSettings(Container[Widget]):
         self.inside_body.value = usual.inside_body
         self.mask_channel.value = usual.mask_channel
         self.scored.value = usual.scored
-
-
-def help_of(field: str) -> str:
-    """Return the words that the shell's option has, too."""
-    return PretrainJob.model_fields[field].description or ""
-
-
-def _box(text: str, field: str) -> CheckBox:
-    return CheckBox(text=text, tooltip=help_of(field))
