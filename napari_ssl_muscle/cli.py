@@ -261,12 +261,8 @@ def gain(
     Test subjects' scans never take part in a pretraining. Results are saved as they come in
     OUT/gain.csv; the same command goes on where it was stopped.
     """
-    from napari_ssl_muscle.experiments.pretraining_gain import (
-        GainPlan,
-        read_rows,
-        run_gain,
-        summary,
-    )
+    from napari_ssl_muscle.experiments.arms import read_rows
+    from napari_ssl_muscle.experiments.pretraining_gain import GainPlan, run_gain, summary
 
     usual = {"preset": preset, "threads": threads}
     plan = GainPlan(

@@ -7,36 +7,27 @@ because a person goes on accepting slices while the four train one after the oth
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.experiments.arm_events import JoinedEvents
+from napari_ssl_muscle.experiments.arms import JoinedEvents, train_arm
 from napari_ssl_muscle.experiments.freeze_results import (
     FIGURES,
     FreezeComparison,
-    ModeResult,
-    in_text,
-    progress_of,
+    format_results,
     read_comparison,
+    read_progress,
     result_of,
     write_results,
 )
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.jobs.actions.finetune import TrainingData, training, training_data_of
 from napari_ssl_muscle.jobs.recipe import recipe_of
-from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, run_prepared
-from napari_ssl_muscle.jobs.run_folder import (
-    CHECKPOINT,
-    EVENTS,
-    JOB,
-    MODEL,
-    check_writable,
-)
+from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob
+from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, MODEL, check_writable
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FROZEN
 from napari_ssl_muscle.jobs.training_data.accepted import AcceptedLabels
@@ -45,12 +36,9 @@ from napari_ssl_muscle.learning.events import (
     Checkpoint,
     Emit,
     Event,
-    Finished,
     Note,
     ShouldStop,
-    Stopped,
     StoppedByUser,
-    from_line,
 )
 from napari_ssl_muscle.learning.models.card import find_model, origin, read_card
 from napari_ssl_muscle.scans.volume import LabelMap
@@ -81,7 +69,7 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     """
     assert job.init is not None
     check_writable(job.out)
-    data = _read_held_labels(training_data_of(job))
+    data = _with_labels_in_memory(training_data_of(job))
     _check_validation(job, data)
     labels = _hash_of(data)
     before = read_comparison(job.out) if job.resume else None
@@ -96,105 +84,72 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     found = FreezeComparison(start=origin(str(find_model(job.init))), labels=labels)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
-        return _FreezeTrainings(job, data, found, emit, stop).run()
+        return _train_modes(job, data, found, emit, stop)
 
     return work
 
 
-class _FreezeTrainings:
-    def __init__(
-        self,
-        job: CompareFreezingJob,
-        data: TrainingData,
-        found: FreezeComparison,
-        emit: Emit,
-        stop: ShouldStop,
-    ) -> None:
-        self.job, self.data, self.found, self.emit, self.stop = job, data, found, emit, stop
-        self.stream = JoinedEvents(emit, MODES)
-        self.steps: int | None = None
+def _train_modes(
+    job: CompareFreezingJob,
+    data: TrainingData,
+    found: FreezeComparison,
+    emit: Emit,
+    stop: ShouldStop,
+) -> Outcome:
+    """Train what is not trained yet, and write table, figures and plot after each mode."""
+    if job.cohort is None and data.split is None:
+        emit(Note(text=STUDY_NOTE))
+    stream = JoinedEvents(emit, FROZEN, "comparing freeze modes")
+    figures = job.out / FIGURES
 
-    def run(self) -> Outcome:
-        job = self.job
-        if job.cohort is None and self.data.split is None:
-            self.emit(Note(text=STUDY_NOTE))
-        stopped = False
-        for mode in MODES:
-            run = job.out / mode
-            if not is_finished(run):
-                stopped = not self._train(mode)
-                if stopped:
-                    break
-            self.steps = int(progress_of(run)["total"])
-            self._add(result_of(run, mode, self._learning(run)))
-        if stopped and not any((job.out / mode / CHECKPOINT).is_file() for mode in MODES):
-            raise StoppedByUser
-        return self._outcome(stopped)
-
-    def _train(self, mode: str) -> bool:
-        """Train a mode; return whether it came to its end."""
-        if self.stop():
-            return False
-        job, run = self.job, self.job.out / mode
-        goes_on = (run / CHECKPOINT).is_file()
-        if not goes_on and (run / JOB).is_file():
-            shutil.rmtree(run)  # it was ended from outside before there was anything to continue
-        self.stream.begin(mode, self.steps)
-        try:
-            run_prepared(
-                one_of(job, mode, block=self.data.split is None, steps=self.steps).model_copy(
-                    update={"resume": goes_on}
-                ),
-                lambda one: training(one, self.data, name=f"{job.out.name}-{mode}"),
-                self._hear,
-                self.stop,
-            )
-        except JobFailed as error:  # its cause is said by whoever runs all four
-            raise error.__cause__ or error from None
-        return not isinstance(self.stream.end, Stopped)
-
-    def _hear(self, event: Event) -> None:
-        path = self.job.out / FIGURES
-        if isinstance(event, Checkpoint) and not path.exists():
+    def on_event(event: Event) -> None:
+        if isinstance(event, Checkpoint) and not figures.exists():
             # From now on it can be continued, with these labels only.
-            write_json(path, self.found.model_dump(mode="json"))
-        self.stream.hear(event)
+            write_json(figures, found.model_dump(mode="json"))
+        stream.emit(event)
 
-    def _learning(self, run: Path) -> dict[str, int]:
-        # Here, because it imports torch: a request that is refused does not wait for it.
-        from napari_ssl_muscle.learning.network.transfer import learning_by_mode
+    def prepare_arm(arm: FinetuneJob) -> PreparedJob:
+        return training(arm, data, name=f"{job.out.name}-{arm.freeze}")
 
-        card = read_card(run / MODEL)
-        counts = learning_by_mode(card.network, card.in_channels, card.outputs)
-        return {str(mode): count for mode, count in counts.items()}
-
-    def _add(self, result: ModeResult) -> None:
-        note = read_card(self.job.out / result.model).dice_note
-        self.found = self.found.model_copy(
-            update={"modes": [*self.found.modes, result], "validated_on": note}
+    steps, stopped = None, False
+    for mode in MODES:
+        stream.begin(mode, steps)
+        arm = arm_of(job, mode, block=data.split is None, steps=steps)
+        try:
+            stopped = not train_arm(arm, on_event, stop, prepare_arm)
+        except JobFailed as error:  # its cause is reported by whoever runs the comparison
+            raise error.__cause__ or error from None
+        if stopped:
+            break
+        steps = int(read_progress(arm.out)["total"])
+        found = found.model_copy(
+            update={
+                "modes": [*found.modes, result_of(arm.out, mode)],
+                "validated_on": read_card(arm.out / MODEL).dice_note,
+            }
         )
-        write_results(self.job.out, self.found)
-
-    def _outcome(self, stopped: bool) -> Outcome:
-        out, results = self.job.out, self.found.modes
-        return Outcome(
-            {
-                "text": in_text(results) if results else "",
-                "files": [str(path) for path in sorted(out.glob("freezing.*"))] if results else [],
-                "modes": [result.mode for result in results],
-                "metrics": {
-                    result.mode: result.dice["mean"] for result in results if "mean" in result.dice
-                },
-                "out": str(out),
+        write_results(job.out, found)
+    if stopped and not any((job.out / mode / CHECKPOINT).is_file() for mode in MODES):
+        raise StoppedByUser
+    results = found.modes
+    return Outcome(
+        {
+            "text": format_results(results) if results else "",
+            "files": [str(path) for path in sorted(job.out.glob("freezing.*"))] if results else [],
+            "modes": [result.mode for result in results],
+            "metrics": {
+                result.mode: result.dice["mean"] for result in results if "mean" in result.dice
             },
-            stopped,
-        )
+            "out": str(job.out),
+        },
+        stopped,
+    )
 
 
-def one_of(
+def arm_of(
     job: CompareFreezingJob, mode: str, *, block: bool = False, steps: int | None = None
 ) -> FinetuneJob:
-    """Return the fine-tuning of one mode, as its run's folder keeps it.
+    """Return the fine-tuning of one mode, as its run folder keeps it.
 
     Parameters
     ----------
@@ -203,7 +158,7 @@ def one_of(
     mode
         What is kept fixed.
     block
-        Set a block of slices apart, where nobody decided otherwise.
+        Set a block of slices apart, because there is no split.
     steps
         As many as the other modes do; None leaves the length to the job.
     """
@@ -227,17 +182,6 @@ def _validate_every(job: CompareFreezingJob) -> int:
     return min(usual.validate_every, often)
 
 
-def is_finished(run: Path) -> bool:
-    """Return whether a run came to its end, by the last line of its log."""
-    if not (run / MODEL).is_file() or not (run / EVENTS).is_file():
-        return False
-    lines = (run / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines()
-    try:
-        return bool(lines) and isinstance(from_line(lines[-1]), Finished)
-    except ValueError:
-        return False
-
-
 @dataclass(frozen=True, eq=False)
 class _LabelsInMemory(LabelMap):
     """The labels of a study's case as they were when the comparison began."""
@@ -249,15 +193,15 @@ class _LabelsInMemory(LabelMap):
         return self.values.astype(np.int32)
 
 
-def _read_held_labels(data: TrainingData) -> TrainingData:
-    def held(case: TrainingCase) -> TrainingCase:
+def _with_labels_in_memory(data: TrainingData) -> TrainingData:
+    def in_memory(case: TrainingCase) -> TrainingCase:
         labels = case.labels
         if not isinstance(labels, AcceptedLabels):
             return case
         values = labels.read().astype(np.uint16)
         return replace(case, labels=_LabelsInMemory(labels.path, labels.geometry, values))
 
-    cases = [held(case) for case in data.gathered.cases]
+    cases = [in_memory(case) for case in data.gathered.cases]
     return replace(data, gathered=replace(data.gathered, cases=cases))
 
 

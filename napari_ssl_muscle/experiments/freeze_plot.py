@@ -18,10 +18,10 @@ LOOK: dict[str, tuple[str, str]] = {
     "decoder": ("#009E73", "-."),
     "both": ("#CC79A7", ":"),
 }
-"""Freeze mode → colour (Okabe and Ito's, which the colour-blind tell apart) and kind of line."""
+"""Freeze mode → colour (Okabe and Ito's, colour-blind safe) and kind of line."""
 
 Curves = Mapping[str, Sequence[EpochEnd]]
-"""Freeze mode → what its training told after each round, in order."""
+"""Freeze mode → the epochs of its training, in order."""
 
 
 def draw_curves(figure: Figure, curves: Curves) -> None:
@@ -32,23 +32,23 @@ def draw_curves(figure: Figure, curves: Curves) -> None:
     figure
         An empty one, in any style.
     curves
-        Modes without a round yet are left out.
+        Modes without an epoch yet are left out.
     """
     dice, loss = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for mode, (colour, line) in LOOK.items():
-        rounds = curves.get(mode, ())
-        for place, figure_of in ((dice, "dice"), (loss, "train_loss")):
-            points = [(r.step, r.metrics[figure_of]) for r in rounds if figure_of in r.metrics]
+        epochs = curves.get(mode, ())
+        for axes, metric in ((dice, "dice"), (loss, "train_loss")):
+            points = [(e.step, e.metrics[metric]) for e in epochs if metric in e.metrics]
             if points:
-                place.plot(
+                axes.plot(
                     *zip(*points, strict=True),
                     color=colour,
                     linestyle=line,
-                    # A single round would draw no line at all.
+                    # A single epoch would draw no line at all.
                     marker="o",
                     markersize=2.5,
                     linewidth=1.6,
-                    label=FROZEN[mode] if place is dice else None,
+                    label=FROZEN[mode] if axes is dice else None,
                 )
     dice.set_ylabel("Validation Dice")
     loss.set_ylabel("Training loss")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +10,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.experiments.arms import write_rows
 from napari_ssl_muscle.experiments.freeze_plot import write_curves
-from napari_ssl_muscle.files import write_json, write_text, write_whole
+from napari_ssl_muscle.files import write_json, write_whole
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, MODEL, read_epochs
 from napari_ssl_muscle.jobs.text import FROZEN, format_duration
-from napari_ssl_muscle.learning.models.card import ModelCard, read_card
+from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.models.safetensors_header import read_header
 from napari_ssl_muscle.text_table import aligned, number
 
@@ -34,9 +33,8 @@ class ModeResult(BaseModel):
 
     mode: str
     trainable: int
-    """How many numbers of the network learned."""
+    """Parameters that learned, of `parameters`."""
     parameters: int
-    """How many it has."""
     steps: int
     """Steps that were done; fewer than planned where the validation got no better."""
     best_step: int
@@ -55,10 +53,7 @@ class ModeResult(BaseModel):
 
 
 class FreezeComparison(BaseModel):
-    """Everything in `freezing.json`.
-
-    Modes are in the order in which they were trained; those that are not done yet are left out.
-    """
+    """Everything in `freezing.json`: the modes that are done, in the order of training."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,49 +66,47 @@ class FreezeComparison(BaseModel):
     modes: list[ModeResult] = []
 
 
-def progress_of(run: Path) -> dict[str, Any]:
-    """Return where a run stands (`learning.checkpoint.Place` as data).
+def read_progress(run: Path) -> dict[str, Any]:
+    """Return the training state in a run's checkpoint as data (`TrainingState`), without torch.
 
     Raises
     ------
     BadInput
-        If its checkpoint cannot be read.
+        If the checkpoint cannot be read.
     """
     path = run / CHECKPOINT
     try:
-        place: dict[str, Any] = json.loads(read_header(path).metadata["place"])
+        state: dict[str, Any] = json.loads(read_header(path).metadata["place"])
     except (KeyError, ValueError) as error:
         raise BadInput(f"{path} is no checkpoint; start a new comparison.") from error
-    return place
+    return state
 
 
-def result_of(run: Path, mode: str, learning: dict[str, int]) -> ModeResult:
+def result_of(run: Path, mode: str) -> ModeResult:
     """Return what the finished run of a mode left behind.
-
-    Parameters
-    ----------
-    run
-        Its folder.
-    mode
-        The freeze mode.
-    learning
-        Freeze mode → how many numbers learn; "none" is all of them.
 
     Raises
     ------
     BadInput
         If a file of it cannot be read.
     """
-    card: ModelCard = read_card(run / MODEL)
-    place = progress_of(run)
+    # Here, because it imports torch: a request that is refused does not wait for it.
+    from napari_ssl_muscle.learning.network.transfer import learning_by_mode
+
+    card = read_card(run / MODEL)
+    state = read_progress(run)
+    learning = {
+        str(name): count
+        for name, count in learning_by_mode(card.network, card.in_channels, card.outputs).items()
+    }
     assert card.recipe is not None
     return ModeResult(
         mode=mode,
         trainable=learning[mode],
         parameters=learning["none"],
-        steps=place["step"],
-        best_step=place["best_step"],
-        seconds=place["seconds"],
+        steps=state["step"],
+        best_step=state["best_step"],
+        seconds=state["seconds"],
         dice=card.dice,
         muscles=card.muscle_names,
         model=f"{run.name}/{MODEL}",
@@ -125,14 +118,12 @@ def result_of(run: Path, mode: str, learning: dict[str, int]) -> ModeResult:
     )
 
 
-def write_results(out: Path, found: FreezeComparison) -> list[Path]:
-    """Write table, figures and plot of what is done so far; return the files."""
-    files = [out / TABLE, out / FIGURES, out / PLOT]
-    write_text(files[0], csv_of(found.modes))
-    write_json(files[1], found.model_dump(mode="json"))
+def write_results(out: Path, found: FreezeComparison) -> None:
+    """Write table, figures and plot of what is done so far."""
+    write_rows(out / TABLE, [_row(result, _muscles(found.modes)) for result in found.modes])
+    write_json(out / FIGURES, found.model_dump(mode="json"))
     curves = {result.mode: list(read_epochs(out / result.mode).values()) for result in found.modes}
-    write_whole(files[2], lambda part: write_curves(part, curves))
-    return files
+    write_whole(out / PLOT, lambda part: write_curves(part, curves))
 
 
 def read_comparison(out: Path) -> FreezeComparison | None:
@@ -155,35 +146,32 @@ def read_comparison(out: Path) -> FreezeComparison | None:
     return found
 
 
-def csv_of(results: Sequence[ModeResult]) -> str:
-    """Return one row for each mode: what learned, time, Dice on average and per muscle."""
-    muscles = list(dict.fromkeys(name for result in results for name in result.muscles))
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        [
-            *("mode", "trainable_parameters", "parameters", "steps", "best_step", "seconds"),
-            *("mean_dice", *(f"dice {name}" for name in muscles)),
-            *("model", "seed", "split_hash", "versions"),
-        ]
-    )
-    for result in results:
-        dice = [result.dice.get(name) for name in ("mean", *muscles)]
-        table.writerow(
-            [
-                *(result.mode, result.trainable, result.parameters, result.steps),
-                *(result.best_step, f"{result.seconds:.1f}"),
-                *("" if value is None else value for value in dice),
-                *(result.model, result.seed, result.split_hash or ""),
-                "; ".join(f"{name} {version}" for name, version in result.versions.items()),
-            ]
-        )
-    return text.getvalue()
+def _row(result: ModeResult, muscles: Sequence[str]) -> dict[str, Any]:
+    # Dice as text, because numbers would lose digits in CSV.
+    dice = {name: str(value) for name, value in result.dice.items()}
+    return {
+        "mode": result.mode,
+        "trainable_parameters": result.trainable,
+        "parameters": result.parameters,
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "seconds": f"{result.seconds:.1f}",
+        "mean_dice": dice.get("mean"),
+        **{f"dice {name}": dice.get(name) for name in muscles},
+        "model": result.model,
+        "seed": result.seed,
+        "split_hash": result.split_hash,
+        "versions": "; ".join(f"{name} {number}" for name, number in result.versions.items()),
+    }
 
 
-def in_text(results: Sequence[ModeResult]) -> str:
+def _muscles(results: Sequence[ModeResult]) -> list[str]:
+    return list(dict.fromkeys(name for result in results for name in result.muscles))
+
+
+def format_results(results: Sequence[ModeResult]) -> str:
     """Return the rows as a table for the screen."""
-    muscles = list(dict.fromkeys(name for result in results for name in result.muscles))
+    muscles = _muscles(results)
     rows = [["", "learns", "time", "Dice", *muscles]]
     rows += [
         [

@@ -7,20 +7,17 @@ never sees the images of a trial's test subjects.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.dice import dice_per_class
 from napari_ssl_muscle.evaluation.muscle_metrics import labelled_slices
-from napari_ssl_muscle.evaluation.statistics import Interval, paired_difference
-from napari_ssl_muscle.files import write_text
-from napari_ssl_muscle.jobs.actions import finetune, pretrain
-from napari_ssl_muscle.jobs.run import run_prepared
+from napari_ssl_muscle.evaluation.statistics import paired_difference
+from napari_ssl_muscle.experiments.arms import read_rows, train_arm, write_rows
 from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.jobs.training_data.labelled import (
     choose_channels,
@@ -29,9 +26,6 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
 )
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
-
-COLUMNS = ("labelled", "trial", "arm", "seed", "test_subject", "muscle", "dice", "model")
-"""Columns of gain.csv: one row for each muscle of each test subject of each fine-tuning."""
 
 SCRATCH, PRETRAINED = "scratch", "pretrained"
 
@@ -55,8 +49,6 @@ class GainPlan:
 
     Attributes
     ----------
-    cohort
-        Folder with scans and labels.
     scans
         Folders whose scans pretraining learns from (labels are not read).
     out
@@ -66,7 +58,7 @@ class GainPlan:
     test
         Subjects that test; none: each single subject trains in turn and the others test.
     seeds
-        Seeds of the fine-tunings, 0, 1, ….
+        How many seeds each fine-tuning gets: 0, 1, ….
     finetune, pretrain
         Settings of the jobs besides cohort, folder, subjects and seed.
     """
@@ -119,6 +111,8 @@ def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
     ------
     BadInput
         If the plan or one of its jobs cannot be done.
+    JobFailed
+        If anything else went wrong.
     """
     cohort = open_cohort(plan.cohort)
     subjects = tuple(dict.fromkeys(case.subject for case in cohort.labelled))
@@ -137,44 +131,45 @@ def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
         if stop():
             break
         emit(Note(text=f"Fine-tuning {number} of {len(todo)}: {trial.name}, {arm}, seed {seed}."))
-        init = _pretrained(plan, trial, emit, stop) if arm == PRETRAINED else None
-        if stop():
+        jobs = jobs_of(plan, trial, arm, seed)
+        if not all(train_arm(job, emit, stop) for job in jobs) or stop():
             break
-        run = plan.out / "runs" / f"{trial.name}-{arm}-{seed}"
-        job = FinetuneJob(
-            cohort=plan.cohort,
-            out=run,
-            init=init,
-            train_on=list(trial.train),
-            **{"seed": seed, **plan.finetune},
-        )
-        if not (run / "model.safetensors").is_file():
-            run_prepared(job, finetune.prepare, emit, stop)
-        if stop():
-            break
-        rows += _test(plan, job, trial, arm, seed)
+        rows += _test(plan, jobs[-1], trial, arm, seed)
         write_rows(path, rows)
     return path
 
 
-def _pretrained(plan: GainPlan, trial: Trial, emit: Emit, stop: ShouldStop) -> str:
-    """Return the pretraining without the trial's test subjects; run it if it is not there yet."""
-    run = plan.out / "runs" / f"pretraining-without-{'+'.join(trial.test)}"
-    if not (run / "model.safetensors").is_file():
-        settings = {"seed": 0, **plan.pretrain}
-        run_prepared(
-            PretrainJob(cohorts=list(plan.scans), out=run, leave_out=list(trial.test), **settings),
-            pretrain.prepare,
-            emit,
-            stop,
-        )
-    return str(run)
+def jobs_of(
+    plan: GainPlan, trial: Trial, arm: str, seed: int
+) -> tuple[PretrainJob, FinetuneJob] | tuple[FinetuneJob]:
+    """Return the trainings of one arm, the fine-tuning last.
+
+    The pretraining, without the trial's test subjects, is the same for all trials that have
+    those.
+    """
+    runs = plan.out / "runs"
+    pretrained = runs / f"pretraining-without-{'+'.join(trial.test)}"
+    finetuning = FinetuneJob(
+        cohort=plan.cohort,
+        out=runs / f"{trial.name}-{arm}-{seed}",
+        init=str(pretrained) if arm == PRETRAINED else None,
+        train_on=list(trial.train),
+        **{"seed": seed, **plan.finetune},
+    )
+    if arm == SCRATCH:
+        return (finetuning,)
+    settings = {"seed": 0, **plan.pretrain}
+    without = list(trial.test)
+    pretraining = PretrainJob(
+        cohorts=list(plan.scans), out=pretrained, leave_out=without, **settings
+    )
+    return pretraining, finetuning
 
 
 def _test(
     plan: GainPlan, job: FinetuneJob, trial: Trial, arm: str, seed: int
 ) -> list[dict[str, str]]:
-    """Segment the test subjects with a run's model; Dice in 3D over slices with labels."""
+    """Segment the test subjects; return rows of gain.csv: Dice in 3D over slices with labels."""
     from napari_ssl_muscle.learning.data.image_cache import read_channels
     from napari_ssl_muscle.learning.models.model_file import load_model
     from napari_ssl_muscle.learning.predict import segment_volume
@@ -190,17 +185,10 @@ def _test(
         assert case.labels is not None
         values = case.labels.read()
         seen = labelled_slices(values)
-        found = segment_volume(
-            model,
-            read_channels(case),
-            case.scans[0].geometry.spacing,
-            thread_count=job.threads,
-        )
-        dice = dice_per_class(
-            table.encode(found.labels)[seen],
-            table.encode(values)[seen],
-            range(1, len(table.muscles) + 1),
-        )
+        spacing = case.scans[0].geometry.spacing
+        found = segment_volume(model, read_channels(case), spacing, thread_count=job.threads)
+        predicted, reference = table.encode(found.labels)[seen], table.encode(values)[seen]
+        dice = dice_per_class(predicted, reference, range(1, len(table.muscles) + 1))
         rows += [
             {
                 "labelled": str(len(trial.train)),
@@ -217,82 +205,54 @@ def _test(
     return rows
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read gain.csv; nothing where there is none."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Write gain.csv, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def mean_dice(rows: Sequence[dict[str, str]], arm: str, unit: str) -> dict[str, list[float]]:
-    """Return unit → mean Dice over muscles for each fine-tuning of an arm.
-
-    Parameters
-    ----------
-    rows
-        Of gain.csv.
-    arm
-        "scratch" or "pretrained".
-    unit
-        Column that names what is paired: "test_subject".
-    """
-    found: dict[tuple[str, str, str], list[float]] = {}
+def mean_dice(rows: Sequence[dict[str, str]], arm: str) -> dict[str, list[float]]:
+    """Return test subject → mean Dice over muscles for each fine-tuning of an arm."""
+    dice: dict[tuple[str, str, str], list[float]] = {}
     for row in rows:
         if row["arm"] == arm and row["dice"]:
-            key = row[unit], row["trial"], row["seed"]
-            found.setdefault(key, []).append(float(row["dice"]))
+            key = row["test_subject"], row["trial"], row["seed"]
+            dice.setdefault(key, []).append(float(row["dice"]))
     means: dict[str, list[float]] = {}
-    for (name, _, _), values in sorted(found.items()):
-        means.setdefault(name, []).append(sum(values) / len(values))
+    for (subject, _, _), values in sorted(dice.items()):
+        means.setdefault(subject, []).append(fmean(values))
     return means
 
 
 def summary(rows: Sequence[dict[str, str]]) -> str:
-    """Return a table in words: per number of labelled subjects, both arms and their difference.
+    """Return a table as text: per number of labelled subjects, both arms and their difference.
 
     The unit is the test subject, its seeds averaged; with two subjects an interval is wide.
     """
     lines = ["labelled  scratch  pretrained  difference (95 % t interval over test subjects)"]
     for count in sorted({row["labelled"] for row in rows}, key=int):
         part = [row for row in rows if row["labelled"] == count]
-        scratch = mean_dice(part, SCRATCH, "test_subject")
-        pretrained = mean_dice(part, PRETRAINED, "test_subject")
-        both = sorted(set(scratch) & set(pretrained))
+        first, second = mean_dice(part, SCRATCH), mean_dice(part, PRETRAINED)
+        both = sorted(set(first) & set(second))
         if not both:
             continue
-        first = {name: scratch[name] for name in both}
-        second = {name: pretrained[name] for name in both}
+        first, second = ({name: dice[name] for name in both} for dice in (first, second))
         lines.append(
-            f"{count:>8}  {_grand(first):7.4f}  {_grand(second):10.4f}  "
+            f"{count:>8}  {_grand_mean(first):7.4f}  {_grand_mean(second):10.4f}  "
             + _difference(first, second)
         )
         lines += [
-            f"          {name}: {_listed(first[name])} | {_listed(second[name])}" for name in both
+            f"          {name}: {_three_digits(first[name])} | {_three_digits(second[name])}"
+            for name in both
         ]
     return "\n".join(lines)
 
 
-def _grand(values: dict[str, list[float]]) -> float:
-    means = [sum(each) / len(each) for each in values.values()]
-    return sum(means) / len(means)
+def _grand_mean(values: dict[str, list[float]]) -> float:
+    return fmean(fmean(each) for each in values.values())
 
 
 def _difference(first: dict[str, list[float]], second: dict[str, list[float]]) -> str:
     if len(first) < 2:
-        return f"{_grand(second) - _grand(first):+.4f} (one test subject: no interval)"
-    interval: Interval = paired_difference(first, second)
+        difference = _grand_mean(second) - _grand_mean(first)
+        return f"{difference:+.4f} (one test subject: no interval)"
+    interval = paired_difference(first, second)
     return f"{interval.mean:+.4f} ({interval.t[0]:+.4f} to {interval.t[1]:+.4f})"
 
 
-def _listed(values: Sequence[float]) -> str:
+def _three_digits(values: Sequence[float]) -> str:
     return " ".join(f"{value:.3f}" for value in values)

@@ -18,8 +18,7 @@ from pydantic import ValidationError
 
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.experiments.arm_events import JoinedEvents
-from napari_ssl_muscle.experiments.freeze_modes import one_of
+from napari_ssl_muscle.experiments.freeze_modes import arm_of
 from napari_ssl_muscle.experiments.freeze_results import format_learning, read_comparison
 from napari_ssl_muscle.jobs.cli_options import arguments
 from napari_ssl_muscle.jobs.job_file import read_job, what_is_wrong
@@ -167,35 +166,6 @@ def test_four_trainings_tell_one_story(whole: Run) -> None:
     assert not (whole.out / "metrics.csv").exists()  # four trainings in one would be nonsense
 
 
-def test_time_left_is_that_of_all_four() -> None:
-    events: list[Event] = []
-    stream = JoinedEvents(events.append, MODES)
-    stream.begin("encoder", 100)
-    stream.hear(Progress(done=1, total=2, text="Reading a"))
-    stream.hear(Started(action="fine-tuning", device="CPU"))
-    stream.hear(Progress(done=60, total=100, seconds_left=20))
-    reading, _, training = events
-    assert reading == Progress(done=100, total=400, text="Encoder fixed (2 of 4): Reading a")
-    assert isinstance(training, Progress)
-    assert (training.done, training.total) == (160, 400)
-    assert training.seconds_left == pytest.approx(20 + 2 * 100 * 0.5)
-
-
-def test_what_happens_to_one_of_them_is_said_of_that_one() -> None:
-    events: list[Event] = []
-    stream = JoinedEvents(events.append, MODES)
-    for mode in ("none", "both"):
-        stream.begin(mode)
-        stream.hear(Note(text="Validated on b."))
-        stream.hear(Started(action="fine-tuning", device="CPU"))
-        stream.hear(Note(text="No better validation."))
-    assert [event.text for event in events if isinstance(event, Note)] == [
-        "Validated on b.",
-        "Nothing fixed: No better validation.",
-        "All but last layer fixed: No better validation.",
-    ]
-
-
 def stop_in(mode: str) -> tuple[Callable[[Event], None], Callable[[], bool], list[Event]]:
     """Stop once a mode has had its first round."""
     events: list[Event] = []
@@ -301,9 +271,9 @@ def test_minutes_are_turned_into_steps_once(
 )
 def test_a_short_training_has_a_curve_too(length: dict[str, Any], every: int) -> None:
     job = CompareFreezingJob.model_validate({"cohort": "c", "out": "o", "init": "m", **length})
-    assert one_of(job, "encoder").validate_every == every
+    assert arm_of(job, "encoder").validate_every == every
     # With minutes, the others get their steps from the first.
-    assert one_of(job, "both", steps=500).validate_every == every
+    assert arm_of(job, "both", steps=500).validate_every == every
 
 
 # --- a study

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.experiments.arms import read_rows
 from napari_ssl_muscle.experiments.pretraining_gain import (
     GainPlan,
     Trial,
     mean_dice,
-    read_rows,
     run_gain,
     summary,
     trials_of,
@@ -59,7 +59,7 @@ def test_summary_pairs_subjects_after_averaging_seeds() -> None:
         for seed in (0, 1)
         for subject, base, gain in (("a", 0.5, 0.1), ("b", 0.7, 0.2))
     ]
-    assert mean_dice(rows, "scratch", "test_subject") == {"a": [0.5, 0.52], "b": [0.7, 0.72]}
+    assert mean_dice(rows, "scratch") == {"a": [0.5, 0.52], "b": [0.7, 0.72]}
     text = summary(rows)
     assert "0.6100" in text  # scratch: mean of 0.51 and 0.71
     assert "+0.1500" in text
