@@ -17,9 +17,9 @@ from napari_ssl_muscle.evaluation.dice import (
     dice_of_counts,
 )
 from napari_ssl_muscle.evaluation.muscle_metrics import MuscleResult, compare
-from napari_ssl_muscle.evaluation.pairing import Pair, table_beside
+from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
 from napari_ssl_muscle.scans.muscles.names import split_side
 from napari_ssl_muscle.scans.volume import LabelMap, open_label_map
 

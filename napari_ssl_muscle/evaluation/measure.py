@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.evaluation.pairing import case_name, subject_and_session, table_beside
 from napari_ssl_muscle.evaluation.sides import legs
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
 from napari_ssl_muscle.scans.muscles.names import split_side
 from napari_ssl_muscle.scans.muscles.table import table_by_values
+from napari_ssl_muscle.scans.naming import case_name, subject_and_session
 from napari_ssl_muscle.scans.volume import open_label_map
 
 OBLIQUE = 10.0

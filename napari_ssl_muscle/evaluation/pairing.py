@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.scans.formats.nifti import stem_of
-from napari_ssl_muscle.scans.layouts import subject_and_session
-from napari_ssl_muscle.scans.muscles import MuscleTable, read_table
-
-__all__ = [
-    "Pair",
-    "Pairing",
-    "case_name",
-    "find_label_maps",
-    "match",
-    "subject_and_session",
-]
-
-SUFFIXES = (".nii.gz", ".nii")
-
-_ROLE = re.compile(
-    r"[_-](seg|segmentation|dseg|labels?|masks?|pred|prediction|predicted|gt|"
-    r"ground[_-]?truth|reference|ref)$",
-    re.IGNORECASE,
+from napari_ssl_muscle.scans.naming import (
+    NIFTI,
+    NNUNET_IMAGES,
+    case_name,
+    has_role,
+    subject_and_session,
+    visit_name,
 )
-_IMAGE_FOLDERS = {"imagesTr", "imagesTs"}
-_CHANNEL = re.compile(r"_\d{4}$")
-_ENTITY = re.compile(r"(?:^|_)(sub|ses|run)-([A-Za-z0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -127,7 +111,7 @@ def match(predictions: Path, references: Path) -> Pairing:
         if not files:
             raise BadInput(f"There is no NIfTI file (.nii, .nii.gz) in {folder}.")
     pairs: list[Pair] = []
-    for key in (case_name, _loose_name):
+    for key in (case_name, visit_name):
         found = _pair_by(key, left, right)
         pairs += found
         left = [p for p in left if p not in {pair.prediction for pair in found}]
@@ -155,30 +139,14 @@ def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if (
-            path.name.endswith(SUFFIXES)
+            path.name.endswith(NIFTI)
             and path.is_file()
-            and not any(part.startswith(".") or part in _IMAGE_FOLDERS for part in parts)
+            and not any(part.startswith(".") or part in NNUNET_IMAGES for part in parts)
             and (other is None or other not in path.resolve().parents)
         ):
             files.append(path)
-    said = [path for path in files if _ROLE.search(stem_of(path))]
+    said = [path for path in files if has_role(path)]
     return said or files
-
-
-def case_name(path: Path) -> str:
-    """Return a file's name without `.nii.gz` and without endings such as `_seg`."""
-    name = stem_of(path)
-    while (shorter := _ROLE.sub("", name)) and shorter != name:
-        name = shorter
-    return name
-
-
-def _loose_name(path: Path) -> str:
-    name = case_name(path)
-    entities = _ENTITY.findall(name)
-    if any(key == "sub" for key, _ in entities):
-        return "_".join(f"{key}-{value}" for key, value in entities)
-    return _CHANNEL.sub("", name)
 
 
 def _pair_by(key: Callable[[Path], str], left: Sequence[Path], right: Sequence[Path]) -> list[Pair]:
@@ -208,39 +176,3 @@ def _few(paths: Sequence[Path], most: int = 4) -> str:
     if len(paths) > most:
         names.append(f"{len(paths) - most} more")
     return ", ".join(names)
-
-
-def table_beside(path: Path) -> MuscleTable | None:
-    """Return the muscle table that lies beside a label map, or None.
-
-    Looked for, in this order: a table of the label map's own name (`NAME.label`, `NAME.tsv`), and
-    in its folder and the one above it `dataset.json` (nnU-Net), `dseg.tsv` (BIDS), and an ITK-SNAP
-    `.label` file if there is exactly one that is not another label map's own.
-
-    Parameters
-    ----------
-    path
-        The label map.
-
-    Raises
-    ------
-    BadInput
-        If a table is there and cannot be read.
-    """
-    stem = stem_of(path)
-    for name in dict.fromkeys((stem, case_name(path))):
-        for suffix in (".label", ".tsv"):
-            if (own := path.parent / f"{name}{suffix}").is_file():
-                return read_table(own)
-    for folder in (path.parent, path.parent.parent):
-        for common in ("dataset.json", "dseg.tsv"):
-            if (table := folder / common).is_file():
-                return read_table(table)
-        shared = [
-            table
-            for table in sorted(folder.glob("*.label"))
-            if not any((folder / f"{table.stem}{ending}").exists() for ending in SUFFIXES)
-        ]
-        if len(shared) == 1:
-            return read_table(shared[0])
-    return None

@@ -6,24 +6,28 @@ Only names are looked at here; no file is opened but nnU-Net's `dataset.json`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_ssl_muscle.scans.formats.nifti import stem_of
+from napari_ssl_muscle.scans.naming import (
+    BIDS_TABLE,
+    LABEL_ENDINGS,
+    NIFTI,
+    NNUNET_IMAGES,
+    NNUNET_TABLE,
+    NOT_IMAGES,
+    PREDICTION_ENDING,
+    entities,
+    is_visible,
+    own_table,
+    split_channel,
+    stem_of,
+    subject_and_session,
+)
 
 Layout = Literal["bids", "nnunet", "flat"]
-
-_NIFTI = (".nii", ".nii.gz")
-_TABLES = (".label", ".tsv")
-# Endings of a label map's name, the likeliest ground truth first.
-_LABEL_ENDINGS = ("_seg", "_dseg", "_labels", "_label")
-# What the program itself writes beside a scan is neither a scan nor the truth.
-_OWN_ENDING = "_prediction"
-_CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
-_NOT_IMAGES = {"dseg", "mask", "probseg", "defacemask"}
 
 
 @dataclass(frozen=True)
@@ -63,25 +67,13 @@ class Found:
 
 def look_through(folder: Path) -> Found:
     """Recognise the layout of a folder and find its cases; there may be none."""
-    if any((folder / name).is_dir() for name in ("imagesTr", "imagesTs")):
+    if any((folder / name).is_dir() for name in NNUNET_IMAGES):
         return _nnunet(folder)
     if any(path.is_dir() for path in folder.glob("sub-*")):
         found = _bids(folder)
         if found.cases:
             return found
     return _flat(folder)
-
-
-def subject_and_session(name: str) -> tuple[str, str | None]:
-    """Read subject and session from a case's name: `sub-01_ses-2` gives `sub-01` and `ses-2`.
-
-    `X_ses-2` is a session of X. Any other name is a subject of its own.
-    """
-    entities = dict(_entities(name))
-    session = f"ses-{entities['ses']}" if "ses" in entities else None
-    if "sub" in entities:
-        return f"sub-{entities['sub']}", session
-    return (name.partition("_ses-")[0] if session else name), session
 
 
 def label_files_of(scan: Path) -> list[Path]:
@@ -97,11 +89,10 @@ def label_files_of(scan: Path) -> list[Path]:
     The likeliest ground truth first; empty if there is none.
     """
     stem, folder = stem_of(scan), scan.parent
-    if folder.name in ("imagesTr", "imagesTs"):
-        match = _CHANNEL.match(stem)
+    if folder.name in NNUNET_IMAGES:
         beside = folder.parent / folder.name.replace("images", "labels")
-        return _niftis_named(beside, match["case"] if match else stem)
-    found = [path for ending in _LABEL_ENDINGS for path in _niftis_named(folder, f"{stem}{ending}")]
+        return _niftis_named(beside, split_channel(stem)[0])
+    found = [path for ending in LABEL_ENDINGS for path in _niftis_named(folder, f"{stem}{ending}")]
     root = _bids_root(scan)
     if root is not None:
         case = _bids_case_of(scan)
@@ -116,13 +107,13 @@ def labels_of(scan: Path) -> Path | None:
 
 def _nnunet(folder: Path) -> Found:
     found = Found("nnunet")
-    names, notes = _channel_names(folder / "dataset.json")
+    names, notes = _channel_names(folder / NNUNET_TABLE)
     found.notes += notes
     for part in ("Tr", "Ts"):
         images: dict[str, dict[str, Path]] = {}
         for path in _niftis(folder / f"images{part}"):
-            match = _CHANNEL.match(stem_of(path))
-            case, number = (match["case"], match["channel"]) if match else (stem_of(path), "0000")
+            case, number = split_channel(stem_of(path))
+            number = number or "0000"
             images.setdefault(case, {})[names.get(number, number)] = path
         labels = {stem_of(path): path for path in _niftis(folder / f"labels{part}")}
         known = {case.name for case in found.cases}
@@ -137,7 +128,7 @@ def _nnunet(folder: Path) -> Found:
             for name, path in labels.items()
             if name not in images
         ]
-    own = folder / "dataset.json"
+    own = folder / NNUNET_TABLE
     found.tables = [own] if own.is_file() else _tables(folder) + _tables(folder / "labelsTr")
     return found
 
@@ -163,7 +154,7 @@ def _bids(folder: Path) -> Found:
     for pattern in ("sub-*/anat", "sub-*/ses-*/anat"):
         for anat in sorted(folder.glob(pattern)):
             for path in _niftis(anat):
-                if _suffix(path) not in _NOT_IMAGES:
+                if _suffix(path) not in NOT_IMAGES:
                     images.setdefault(_bids_case_of(path), []).append(path)
     # A suffix that comes twice in any case needs its entities (acq-, part-, echo-, …) everywhere.
     several = {
@@ -188,16 +179,15 @@ def _bids(folder: Path) -> Found:
     found.notes += [
         f"{paths[0]} has no scan." for name, paths in labels.items() if name not in images
     ]
-    found.tables = _tables(folder, ("dseg.tsv",)) + _tables(folder / "derivatives", ("dseg.tsv",))
-    for paths in labels.values():
-        found.tables += _tables_beside(paths[0])
+    found.tables = _tables(folder, (BIDS_TABLE,)) + _tables(folder / "derivatives", (BIDS_TABLE,))
+    found.tables += _own_tables(paths[0] for paths in labels.values())
     return found
 
 
 def _bids_labels(root: Path) -> list[Path]:
     """All label maps of a BIDS folder, drawn by hand first, then by path."""
     paths = [*root.glob("derivatives/**/*_dseg.nii*"), *root.glob("sub-*/**/anat/*_dseg.nii*")]
-    files = {path for path in paths if path.name.endswith(_NIFTI) and path.is_file()}
+    files = {path for path in paths if path.name.endswith(NIFTI) and path.is_file()}
     return sorted(files, key=lambda path: ("manual" not in path.as_posix().lower(), path))
 
 
@@ -211,28 +201,22 @@ def _bids_root(scan: Path) -> Path | None:
 
 def _bids_case_of(path: Path) -> str:
     """Subject and session of a file, from its name or else from its folders."""
-    entities: dict[str, str] = {}
+    known: dict[str, str] = {}
     for name in (*path.parts[:-1], stem_of(path)):
-        entities.update(_entities(name))
-    return "_".join(f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities)
+        known.update(entities(name))
+    return "_".join(f"{key}-{known[key]}" for key in ("sub", "ses") if key in known)
 
 
 def _bids_channel(path: Path, several: Iterable[str]) -> str:
     suffix = _suffix(path)
     if suffix not in several:
         return suffix
-    more = [
-        f"{key}-{value}" for key, value in _entities(stem_of(path)) if key not in ("sub", "ses")
-    ]
+    more = [f"{key}-{value}" for key, value in entities(stem_of(path)) if key not in ("sub", "ses")]
     return "_".join([*more, suffix])
 
 
 def _suffix(path: Path) -> str:
     return stem_of(path).rpartition("_")[2]
-
-
-def _entities(stem: str) -> list[tuple[str, str]]:
-    return re.findall(r"(?:^|_)([a-zA-Z]+)-([^_]+)", stem)
 
 
 def _flat(folder: Path) -> Found:
@@ -241,13 +225,13 @@ def _flat(folder: Path) -> Found:
     labels = {
         f"{stem}{ending}": stem
         for stem in files
-        for ending in _LABEL_ENDINGS
+        for ending in LABEL_ENDINGS
         if f"{stem}{ending}" in files
     }
     for stem, path in files.items():
-        if stem in labels or stem.endswith(_OWN_ENDING):
+        if stem in labels or stem.endswith(PREDICTION_ENDING):
             continue
-        if stem.endswith(_LABEL_ENDINGS):
+        if stem.endswith(LABEL_ENDINGS):
             found.notes.append(f"{path} has no scan beside it.")
             continue
         own = label_files_of(path)
@@ -258,46 +242,32 @@ def _flat(folder: Path) -> Found:
             )
         subject, session = subject_and_session(stem)
         found.cases.append(Case(stem, subject, session, {"image": path}, own[0] if own else None))
-    common = folder / "dataset.json"
+    common = folder / NNUNET_TABLE
     found.tables = [common] if common.is_file() else []
-    own_tables = [
-        table for case in found.cases if case.labels for table in _tables_beside(case.labels)
-    ]
     # Every label map may bring its own; otherwise any table of the folder holds for all.
+    own_tables = _own_tables(case.labels for case in found.cases if case.labels)
     found.tables += own_tables or _tables(folder)
     return found
 
 
 def _niftis(folder: Path) -> list[Path]:
-    """NIfTI files of a folder; hidden ones (macOS leaves `._NAME` behind) are no files of ours."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.endswith(_NIFTI) and not path.name.startswith(".") and path.is_file()
-    )
+    return _files(folder, NIFTI)
 
 
 def _niftis_named(folder: Path, stem: str) -> list[Path]:
-    return [
-        path for suffix in (".nii.gz", ".nii") if (path := folder / f"{stem}{suffix}").is_file()
-    ]
+    return [path for suffix in NIFTI if (path := folder / f"{stem}{suffix}").is_file()]
 
 
-def _tables(folder: Path, endings: tuple[str, ...] = (".label", "dseg.tsv")) -> list[Path]:
+def _tables(folder: Path, endings: tuple[str, ...] = (".label", BIDS_TABLE)) -> list[Path]:
     """Muscle tables that lie directly in a folder."""
+    return _files(folder, endings)
+
+
+def _own_tables(label_maps: Iterable[Path]) -> list[Path]:
+    return [table for path in label_maps if (table := own_table(path)) is not None]
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.name.endswith(endings) and not path.name.startswith(".") and path.is_file()
-    )
-
-
-def _tables_beside(labels: Path) -> list[Path]:
-    """Find the table of a label map's own name; one is enough, as both kinds say the same."""
-    stem = stem_of(labels)
-    own = [path for end in _TABLES if (path := labels.with_name(f"{stem}{end}")).is_file()]
-    return own[:1]
+    return sorted(p for p in folder.iterdir() if is_visible(p, endings) and p.is_file())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_whole
-from napari_ssl_muscle.scans.formats.nifti import count_volumes, load_header, read_voxels, stem_of
+from napari_ssl_muscle.scans.formats.nifti import count_volumes, load_header, read_voxels
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import (
     Muscle,
@@ -20,6 +20,7 @@ from napari_ssl_muscle.scans.muscles import (
     write_itksnap,
     write_tsv,
 )
+from napari_ssl_muscle.scans.naming import label_files, stem_of
 
 
 @dataclass(frozen=True)
@@ -178,14 +179,6 @@ def check_same_grid(scan: Scan, labels: LabelMap) -> None:
             f"{scan.path} and {labels.path} do not lie on the same grid ({difference}); "
             "give labels that were drawn on this scan."
         )
-
-
-def label_files(path: Path) -> list[Path]:
-    """Name the files that `save_label_map` writes for a path: the image and its two tables."""
-    path = Path(path)
-    stem = stem_of(path)
-    image = path if path.name.endswith((".nii", ".nii.gz")) else path.with_name(f"{stem}.nii.gz")
-    return [image, path.with_name(f"{stem}.label"), path.with_name(f"{stem}.tsv")]
 
 
 def save_label_map(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json, write_text, write_whole
+from napari_ssl_muscle.scans.naming import NIFTI, as_file_name
 from napari_ssl_muscle.study.journal import Journal, Pending
 from napari_ssl_muscle.study.lock import HeldElsewhere, StudyLock
 from napari_ssl_muscle.study.scan_reference import fingerprint
@@ -187,7 +187,7 @@ class CorrectionStore:
                     "choose another folder for it."
                 )
             scan = self.scan
-            name = _safe(self.name)
+            name = as_file_name(self.name)
             path = scan.path if scan is not None else self._write_scan(study.folder)
             case = study.add_scan(path, scan.volume if scan is not None else None, case=name)
             self._claim(study, case)
@@ -278,7 +278,7 @@ class CorrectionStore:
             image = self._image
             found.update(np.ascontiguousarray(image[:: max(1, len(image) // 4)]).tobytes())
         found.update(str(self.geometry.shape).encode())
-        return f"{_safe(self.name)}-{found.hexdigest()[:10]}"
+        return f"{as_file_name(self.name)}-{found.hexdigest()[:10]}"
 
     def _case_in(self, place: Path) -> str | None:
         """Return the scan's case in a study; None if the study does not have it."""
@@ -287,7 +287,7 @@ class CorrectionStore:
         return Study.read(place).case_of(path, scan.volume if scan is not None else None)
 
     def _scan_path(self, place: Path) -> Path:
-        return place / "scans" / f"{self._key}.nii.gz"
+        return place / "scans" / f"{self._key}{NIFTI[0]}"
 
     def _write_scan(self, place: Path) -> Path:
         """Write a scan that has no file, such as the sample, into the study."""
@@ -358,10 +358,6 @@ def _release(folder: Path) -> None:
         _studies[folder] = (study, users - 1)
     else:
         study.close()
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w.+-]+", "_", name).strip("._ ") or "scan"
 
 
 def _read_states(path: Path) -> dict[int, SliceState]:

@@ -18,7 +18,6 @@ Every file is written whole or not at all.
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,10 +29,14 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json
-from napari_ssl_muscle.scans.formats.nifti import stem_of
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.layouts import subject_and_session
 from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.naming import (
+    as_file_name,
+    label_map_name,
+    stem_of,
+    subject_and_session,
+)
 from napari_ssl_muscle.scans.volume import Scan, open_label_map, open_scan, save_label_map
 from napari_ssl_muscle.study.lock import NAME, StudyLock
 from napari_ssl_muscle.study.scan_reference import ScanReference
@@ -269,7 +272,7 @@ class Study:
             known = self.case_of(scan.path, scan.volume)
             if known is not None:
                 return known
-            wanted = _as_file_name(case or stem_of(scan.path))
+            wanted = as_file_name(case or stem_of(scan.path))
             name, number = wanted, 1
             # Some file systems do not tell capitals from small letters.
             while name.lower() in {taken.lower() for taken in self._scans}:
@@ -446,10 +449,10 @@ class Study:
 
     def labels_path(self, case: str) -> Path:
         """Return where the accepted labels of a case are."""
-        return self.folder / "labels" / f"{case}_dseg.nii.gz"
+        return self.folder / "labels" / label_map_name(case)
 
     def _working_path(self, case: str) -> Path:
-        return self.folder / "working" / f"{case}_dseg.nii.gz"
+        return self.folder / "working" / label_map_name(case)
 
     # --- the model to go on with
 
@@ -608,8 +611,3 @@ def _read(path: Path, load: Callable[[Any], _T]) -> _T:
         raise BadInput(
             f"{path} is damaged or was written by a newer program; restore it from a copy."
         ) from error
-
-
-def _as_file_name(name: str) -> str:
-    """Return a name that every file system takes."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("._ ") or "scan"

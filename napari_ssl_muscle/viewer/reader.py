@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_ssl_muscle.scans.naming import is_nifti
+
 if TYPE_CHECKING:
     from napari_ssl_muscle.viewer.open.loading import Asker
 
 ReadFunction = Callable[..., list[Any]]
-_NIFTI = (".nii", ".nii.gz")
 
 
 def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
     """Return the function that reads these paths; None if they are neither NIfTI nor folders."""
     paths = [path] if isinstance(path, str) else list(path)
-    if paths and all(p.lower().endswith(_NIFTI) or Path(p).is_dir() for p in paths):
+    if paths and all(is_nifti(Path(p)) or Path(p).is_dir() for p in paths):
         return read
     return None
 

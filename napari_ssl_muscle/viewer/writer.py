@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_ssl_muscle.viewer.segment.saving import grid_of, save_labels, with_ending
+from napari_ssl_muscle.scans.naming import with_nifti_suffix
+from napari_ssl_muscle.viewer.segment.saving import grid_of, save_labels
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -49,4 +50,6 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     # Another layer's scan may lend its place, but not its muscle names.
     own = meta.get("metadata", {}).get("ssl_muscle") is info
     table = info.table if info is not None and own else None
-    return [str(file) for file in save_labels(with_ending(Path(path)), labels, geometry, table)]
+    return [
+        str(file) for file in save_labels(with_nifti_suffix(Path(path)), labels, geometry, table)
+    ]

@@ -3,10 +3,10 @@ import pytest
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.alignment import common_muscles
-from napari_ssl_muscle.evaluation.pairing import table_beside
-from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, write_itksnap, write_tsv
-from napari_ssl_muscle.scans.muscles.names import split_side
-from napari_ssl_muscle.scans.muscles.table import table_by_values
+from napari_ssl_muscle.scans.muscles import (
+    Muscle,
+    MuscleTable,
+)
 
 
 def table(**values):
@@ -41,30 +41,3 @@ def test_sides_of_one_table_only_are_given_up():
 def test_nothing_in_common_is_refused():
     with pytest.raises(BadInput, match="no muscle in common"):
         common_muscles(table(gracilis=1), table(soleus=1))
-
-
-def test_the_table_beside_a_label_map_is_found(tmp_path):
-    labels = tmp_path / "labelsTr" / "case_seg.nii.gz"
-    labels.parent.mkdir()
-    assert table_beside(labels) is None
-
-    write_itksnap(table(gracilis=3), tmp_path / "muscles.label")
-    assert table_beside(labels).names == ("gracilis",)
-    (labels.parent / "other.nii.gz").touch()
-    write_itksnap(table(soleus=1), labels.parent / "other.label")
-    assert table_beside(labels).names == ("gracilis",)  # not the table of another label map
-    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "sartorius": 1}}')
-    assert table_beside(labels).names == ("sartorius",)
-    write_tsv(table(gracilis=1, soleus=2), labels.parent / "case_seg.tsv")
-    assert table_beside(labels).names == ("gracilis", "soleus")
-
-
-def test_without_a_table_values_name_themselves():
-    found = table_by_values(np.array([0, 4]), np.array([2, 4]))
-    assert [(m.value, m.name) for m in found.muscles] == [(2, "label 2"), (4, "label 4")]
-
-
-def test_sides_in_names():
-    assert split_side("L_VL") == ("vastus lateralis", "left")
-    assert split_side("gracilis right") == ("gracilis", "right")
-    assert split_side("Soleus") == ("soleus", "")

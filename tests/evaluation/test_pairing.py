@@ -1,7 +1,7 @@
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.pairing import case_name, match, subject_and_session
+from napari_ssl_muscle.evaluation.pairing import match
 
 
 def fill(folder, *names):
@@ -115,10 +115,3 @@ def test_missing_paths_and_a_file_against_a_folder(tmp_path):
         match(folder, tmp_path / "nowhere")
     with pytest.raises(BadInput, match="a file and a folder"):
         match(folder / "a.nii.gz", folder)
-
-
-def test_subjects_and_sessions_from_names(tmp_path):
-    assert subject_and_session("sub-01_ses-2_T1w") == ("sub-01", "ses-2")
-    assert subject_and_session("anna_ses-03") == ("anna", "ses-03")
-    assert subject_and_session("Thigh_001") == ("Thigh_001", None)
-    assert case_name(tmp_path / "_seg.nii.gz") == "_seg"

@@ -17,7 +17,6 @@ from napari_ssl_muscle.scans.cohort import (
     open_cohort,
     table_of,
 )
-from napari_ssl_muscle.scans.layouts import subject_and_session
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 LABEL = '  1  0 0 0  1 1 1 "VL"\n  2  0 0 0  1 1 1 "VM"\n'
@@ -232,19 +231,6 @@ class TestFlat:
         assert any("No muscle table was found" in problem for problem in cohort.problems)
         assert table_of(cohort).names == ("label 1", "label 3")
         assert table_of(cohort).values == (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "subject", "session"),
-    [
-        ("sub-01_ses-2_acq-x", "sub-01", "ses-2"),
-        ("sub-01", "sub-01", None),
-        ("Jo_ses-2", "Jo", "ses-2"),
-        ("Thigh_001", "Thigh_001", None),
-    ],
-)
-def test_subject_and_session(name, subject, session):
-    assert subject_and_session(name) == (subject, session)
 
 
 class TestWrong:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,11 +30,14 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
-from napari_ssl_muscle.scans.layouts import subject_and_session
 from napari_ssl_muscle.scans.muscles import MuscleTable
-from napari_ssl_muscle.scans.volume import Scan, label_files, open_scan, save_label_map
-
-_CHANNEL_NUMBER = re.compile(r"_\d{4}$")  # nnU-Net's
+from napari_ssl_muscle.scans.naming import (
+    label_files,
+    label_map_name,
+    split_channel,
+    subject_and_session,
+)
+from napari_ssl_muscle.scans.volume import Scan, open_scan, save_label_map
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def prepare(job: SegmentJob) -> PreparedJob:
     targets = [target for given in job.scans for target in _targets(given, job, card)]
     files: dict[Path, _Target] = {}
     for target in targets:
-        file = job.out / f"{target.name}_dseg.nii.gz"
+        file = job.out / label_map_name(target.name)
         if file in files:
             raise BadInput(
                 f"{files[file].scans[0].path} and {target.scans[0].path} would both be saved as "
@@ -97,7 +99,7 @@ def _targets(given: Path, job: SegmentJob, card: ModelCard) -> list[_Target]:
             f"({', '.join(card.channels)}) and {given} is one image; "
             "give the folder of a cohort that holds all of them."
         )
-    subject = subject_and_session(_CHANNEL_NUMBER.sub("", scan.name))[0]
+    subject = subject_and_session(split_channel(scan.name)[0])[0]
     return [_Target(scan.name, frozenset({scan.name, subject}), (scan,))]
 
 

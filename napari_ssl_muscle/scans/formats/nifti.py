@@ -15,17 +15,6 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 
-SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img.gz", ".img", ".mgz", ".mgh")
-
-
-def stem_of(path: Path) -> str:
-    """File name without the suffix of its image format: `leg_T1w.nii.gz` gives `leg_T1w`."""
-    name = Path(path).name
-    for suffix in SUFFIXES:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return name
-
 
 def load_header(path: Path) -> nib.spatialimages.SpatialImage:
     """Open an image without reading its voxels, and never as a memory map.

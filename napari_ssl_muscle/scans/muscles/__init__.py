@@ -15,7 +15,12 @@ from napari_ssl_muscle.scans.muscles.table import (
     present_values,
     table_by_values,
 )
-from napari_ssl_muscle.scans.muscles.table_files import read_table, write_itksnap, write_tsv
+from napari_ssl_muscle.scans.muscles.table_files import (
+    read_table,
+    table_beside,
+    write_itksnap,
+    write_tsv,
+)
 
 __all__ = [
     "Muscle",
@@ -29,6 +34,7 @@ __all__ = [
     "side_of",
     "split_side",
     "standard_name",
+    "table_beside",
     "table_by_values",
     "write_itksnap",
     "write_tsv",

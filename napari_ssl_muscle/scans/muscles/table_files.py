@@ -12,6 +12,13 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
 from napari_ssl_muscle.scans.muscles.names import Colour
 from napari_ssl_muscle.scans.muscles.table import MuscleTable, tidy_table
+from napari_ssl_muscle.scans.naming import (
+    BIDS_TABLE,
+    NIFTI,
+    NNUNET_TABLE,
+    case_name,
+    own_table,
+)
 
 Row = tuple[int, str, str, Colour | None]
 
@@ -62,6 +69,35 @@ def read_table(path: Path) -> MuscleTable:
         return tidy_table(rows)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
+
+
+def table_beside(path: Path) -> MuscleTable | None:
+    """Return the muscle table that lies beside a label map, or None.
+
+    Looked for, in this order: a table of the label map's own name (`NAME.label`, `NAME.tsv`), and
+    in its folder and the one above it `dataset.json` (nnU-Net), `dseg.tsv` (BIDS), and an ITK-SNAP
+    `.label` file if there is exactly one that is not another label map's own.
+
+    Raises
+    ------
+    BadInput
+        If a table is there and cannot be read.
+    """
+    table = own_table(path) or own_table(path, case_name(path))
+    if table is not None:
+        return read_table(table)
+    for folder in (path.parent, path.parent.parent):
+        for common in (NNUNET_TABLE, BIDS_TABLE):
+            if (table := folder / common).is_file():
+                return read_table(table)
+        shared = [
+            table
+            for table in sorted(folder.glob("*.label"))
+            if not any((folder / f"{table.stem}{suffix}").exists() for suffix in NIFTI)
+        ]
+        if len(shared) == 1:
+            return read_table(shared[0])
+    return None
 
 
 def write_itksnap(table: MuscleTable, path: Path) -> None:

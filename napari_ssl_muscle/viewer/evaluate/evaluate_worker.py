@@ -240,7 +240,7 @@ def case_name_of(name: str, info: LayerInfo | None) -> str:
 
     A cohort's sub-01_ses-2 may be saved as sub-01_ses-2_T1w_dseg.nii.gz.
     """
-    from napari_ssl_muscle.evaluation.pairing import case_name
+    from napari_ssl_muscle.scans.naming import case_name
 
     if info is not None and info.path is not None:
         stem = case_name(info.path)

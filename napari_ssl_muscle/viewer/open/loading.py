@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,16 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
+from napari_ssl_muscle.scans.naming import NNUNET_LABELS, says_labels, stem_of, subject_and_session
 from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, OpenScan, image_data, label_data
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.cohort import Case, Cohort
-    from napari_ssl_muscle.scans.muscles import MuscleTable
     from napari_ssl_muscle.scans.volume import LabelMap, Scan
 
-_LABEL_NAME = re.compile(
-    r"[_-](seg|segmentation|dseg|labels?|masks?|pred|prediction|gt)$", re.IGNORECASE
-)
 _MOST_LABELS = 64
 """Whole numbers with more different values than this are taken for an image."""
 _PATCHY = 0.8
@@ -113,7 +110,7 @@ def load_images(
         try:
             truth = open_label_map(labels)
             _check(first, truth)
-            table = table or _table_beside(labels)
+            table = table or table_beside(labels)
             drawn = truth.read()
         except BadInput as problem:
             # The scan can be used without them.
@@ -138,8 +135,6 @@ def load_images(
 
 def subject_name(scan: Scan) -> str:
     """Return whose scan it is: "sub-01_ses-02" of a BIDS name, otherwise the file's name."""
-    from napari_ssl_muscle.scans.layouts import subject_and_session
-
     return "_".join(part for part in subject_and_session(scan.name) if part)
 
 
@@ -175,18 +170,12 @@ def _is_of_a_model(labels: Path) -> bool:
         return False
 
 
-def _table_beside(labels: Path) -> MuscleTable | None:
-    from napari_ssl_muscle.evaluation.pairing import table_beside
-
-    return table_beside(labels)
-
-
 def _load_labels(path: Path, ask: Asker | None) -> list[LayerData]:
     from napari_ssl_muscle.scans.volume import open_label_map
 
     labels = open_label_map(path)
     values = labels.read()
-    table = _table_beside(path)
+    table = table_beside(path)
     if labels.geometry.problem is not None:
         _tell(ask, labels.geometry.problem)
     scan = OpenScan(labels.name, labels.geometry, table=table)
@@ -200,10 +189,9 @@ def _is_label_map(path: Path) -> bool:
         count_volumes,
         load_header,
         read_voxels,
-        stem_of,
     )
 
-    if _LABEL_NAME.search(stem_of(path)) or path.parent.name in ("labelsTr", "labelsTs"):
+    if says_labels(stem_of(path)) or path.parent.name in NNUNET_LABELS:
         return True
     image = load_header(path)
     if image.get_data_dtype().kind not in "iu" or count_volumes(image) > 1:

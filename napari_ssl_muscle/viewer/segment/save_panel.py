@@ -12,10 +12,11 @@ from napari.layers import Labels
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import record_labels
+from napari_ssl_muscle.scans.naming import label_files, with_nifti_suffix
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
-from napari_ssl_muscle.viewer.segment.saving import grid_of, proposed_path, save_labels, with_ending
+from napari_ssl_muscle.viewer.segment.saving import grid_of, proposed_path, save_labels
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -114,8 +115,8 @@ class SavePanel(Container[Widget]):
         layer = self.layer.value
         if layer is None or layer not in self._viewer.layers:
             raise BadInput("There are no labels to save; press 'Segment muscles' first.")
-        path = with_ending(self._target())
-        there = [file for file in _files(path) if file.exists()]
+        path = with_nifti_suffix(self._target())
+        there = [file for file in label_files(path) if file.exists()]
         if there and not (confirm or dialogs.confirm)(
             f"{', '.join(file.name for file in there)} in {path.parent} "
             f"exist{'s' if len(there) == 1 else ''} already. Replace?",
@@ -180,14 +181,14 @@ class SavePanel(Container[Widget]):
             start = Path.home() / "labels_dseg.nii.gz"
         path = dialogs.ask_save(start, self.native.window())
         if path is not None:
-            self.path.value = str(with_ending(path))
+            self.path.value = str(with_nifti_suffix(path))
 
     def _describe(self) -> None:
         text = self.path.value.strip()
         if not text:
             self._show("Segment muscles, or draw on a 'Prediction' layer, to have labels to save.")
             return
-        path = with_ending(Path(text).expanduser())
+        path = with_nifti_suffix(Path(text).expanduser())
         self.path.tooltip = str(path)
         self._show(
             f"⚠ {path.name} exists in {path.parent}; you will be asked before it is replaced."
@@ -206,9 +207,3 @@ class SavePanel(Container[Widget]):
             and not is_picture(layer)
             and ((info := info_of(layer)) is None or info.role != "truth")
         ]
-
-
-def _files(path: Path) -> list[Path]:
-    from napari_ssl_muscle.scans.volume import label_files
-
-    return label_files(path)

@@ -8,22 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ssl_muscle.scans.naming import (
+    NIFTI,
+    NNUNET_IMAGES,
+    PREDICTION_ENDING,
+    label_map_name,
+)
 from napari_ssl_muscle.viewer.layers.scan_layers import KEY, LayerInfo, plain_geometry
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.geometry import Geometry
     from napari_ssl_muscle.scans.muscles import MuscleTable
-
-ENDING = ".nii.gz"
-
-
-def with_ending(path: Path) -> Path:
-    """Return the path ending in .nii.gz, whatever NIfTI ending or none it had."""
-    name = path.name
-    for ending in (".gz", ".nii"):
-        if name.lower().endswith(ending):
-            name = name[: -len(ending)]
-    return path.with_name(name + ENDING)
 
 
 def proposed_path(info: LayerInfo | None, layer_name: str) -> Path:
@@ -47,16 +42,17 @@ def proposed_path(info: LayerInfo | None, layer_name: str) -> Path:
     if scan is None:
         word = info.scan.name if info is not None else layer_name
         stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in word).strip("-")
-        return Path.home() / f"{stem or 'labels'}_dseg{ENDING}"
+        return Path.home() / label_map_name(stem or "labels")
     folder = scan.path.parent
-    if folder.name in ("imagesTr", "imagesTs"):
+    if folder.name in NNUNET_IMAGES:
         # nnU-Net takes whatever lies there for an image.
         folder = folder.parent / "predictions"
     from napari_ssl_muscle.scans.cohort import label_files_of
 
     taken = {path.resolve() for path in label_files_of(scan.path)}
-    path = folder / f"{scan.name}_dseg{ENDING}"
-    return folder / f"{scan.name}_prediction{ENDING}" if path.resolve() in taken else path
+    path = folder / label_map_name(scan.name)
+    other = folder / f"{scan.name}{PREDICTION_ENDING}{NIFTI[0]}"
+    return other if path.resolve() in taken else path
 
 
 def save_labels(

@@ -166,7 +166,7 @@ class Segmenter:
 
 def _known_subject(card: Any, scan: OpenScan) -> list[str]:
     """Say so if the model has learned from this very subject."""
-    from napari_ssl_muscle.evaluation.pairing import subject_and_session
+    from napari_ssl_muscle.scans.naming import subject_and_session
 
     names = {scan.name, subject_and_session(scan.name)[0]}
     if scan.file is not None:

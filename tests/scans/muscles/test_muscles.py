@@ -20,7 +20,10 @@ from napari_ssl_muscle.scans.muscles import (
     present_values,
     read_table,
     side_of,
+    split_side,
     standard_name,
+    table_beside,
+    table_by_values,
     write_itksnap,
     write_tsv,
 )
@@ -369,3 +372,34 @@ def test_class_255_is_kept_for_unlabelled_pixels() -> None:
     assert len(MuscleTable(rows[:254]).names) == 254
     with pytest.raises(BadInput, match="at most 254 muscles"):
         MuscleTable(rows)
+
+
+def numbered(**values):
+    return MuscleTable(tuple(Muscle(v, name) for name, v in values.items()))
+
+
+def test_the_table_beside_a_label_map_is_found(tmp_path):
+    labels = tmp_path / "labelsTr" / "case_seg.nii.gz"
+    labels.parent.mkdir()
+    assert table_beside(labels) is None
+
+    write_itksnap(numbered(gracilis=3), tmp_path / "muscles.label")
+    assert table_beside(labels).names == ("gracilis",)
+    (labels.parent / "other.nii.gz").touch()
+    write_itksnap(numbered(soleus=1), labels.parent / "other.label")
+    assert table_beside(labels).names == ("gracilis",)  # not the table of another label map
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "sartorius": 1}}')
+    assert table_beside(labels).names == ("sartorius",)
+    write_tsv(numbered(gracilis=1, soleus=2), labels.parent / "case_seg.tsv")
+    assert table_beside(labels).names == ("gracilis", "soleus")
+
+
+def test_without_a_table_values_name_themselves():
+    found = table_by_values(np.array([0, 4]), np.array([2, 4]))
+    assert [(m.value, m.name) for m in found.muscles] == [(2, "label 2"), (4, "label 4")]
+
+
+def test_sides_in_names():
+    assert split_side("L_VL") == ("vastus lateralis", "left")
+    assert split_side("gracilis right") == ("gracilis", "right")
+    assert split_side("Soleus") == ("soleus", "")

@@ -1,0 +1,173 @@
+"""What the names of files say: every rule about them in one place, for all rooms.
+
+Names only; no file is opened here. Suffixes are those of an image's format (`.nii.gz`), endings
+are what stands before them and says what the file is for (`_dseg`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+NIFTI = (".nii.gz", ".nii")
+"""Suffixes of the files that are looked for in folders, the one that is written here first."""
+
+SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".img", ".mgz", ".mgh")
+"""Suffixes of all image formats that can be opened, longer ones before their own ends."""
+
+TABLE_SUFFIXES = (".label", ".tsv")
+"""Suffixes of a label map's own muscle table: ITK-SNAP and BIDS."""
+
+NNUNET_TABLE, BIDS_TABLE = "dataset.json", "dseg.tsv"
+"""Names of a muscle table that holds for all label maps of a folder."""
+
+NNUNET_IMAGES, NNUNET_LABELS = ("imagesTr", "imagesTs"), ("labelsTr", "labelsTs")
+"""Folders of nnU-Net's raw layout."""
+
+LABEL_ENDINGS = ("_seg", "_dseg", "_labels", "_label")
+"""Endings of the label map that belongs to the scan beside it, the likeliest ground truth first.
+
+Fewer than what says "labels" elsewhere: `_mask` beside a scan is as often the mask of a body or a
+brain, and `_prediction` is a model's answer; neither must be taken for the truth.
+"""
+
+PREDICTION_ENDING = "_prediction"
+"""What the program itself writes beside a scan whose `_dseg` is there already."""
+
+NOT_IMAGES = frozenset({"dseg", "mask", "probseg", "defacemask"})
+"""BIDS suffixes in an `anat` folder that are no scans."""
+
+_LABELS = "seg|segmentation|dseg|labels?|masks?|pred|prediction|gt"
+# In a name by itself these may as well be those of an image ("_ref": the reference scan); between
+# two label maps that are compared they only say which is which.
+_ROLES = rf"{_LABELS}|predicted|ground[_-]?truth|reference|ref"
+_LABEL_NAME = re.compile(rf"[_-]({_LABELS})$", re.IGNORECASE)
+_ROLE_NAME = re.compile(rf"[_-]({_ROLES})$", re.IGNORECASE)
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+_ENTITY = re.compile(r"(?:^|_)([a-zA-Z]+)-([^_]+)")
+# As strict as BIDS about values: "sub-01 copy" is of sub-01.
+_VISIT = re.compile(r"(?:^|_)(sub|ses|run)-([A-Za-z0-9]+)")
+
+
+def stem_of(path: Path) -> str:
+    """File name without the suffix of its image format: `leg_T1w.nii.gz` gives `leg_T1w`."""
+    name = Path(path).name
+    for suffix in SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a name that somebody gave is that of a NIfTI file, in capitals or not."""
+    return path.name.lower().endswith(NIFTI)
+
+
+def is_visible(path: Path, endings: tuple[str, ...]) -> bool:
+    """Whether a file in a folder has one of these ends and is not hidden.
+
+    macOS leaves `._NAME` behind, which is no file of ours.
+    """
+    return path.name.endswith(endings) and not path.name.startswith(".")
+
+
+def label_map_name(case: str) -> str:
+    """Name of the file in which a case's label map is written: `CASE_dseg.nii.gz`."""
+    return f"{case}_dseg{NIFTI[0]}"
+
+
+def label_files(path: Path) -> list[Path]:
+    """Files that a label map is written to: the image, `NAME.label` (ITK-SNAP), `NAME.tsv` (BIDS).
+
+    Parameters
+    ----------
+    path
+        Of the image; `.nii.gz` is added where it names no NIfTI file.
+    """
+    path = Path(path)
+    stem = stem_of(path)
+    image = path if path.name.endswith(NIFTI) else path.with_name(f"{stem}{NIFTI[0]}")
+    return [image, *(path.with_name(f"{stem}{suffix}") for suffix in TABLE_SUFFIXES)]
+
+
+def with_nifti_suffix(path: Path) -> Path:
+    """Return the path ending in `.nii.gz`, whatever NIfTI suffix or none it had."""
+    name = path.name
+    for suffix in (".gz", ".nii"):
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+    return path.with_name(name + NIFTI[0])
+
+
+def as_file_name(name: str) -> str:
+    """Return a name that every file system takes."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._ ") or "scan"
+
+
+def says_labels(stem: str) -> bool:
+    """Whether the name of a file, given by itself, says that it holds labels."""
+    return _LABEL_NAME.search(stem) is not None
+
+
+def has_role(path: Path) -> bool:
+    """Whether a file's name says which part it has in a comparison (`_seg`, `_reference`, …)."""
+    return _ROLE_NAME.search(stem_of(path)) is not None
+
+
+def case_name(path: Path) -> str:
+    """Return a file's name without `.nii.gz` and without all endings such as `_seg`."""
+    name = stem_of(path)
+    while (shorter := _ROLE_NAME.sub("", name)) and shorter != name:
+        name = shorter
+    return name
+
+
+def visit_name(path: Path) -> str:
+    """Return what two label maps of one visit have in common when their `case_name` differs.
+
+    Subject, session and run of a BIDS name (`sub-01_ses-2_T1w_dseg` is of `sub-01_ses-2`);
+    another name without nnU-Net's channel number (`CASE_0000_seg` is of `CASE`).
+    """
+    name = case_name(path)
+    visit = _VISIT.findall(name)
+    if any(key == "sub" for key, _ in visit):
+        return "_".join(f"{key}-{value}" for key, value in visit)
+    return split_channel(name)[0]
+
+
+def split_channel(stem: str) -> tuple[str, str | None]:
+    """Split nnU-Net's channel number off: `leg_0001` gives `leg` and `0001`, `leg` itself None."""
+    match = _CHANNEL.fullmatch(stem)
+    return (match["case"], match["channel"]) if match else (stem, None)
+
+
+def entities(stem: str) -> list[tuple[str, str]]:
+    """Read the entities of a BIDS name: `sub-01_acq-2_T1w` has (`sub`, `01`) and (`acq`, `2`)."""
+    return _ENTITY.findall(stem)
+
+
+def subject_and_session(name: str) -> tuple[str, str | None]:
+    """Read subject and session from a case's name: `sub-01_ses-2` gives `sub-01` and `ses-2`.
+
+    `X_ses-2` is a session of X. Any other name is a subject of its own.
+    """
+    known = dict(entities(name))
+    session = f"ses-{known['ses']}" if "ses" in known else None
+    if "sub" in known:
+        return f"sub-{known['sub']}", session
+    return (name.partition("_ses-")[0] if session else name), session
+
+
+def own_table(labels: Path, name: str | None = None) -> Path | None:
+    """Find the muscle table of a label map's own name; one is enough, as both kinds say the same.
+
+    Parameters
+    ----------
+    labels
+        The label map.
+    name
+        Another name to look for beside it.
+    """
+    stem = stem_of(labels) if name is None else name
+    tables = (labels.with_name(f"{stem}{suffix}") for suffix in TABLE_SUFFIXES)
+    return next((table for table in tables if table.is_file()), None)
