@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json, write_text, write_whole
+from napari_ssl_muscle.paths import drafts_folder, studies_folder
 from napari_ssl_muscle.scans.naming import NIFTI, as_file_name
 from napari_ssl_muscle.study.journal import Journal, Pending
 from napari_ssl_muscle.study.lock import HeldElsewhere, StudyLock
@@ -41,11 +42,6 @@ _studies: dict[Path, tuple[Study, int]] = {}
 
 _kept: set[tuple[Path, str]] = set()
 """Scans (study, case) that are being kept: two journals must not write one file."""
-
-
-def home_folder() -> Path:
-    """Return where drafts, and studies of scans without a file, are."""
-    return Path.home() / "ssl-muscle"
 
 
 class CorrectionStore:
@@ -83,7 +79,7 @@ class CorrectionStore:
         self.problem: str | None = None
         self._image = image
         self._key = self._unique_name()
-        self._draft = home_folder() / "drafts" / self._key
+        self._draft = drafts_folder() / self._key
         self._states: dict[int, SliceState] = {}
         self._lock: StudyLock | None = None
         self._saving = threading.Lock()
@@ -118,7 +114,7 @@ class CorrectionStore:
         scan = self.scan
         if scan is not None:
             return scan.path.parent / STUDY_NAME
-        return home_folder() / "studies" / self._key
+        return studies_folder() / self._key
 
     def states(self) -> dict[int, SliceState]:
         """Return z → state; slices that are not there are unseen."""

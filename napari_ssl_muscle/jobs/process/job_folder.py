@@ -25,16 +25,12 @@ from napari_ssl_muscle.jobs.job_file import read_job, write_job
 from napari_ssl_muscle.jobs.process.process_id import ProcessId, is_alive, this_process
 from napari_ssl_muscle.jobs.run_folder import EVENTS, JOB
 from napari_ssl_muscle.jobs.settings import AnyJob
+from napari_ssl_muscle.paths import running_folder
 
 _CHILD = "child.json"
 _WATCHER = "watcher.json"
 _TAIL = 1 << 18
 """Bytes at the end of a file that are looked at for what was last."""
-
-
-def running_folder() -> Path:
-    """Return where the desks of all jobs of this user are."""
-    return Path.home() / "ssl-muscle" / "running"
 
 
 class Child(BaseModel):

@@ -10,13 +10,13 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.learning.events import Speed
 from napari_ssl_muscle.learning.network.flops import FROZEN, flops_of
 from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
+from napari_ssl_muscle.paths import speed_file
 
 START_SECONDS = 8.0
 """Starting a process, importing torch and reading a few scans."""
@@ -64,11 +64,6 @@ class Estimate:
     longest: float
     by: Literal["asked", "known", "alike", "guess"]
     device: str = ""
-
-
-def speed_file() -> Path:
-    """Return the file that remembers how fast trainings were here."""
-    return Path.home() / "ssl-muscle" / "speed.json"
 
 
 def known_speeds() -> list[Speed]:

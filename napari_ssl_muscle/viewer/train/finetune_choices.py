@@ -8,7 +8,7 @@ from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView
-from napari_ssl_muscle.viewer.widgets.model_picker import runs_folder
+from napari_ssl_muscle.paths import runs_folder
 
 SCRATCH = "Nothing"
 ALL_CHANNELS = "all of them together"

@@ -17,6 +17,7 @@ from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView, view_folder
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.learning.models.card import find_model
+from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.finetune_choices import (
@@ -47,7 +48,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     small_button,
 )
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
-from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker, runs_folder
+from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
 from napari_ssl_muscle.viewer.widgets.muscle_boxes import MuscleBoxes
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 

@@ -19,6 +19,7 @@ from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
 from napari_ssl_muscle.learning.models.card import find_model, read_card
 from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.scan_layers import adopt, unwrap
 from napari_ssl_muscle.viewer.session import session_of
@@ -42,7 +43,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
 )
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.loss_curves import format_reconstruction_error
-from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker, runs_folder
+from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:

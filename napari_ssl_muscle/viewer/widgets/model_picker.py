@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFrame
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.models.card import ListedModel, ModelCard, list_models, read_card
+from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.form import (
     choice,
@@ -23,11 +24,6 @@ from napari_ssl_muscle.viewer.widgets.form import (
     row,
     small_button,
 )
-
-
-def runs_folder() -> Path:
-    """Return where fine-tuned models go unless another folder is chosen."""
-    return Path.home() / "ssl-muscle" / "runs"
 
 
 class KnownModels:

@@ -17,7 +17,6 @@ from napari_ssl_muscle.jobs.process.job_folder import (
     Child,
     JobFolder,
     all_job_folders,
-    running_folder,
 )
 from napari_ssl_muscle.jobs.process.process_id import (
     OtherProcess,
@@ -38,6 +37,7 @@ from napari_ssl_muscle.learning.events import (
     Started,
     Stopped,
 )
+from napari_ssl_muscle.paths import running_folder
 
 pytestmark = pytest.mark.usefixtures("home")
 
