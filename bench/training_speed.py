@@ -19,8 +19,9 @@ from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import AugmentSettings, NetworkSettings, TrainingSettings
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.device import choose_device, describe
-from napari_ssl_muscle.learning.training.loop import Batch, train
+from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.learning.training.losses import dice_ce
+from napari_ssl_muscle.learning.training.task import Batch
 
 CLASSES = 7
 BATCH = 8

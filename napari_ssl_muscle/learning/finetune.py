@@ -89,15 +89,7 @@ def finetune(
         known = _Known() if source is None else _start_from(source, session, net, table, tested)
         freeze(net, freeze_mode)
         session.note(frozen_sentence(net))
-        task = SegmentationTask(
-            session.store,
-            chosen.training,
-            chosen.validation,
-            loss=recipe.training.loss,
-            augmentation=recipe.augment,
-            size=recipe.slices.size,
-            multiple=2**recipe.network.depth,
-        )
+        task = SegmentationTask(session.store, chosen, recipe)
         trained_on = {series[item.series].subject for item in chosen.training}
         used = trained_on | {series[item.series].subject for item in chosen.validation}
         card = session.card(

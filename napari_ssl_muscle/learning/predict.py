@@ -146,7 +146,7 @@ def segment_volume(
                 key=lambda reading: reading.sureness,
             )
             frame = best.frame
-            own = slice(frame.own_x.start - frame.x.start, frame.own_x.stop - frame.x.start)
+            own = frame.own_columns
             classes[:, frame.y, frame.own_x] = best.classes[:, :, own]
             if doubt is not None and best.doubt is not None:
                 doubt[:, frame.y, frame.own_x] = best.doubt[:, :, own]

@@ -13,6 +13,7 @@ from napari_ssl_muscle.learning.data.image_cache import Item
 from napari_ssl_muscle.learning.events import Preview
 from napari_ssl_muscle.learning.models.card import ModelCard, origin
 from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
+from napari_ssl_muscle.learning.pretext.masking import needs_bodies
 from napari_ssl_muscle.learning.pretext.probes import Probes
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.training.session import RunOptions, TrainedModel, TrainingSession
@@ -61,7 +62,7 @@ def pretrain(
     count = len(cases[0].scans)
     nameless = [f"image {i + 1}" for i in range(count)] if count > 1 else ["image"]
     pretext = recipe.pretext
-    with TrainingSession(recipe, run, with_bodies=pretext.inside_body) as session:
+    with TrainingSession(recipe, run, with_bodies=needs_bodies(pretext)) as session:
         read = session.read(cases, skip_unreadable=True)
         held_out = {
             Item(index, z) for case, series in read for index in series for z in case.held_out
@@ -77,15 +78,7 @@ def pretrain(
             # The mask channel's weights serve a mask channel only, never another image.
             inputs = None if alike else len(before.channels)
             session.take_over(net, source, head=head, inputs=inputs)
-        task = InpaintingTask(
-            session.store,
-            chosen.training,
-            chosen.validation,
-            pretext=pretext,
-            augmentation=recipe.augment,
-            size=recipe.slices.size,
-            multiple=2**recipe.network.depth,
-        )
+        task = InpaintingTask(session.store, chosen, recipe)
         probes = Probes(task, chosen.validation or chosen.training)
         coverage = probes.describe()
         session.note(coverage)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from napari_ssl_muscle.learning.data.augment import augment
-from napari_ssl_muscle.learning.data.image_cache import UNLABELLED, ImageStore, Item
+from napari_ssl_muscle.learning.data.image_cache import UNLABELLED, ImageStore
 from napari_ssl_muscle.learning.data.slices import common_size
-from napari_ssl_muscle.learning.settings import AugmentSettings
+from napari_ssl_muscle.learning.data.validation_split import Holdout
+from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.training import losses
-from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
-from napari_ssl_muscle.learning.training.loop import Batch
+from napari_ssl_muscle.learning.training.task import AT_ONCE, Batch, ImageTask
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ce": lambda logits, target: losses.cross_entropy_per_class(logits, target, UNLABELLED),
@@ -23,70 +23,28 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 """Setting → loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""
 
-AT_ONCE = 16
-"""Validation images per forward pass, where there is memory for as many."""
 
-
-class SegmentationTask:
-    """Segment muscles: train on some images of a store, validate on others.
-
-    Parameters
-    ----------
-    store
-        Prepared images with targets.
-    training, validation
-        Which images train, and which select the best weights (may be none).
-    loss
-        A name in `LOSSES`.
-    augmentation
-        How training images are changed at random.
-    size
-        Rows and columns of training images; None fits the largest.
-    multiple
-        Image sizes are multiples of this (2 to the network's depth).
-    """
+class SegmentationTask(ImageTask):
+    """Segment muscles, with the recipe's loss; the store has targets."""
 
     metric = "dice"
     larger_is_better = True
 
-    def __init__(
-        self,
-        store: ImageStore,
-        training: Sequence[Item],
-        validation: Sequence[Item],
-        *,
-        loss: str,
-        augmentation: AugmentSettings,
-        size: int | None,
-        multiple: int,
-    ) -> None:
+    def __init__(self, store: ImageStore, chosen: Holdout, recipe: Recipe) -> None:
         if store.table is None:
             raise ValueError("a segmentation task needs a store with targets")
-        self.store = store
-        self.training = list(training)
-        self.validation = list(validation)
+        super().__init__(store, chosen, recipe)
         self.names = store.table.names
-        self._loss = LOSSES[loss]
-        self._augmentation = augmentation
-        self._multiple = multiple
-        self._fitter = BatchFitter(AT_ONCE)
-        used = sorted({item.series for item in self.training})
-        self._size = (
-            (size, size) if size is not None else common_size(store.shapes(used or [0]), multiple)
-        )
-
-    def __len__(self) -> int:
-        """Return the number of training images."""
-        return len(self.training)
+        self._loss = LOSSES[recipe.training.loss]
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return some training images and their class indices."""
         items = [self.training[index] for index in indices]
-        return self.store.images(items, self._size), self.store.targets(items, self._size)
+        return self.store.images(items, self.size), self.store.targets(items, self.size)
 
     def loss(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return the loss of a batch after augmentation."""
-        images, targets = augment(*batch, self._augmentation, generator)
+        images, targets = augment(*batch, self.augmentation, generator)
         assert targets is not None
         loss: Tensor = self._loss(net(images), targets.long())
         return loss
@@ -100,7 +58,7 @@ class SegmentationTask:
         found: dict[str, np.ndarray] = {}
         for series in sorted({item.series for item in self.validation}):
             items = [item for item in self.validation if item.series == series]
-            size = common_size(self.store.shapes([series]), self._multiple)
+            size = common_size(self.store.shapes([series]), self.multiple)
             counts = found.setdefault(
                 self.store.series[series].subject, np.zeros((len(self.names) + 1, 2))
             )
@@ -108,7 +66,7 @@ class SegmentationTask:
                 part = items[start : start + AT_ONCE]
                 images = self.store.images(part, size)
                 targets = self.store.targets(part, size).to(device).long()
-                classes = self._fitter.in_parts(
+                classes = self.fitter.in_parts(
                     lambda given: net(given.to(device)).argmax(dim=1), images
                 )
                 counts += overlap_counts(classes, targets, len(self.names) + 1)

@@ -19,13 +19,13 @@ from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
-from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
+from napari_ssl_muscle.learning.pretext.comparison import check_comparable, pretext_of
 from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.scans.cohort import Cohort, open_cohort
 from napari_ssl_muscle.text_table import aligned, number
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.learning.pretext.reconstruction import ReconstructionComparison
+    from napari_ssl_muscle.learning.pretext.comparison import ReconstructionComparison
 
 STRIPS = "reconstructions.png"
 FIGURES = "reconstructions.json"
@@ -184,7 +184,7 @@ def _content(
     names: Sequence[str],
     cards: Sequence[ModelCard],
 ) -> dict[str, Any]:
-    from napari_ssl_muscle.learning.pretext.reconstruction import mean_error
+    from napari_ssl_muscle.learning.pretext.comparison import mean_error
 
     comparisons = [one.comparison for one in compared]
     pixels = np.concatenate([c.masked_pixels for c in comparisons])

@@ -50,6 +50,11 @@ class Frame:
         """Rows and columns of the window in voxels of the volume."""
         return self.y.stop - self.y.start, self.x.stop - self.x.start
 
+    @property
+    def own_columns(self) -> slice:
+        """`own_x` counted from the window's first column."""
+        return slice(self.own_x.start - self.x.start, self.own_x.stop - self.x.start)
+
 
 def find_frames(
     channels: NDArray[np.float32],
@@ -200,6 +205,15 @@ def fit(image: Tensor, size: tuple[int, int], fill: float | None = None) -> Tens
     top, left = (size[0] - cut.shape[-2]) // 2, (size[1] - cut.shape[-1]) // 2
     padded[..., top : top + cut.shape[-2], left : left + cut.shape[-1]] = cut
     return padded
+
+
+def image_size(
+    settings: SliceSettings, shapes: Sequence[tuple[int, int]], multiple: int
+) -> tuple[int, int]:
+    """Return rows and columns of training images: as set, or those of `common_size`."""
+    if settings.size is not None:
+        return settings.size, settings.size
+    return common_size(shapes, multiple)
 
 
 def common_size(shapes: Sequence[tuple[int, int]], multiple: int) -> tuple[int, int]:

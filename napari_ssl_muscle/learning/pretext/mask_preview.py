@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from napari_ssl_muscle.learning.data.slices import Frame, common_size, find_frames, fit, to_grid
-from napari_ssl_muscle.learning.pretext.masking import draw_squares
-from napari_ssl_muscle.learning.pretext.probes import describe_masks
+from napari_ssl_muscle.learning.data.slices import Frame, find_frames, fit, image_size, to_grid
+from napari_ssl_muscle.learning.pretext.masking import describe_masks, draw_squares
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.scans.body_mask import body_mask
 
@@ -67,7 +66,8 @@ def masks_on_scan(
     """
     pretext = recipe.pretext
     frames = find_frames(volume[None], spacing, recipe.slices, left=left)
-    size = _size(recipe, frames)
+    shapes = [frame.shape for frame in frames]
+    size = image_size(recipe.slices, shapes, 2**recipe.network.depth)
     tissue = body_mask(volume).astype(np.uint8) if pretext.inside_body else None
     rng = np.random.default_rng(seed)
     masks = np.zeros(volume.shape, np.uint8)
@@ -89,7 +89,7 @@ def masks_on_scan(
                 for z in range(len(volume))
             ]
         )
-        own = _own(frame)
+        own = frame.own_columns
         window = masks[:, frame.y, frame.x]
         window[:, :, own] = _to_voxels(drawn, frame)[:, :, own]
         masked = drawn.any(axis=(1, 2))  # a slice without a body is masked nowhere
@@ -172,7 +172,7 @@ def side_by_side(
             part = part.flip(-1)
         y, x = at(frame)
         share = frame.shape[1] / frame.window[1]
-        own = _own(frame)
+        own = frame.own_columns
         own = slice(round(own.start * share), round(own.stop * share))
         canvas[:, y : y + frame.shape[0], x + own.start : x + own.stop] = part[:, :, own].numpy()
     corner = (
@@ -180,17 +180,6 @@ def side_by_side(
         start * spacing[2] + (pixel[1] - spacing[2]) / 2,
     )
     return canvas, ImagePlacement(pixel, corner)
-
-
-def _own(frame: Frame) -> slice:
-    """Return the columns of the window that belong to this frame alone."""
-    return slice(frame.own_x.start - frame.x.start, frame.own_x.stop - frame.x.start)
-
-
-def _size(recipe: Recipe, frames: Sequence[Frame]) -> tuple[int, int]:
-    if recipe.slices.size is not None:
-        return recipe.slices.size, recipe.slices.size
-    return common_size([frame.shape for frame in frames], 2**recipe.network.depth)
 
 
 def _to_voxels(drawn: NDArray[np.bool_], frame: Frame) -> NDArray[np.uint8]:

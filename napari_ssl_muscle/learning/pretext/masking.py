@@ -1,4 +1,4 @@
-"""Pretext masks: squares as published, noise, and the interface of every corruption."""
+"""Pretext corruptions: masked squares as published, noise, and what is said of masks."""
 
 from __future__ import annotations
 
@@ -234,6 +234,16 @@ class Corruption(Protocol):
         ...
 
 
+def with_mask_channel(corrupted: Tensor, changed: Tensor) -> Tensor:
+    """Append the channel that marks for the network which pixels it has to restore."""
+    return torch.cat([corrupted, changed.to(corrupted.dtype)], dim=1)
+
+
+def needs_bodies(settings: PretextSettings) -> bool:
+    """Return whether the corruption depends on where there is tissue."""
+    return settings.corruption == "squares" and settings.inside_body
+
+
 def make_corruption(settings: PretextSettings) -> Corruption:
     """Return the corruption that the settings name."""
     if settings.corruption == "noise":
@@ -245,3 +255,49 @@ def make_corruption(settings: PretextSettings) -> Corruption:
         exact=settings.exact,
         inside_body=settings.inside_body,
     )
+
+
+COPYING = 10.0
+"""AvgDist in pixels under which the task is mostly copying (Xie et al. 2022: best at 10 to 20)."""
+
+
+def describe_masks(
+    holes: NDArray[np.bool_], bodies: NDArray[np.bool_] | None, pretext: PretextSettings
+) -> str:
+    """Say how much is masked, how far from anything visible, and whether that is too easy.
+
+    The overshoot is what the last square covers beyond the share that was asked for.
+
+    Parameters
+    ----------
+    holes
+        ``(n, rows, columns)``, true where masked.
+    bodies
+        Where there is tissue, if the share is that of the body.
+    pretext
+        What was asked for.
+    """
+    if pretext.corruption != "squares":
+        return "Every pixel is changed, and every pixel is to be restored."
+    share = 100 * holes.mean()
+    counted, area = holes, np.full(len(holes), holes[0].size)
+    inside = ""
+    if bodies is not None:
+        counted, area = holes & bodies, bodies.sum(axis=(1, 2))
+        inside = f" ({100 * counted.sum() / max(1, area.sum()):.1f} % of the body)"
+    target = np.ceil(area * pretext.mask_percent / 100 - 1e-9)
+    more = float((counted.sum(axis=(1, 2)) - target).mean())
+    overshoot = ""
+    if more > 0:
+        overshoot = (
+            f", on average {more:.0f} pixels more than the {pretext.mask_percent:g} % asked "
+            f"for (always under {pretext.kernel_size}² = {pretext.kernel_size**2})"
+        )
+    distance = float(np.mean([mean_distance_to_visible(hole) for hole in holes]))
+    text = (
+        f"Masked: {share:.1f} % of the image{inside}{overshoot}; a masked pixel is on average "
+        f"{distance:.1f} pixels from a visible one."
+    )
+    if distance < COPYING:
+        text += " That is near: the task is mostly copying from the neighbourhood."
+    return text

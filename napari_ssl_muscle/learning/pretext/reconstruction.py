@@ -1,9 +1,8 @@
-"""What several pretrainings make of the same slices under the same masks; arrays in and out."""
+"""Restore the same masked slices with several pretrained networks; arrays in and out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,69 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.slices import common_size, find_frames, fit, to_grid, to_images
+from napari_ssl_muscle.learning.data.slices import find_frames, fit, image_size, to_grid, to_images
 from napari_ssl_muscle.learning.models.model_file import Model
-from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
+from napari_ssl_muscle.learning.pretext.comparison import (
+    Reconstruction,
+    ReconstructionComparison,
+    check_comparable,
+    pretext_of,
+)
 from napari_ssl_muscle.learning.pretext.inpainting_task import VALIDATION_SEED
-from napari_ssl_muscle.learning.pretext.masking import make_corruption
+from napari_ssl_muscle.learning.pretext.masking import (
+    make_corruption,
+    needs_bodies,
+    with_mask_channel,
+)
 from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.scans.body_mask import body_mask
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What one run made of the images.
-
-    Attributes
-    ----------
-    name
-        The model's name.
-    images, errors
-        Float32 ``(n, rows, columns)``, first channel: what the network gave, and its absolute
-        difference from the original, both over the whole image.
-    masked_error, image_error
-        Mean squared error of each image ``(n,)`` over all channels, inside the mask (NaN where
-        nothing was masked) and over the whole image.
-    """
-
-    name: str
-    images: NDArray[np.float32]
-    errors: NDArray[np.float32]
-    masked_error: NDArray[np.float64]
-    image_error: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ReconstructionComparison:
-    """The same images, the same masks, and every run's reconstruction.
-
-    Attributes
-    ----------
-    slices, legs
-        Of each image ``(n,)``: the canonical z, and which crop of the slice it is (0 is the one
-        at the smaller x).
-    original, masked
-        Float32 ``(n, rows, columns)``, first channel, zero mean and unit deviation.
-    holes
-        Bool ``(n, rows, columns)``.
-    masked_pixels
-        Pixels in the mask of each image ``(n,)``.
-    constant_error
-        Mean squared error inside the mask of a constant (the image's mean), which is what a
-        network that has learned nothing reaches.
-    runs
-        In the order of the models.
-    """
-
-    slices: NDArray[np.int64]
-    legs: NDArray[np.int64]
-    original: NDArray[np.float32]
-    masked: NDArray[np.float32]
-    holes: NDArray[np.bool_]
-    masked_pixels: NDArray[np.int64]
-    constant_error: NDArray[np.float64]
-    runs: tuple[Reconstruction, ...]
 
 
 def compare_reconstructions(
@@ -140,14 +93,6 @@ def compare_reconstructions(
     )
 
 
-def mean_error(errors: NDArray[np.float64], pixels: NDArray[np.int64]) -> float:
-    """Return the mean over all masked pixels of all images, as a validation does; NaN for none."""
-    there = pixels > 0
-    if not there.any():
-        return float("nan")
-    return float(np.average(errors[there], weights=pixels[there]))
-
-
 def _images(
     models: Sequence[Model],
     channels: NDArray[np.float32],
@@ -159,17 +104,12 @@ def _images(
     """Cut the slices as in training: images, bodies, and (leg, z) of each."""
     slices = models[0].card.slices
     frames = find_frames(channels, spacing, slices, left=left)
-    size = (
-        (slices.size, slices.size)
-        if slices.size is not None
-        else common_size(
-            [frame.shape for frame in frames], 2 ** max(m.card.network.depth for m in models)
-        )
-    )
+    multiple = 2 ** max(model.card.network.depth for model in models)
+    size = image_size(slices, [frame.shape for frame in frames], multiple)
     some = np.ascontiguousarray(channels[:, chosen])
     images = torch.cat([fit(to_images(some, frame), size) for frame in frames])
     places = [(leg, z) for leg in range(len(frames)) for z in chosen]
-    if settings.corruption != "squares" or not settings.inside_body:
+    if not needs_bodies(settings):
         return images, None, places
     tissue = body_mask(channels[0])[chosen].astype(np.uint8)
     bodies = torch.cat([fit(to_grid(tissue, frame), size, fill=0) for frame in frames])
@@ -194,9 +134,7 @@ def _corrupt(
 
 @torch.inference_mode()
 def _restore(model: Model, images: Tensor, corrupted: Tensor, changed: Tensor) -> Reconstruction:
-    given = corrupted
-    if model.card.mask_channel:
-        given = torch.cat([corrupted, changed.to(corrupted.dtype)], dim=1)
+    given = with_mask_channel(corrupted, changed) if model.card.mask_channel else corrupted
     net = model.net.eval()
     device = next(net.parameters()).device
     restored = BatchFitter(8).in_parts(lambda part: net(part.to(device)).float().cpu(), given)

@@ -14,11 +14,10 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -45,40 +44,13 @@ from napari_ssl_muscle.learning.training.checkpoint import (
     save_checkpoint,
 )
 from napari_ssl_muscle.learning.training.optimizer import MovingAverage, make_optimizer, rate_at
+from napari_ssl_muscle.learning.training.task import Task
 
 CHECKPOINT_SECONDS = 120.0
 """A checkpoint is written at least this often."""
 
 FEWEST_TIMED = 20
 """Steps from which on the speed of a training is worth telling."""
-
-Batch = tuple[Tensor, Tensor | None]
-"""Images ``(n, c, rows, columns)`` and what the task compares with, on the CPU."""
-
-
-class Task(Protocol):
-    """What is learned; the loop knows nothing else of it."""
-
-    metric: str
-    """Name of the figure of `validate` that selects the best weights."""
-
-    larger_is_better: bool
-
-    def __len__(self) -> int:
-        """Return the number of training images."""
-        ...
-
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """Return some training images by index."""
-        ...
-
-    def loss(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Return the loss of a batch that is on the device; all randomness from `generator`."""
-        ...
-
-    def validate(self, net: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return figures of the validation images; empty where there are none."""
-        ...
 
 
 SaveBest = Callable[[nn.Module, TrainingState], None]

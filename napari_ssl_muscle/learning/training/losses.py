@@ -1,8 +1,10 @@
 """Losses of a segmentation, each a function of logits and class indices.
 
-Both leave out pixels without a label (255), compute in float32 whatever the network's precision,
-and are about 0 for a perfect prediction. In both, sums run over all images of the batch at once,
-so that an image without a muscle is not an exception.
+``loss(logits, target, ignore=UNLABELLED)`` takes logits ``(n, classes, y, x)`` of any floating
+type, class indices ``(n, y, x)`` of any integer type, and the index of pixels without a label. It
+returns a float32 scalar, about 0 for a perfect prediction, and 0 with zero gradients where no
+pixel has a label. All compute in float32 whatever the network's precision. Sums run over all
+images of the batch at once, so that an image without a muscle is not an exception.
 """
 
 from __future__ import annotations
@@ -31,22 +33,8 @@ def cross_entropy_per_class(logits: Tensor, target: Tensor, ignore: int = UNLABE
     Read as the sum over one-hot channels divided by their number, it would be the ordinary mean
     cross-entropy but for the constant 1/C, and "averaged per class" would say nothing; hence the
     reading above.
-
-    Parameters
-    ----------
-    logits
-        (n, classes, y, x), any floating type.
-    target
-        (n, y, x) class indices of any integer type.
-    ignore
-        Index of pixels without a label.
-
-    Returns
-    -------
-    Tensor
-        Scalar, float32; 0 (with zero gradients) when no pixel has a label.
     """
-    logits, target = _prepared(logits, target)
+    logits, target = logits.float(), target.long()
     classes = logits.shape[1]
     counts = torch.bincount(target[target != ignore], minlength=classes).to(logits.dtype)
     weights = torch.where(counts > 0, 1 / counts.clamp(min=1), 0)
@@ -69,22 +57,8 @@ def dice_ce(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor:
     given to it lower the Dice of their own class and raise the cross-entropy. A batch without
     any muscle leaves the cross-entropy alone. (Drozdzal et al. 2016, arXiv:1608.04117; the sum of
     the two as in nnU-Net.)
-
-    Parameters
-    ----------
-    logits
-        (n, classes, y, x), any floating type.
-    target
-        (n, y, x) class indices of any integer type.
-    ignore
-        Index of pixels without a label.
-
-    Returns
-    -------
-    Tensor
-        Scalar, float32; 0 (with zero gradients) when no pixel has a label.
     """
-    logits, target = _prepared(logits, target)
+    logits, target = logits.float(), target.long()
     labelled = target != ignore
     with torch.autocast(logits.device.type, enabled=False):
         log_p = F.log_softmax(logits, dim=1)
@@ -113,13 +87,8 @@ def balanced(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor
     Under `dice_ce` alone thin muscles (gracilis, sartorius) stay unlearned for long: the soft
     Dice hardly pulls while a class has almost no probability anywhere, and the mean cross-entropy
     counts its few pixels for little. The per-class mean gives each class the same pull from the
-    first step. Parameters and result as for `dice_ce`.
+    first step.
     """
     return dice_ce(logits, target, ignore) + BALANCE * cross_entropy_per_class(
         logits, target, ignore
     )
-
-
-def _prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits as float32 and class indices as int64."""
-    return logits.float(), target.long()

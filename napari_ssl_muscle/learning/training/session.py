@@ -29,7 +29,8 @@ from napari_ssl_muscle.learning.network.transfer import hand_over
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
-from napari_ssl_muscle.learning.training.loop import Task, train
+from napari_ssl_muscle.learning.training.loop import train
+from napari_ssl_muscle.learning.training.task import Task
 from napari_ssl_muscle.scans.muscles import MuscleTable
 
 

@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.card import read_card
-from napari_ssl_muscle.learning.pretext.comparable import check_comparable
+from napari_ssl_muscle.learning.pretext.comparison import check_comparable
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, adopt, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.session import session_of

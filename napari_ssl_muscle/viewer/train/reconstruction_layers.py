@@ -12,15 +12,15 @@ import numpy as np
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
 from napari_ssl_muscle.learning.models.card import read_card
-from napari_ssl_muscle.learning.pretext.comparable import check_comparable, pretext_of
+from napari_ssl_muscle.learning.pretext.comparison import check_comparable, pretext_of
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan
 from napari_ssl_muscle.viewer.train.mask_layer import volume
 
 if TYPE_CHECKING:
+    from napari_ssl_muscle.learning.pretext.comparison import ReconstructionComparison
     from napari_ssl_muscle.learning.pretext.mask_preview import ImagePlacement
-    from napari_ssl_muscle.learning.pretext.reconstruction import ReconstructionComparison
 
 LETTERS = "AB"
 _ORIGINAL = "Original"
@@ -164,7 +164,7 @@ def _stacks(found: Sequence[ReconstructionComparison], masked_only: bool) -> dic
 
 
 def _figures(found: Sequence[ReconstructionComparison]) -> ReconstructionErrors:
-    from napari_ssl_muscle.learning.pretext.reconstruction import mean_error
+    from napari_ssl_muscle.learning.pretext.comparison import mean_error
 
     def errors(one: ReconstructionComparison) -> list[np.ndarray]:
         return [*(run.masked_error for run in one.runs), one.constant_error]

@@ -8,8 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from napari_ssl_muscle.learning.data.image_cache import Item
+from napari_ssl_muscle.learning.data.validation_split import Holdout
 from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
-from napari_ssl_muscle.learning.settings import AugmentSettings, PretextSettings
+from napari_ssl_muscle.learning.settings import (
+    AugmentSettings,
+    NetworkSettings,
+    PretextSettings,
+    Recipe,
+)
 
 
 class Shelf:
@@ -46,15 +52,12 @@ class Says(nn.Module):
 def task_of(images: Tensor, **settings: Any) -> InpaintingTask:
     items = [Item(0, z) for z in range(len(images))]
     defaults = {"kernel_size": 4, "mask_percent": 30.0, "inside_body": False}
-    return InpaintingTask(
-        Shelf(images),  # type: ignore[arg-type]
-        items,
-        items,
+    recipe = Recipe(
+        network=NetworkSettings(depth=2),
+        augment=AugmentSettings.off(),
         pretext=PretextSettings.model_validate(defaults | settings),
-        augmentation=AugmentSettings.off(),
-        size=None,
-        multiple=4,
     )
+    return InpaintingTask(Shelf(images), Holdout(items, items, ""), recipe)  # type: ignore[arg-type]
 
 
 RANDOM = torch.randn(20, 1, 16, 16, generator=torch.Generator().manual_seed(5))

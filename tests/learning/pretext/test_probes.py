@@ -10,9 +10,15 @@ from torch import nn
 
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
+from napari_ssl_muscle.learning.data.validation_split import Holdout
 from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
 from napari_ssl_muscle.learning.pretext.probes import Probes
-from napari_ssl_muscle.learning.settings import AugmentSettings, PretextSettings, SliceSettings
+from napari_ssl_muscle.learning.settings import (
+    AugmentSettings,
+    PretextSettings,
+    Recipe,
+    SliceSettings,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +31,12 @@ def store(cases: list[TrainingCase], tmp_path_factory: pytest.TempPathFactory) -
 
 def probes_of(store: ImageStore, **settings: object) -> Probes:
     items = store.items(range(len(store.series)), labelled=False)
-    pretext = PretextSettings.model_validate(settings)
-    task = InpaintingTask(
-        store,
-        items,
-        items,
-        pretext=pretext,
-        augmentation=AugmentSettings.off(),
-        size=64,
-        multiple=8,
+    recipe = Recipe(
+        slices=SliceSettings(size=64),
+        augment=AugmentSettings.off(),
+        pretext=PretextSettings.model_validate(settings),
     )
-    return Probes(task, items)
+    return Probes(InpaintingTask(store, Holdout(items, items, ""), recipe), items)
 
 
 class Shift(nn.Module):

@@ -11,12 +11,12 @@ from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.network.unet import UNet
-from napari_ssl_muscle.learning.pretext.comparable import check_comparable
-from napari_ssl_muscle.learning.pretext.reconstruction import (
+from napari_ssl_muscle.learning.pretext.comparison import (
     ReconstructionComparison,
-    compare_reconstructions,
+    check_comparable,
     mean_error,
 )
+from napari_ssl_muscle.learning.pretext.reconstruction import compare_reconstructions
 from napari_ssl_muscle.learning.settings import (
     NetworkSettings,
     PretextSettings,

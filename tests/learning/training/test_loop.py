@@ -12,8 +12,9 @@ from napari_ssl_muscle.learning.events import Checkpoint, EpochEnd, Event, Progr
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import TrainingSettings
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
-from napari_ssl_muscle.learning.training.loop import Batch, train
+from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.learning.training.optimizer import MovingAverage, rate_at
+from napari_ssl_muscle.learning.training.task import Batch
 
 
 class Stripes:

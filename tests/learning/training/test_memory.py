@@ -25,9 +25,10 @@ from napari_ssl_muscle.learning.pretrain import pretrain
 from napari_ssl_muscle.learning.settings import Recipe, TrainingSettings
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
-from napari_ssl_muscle.learning.training.loop import Batch, train
+from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.learning.training.memory import is_out_of_memory
 from napari_ssl_muscle.learning.training.session import RunOptions
+from napari_ssl_muscle.learning.training.task import Batch
 from napari_ssl_muscle.scans.muscles import MuscleTable
 
 CPU_WORDS = "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"
