@@ -19,7 +19,7 @@ from scans import benchmark_scan
 from watching import run_until, settle
 
 from napari_ssl_muscle.learning.events import Finished
-from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_forms
+from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_workbench
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.segment.form import SegmentForm
 
@@ -31,11 +31,10 @@ def main(build: Path) -> None:
     model, name = benchmark_model(build)
     viewer = napari.Viewer()
     viewer.window.resize(*SIZE)
-    form = dock_forms(viewer)
+    form = dock_workbench(viewer).segment
     viewer.open([str(benchmark_scan(build))], plugin=PLUGIN)
     form.model.add(Path(model))
     form.model.picked_by_hand = True
-    form.panel.quiet = True
     settle(1.0)
     figures = []
     for which in ("first click", "second click, with drawn labels to keep"):

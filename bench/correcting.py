@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from drawing import workbench_of
 from measured import Measured, hand_over
 from models import benchmark_model
 from qtpy.QtCore import Qt
@@ -17,7 +16,7 @@ from qtpy.QtTest import QTest
 from scans import benchmark_scan
 from watching import run_until, settle
 
-from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_forms
+from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_workbench
 
 SLICES = (4, 8, 12)
 
@@ -28,11 +27,10 @@ def main(build: Path) -> None:
     shutil.rmtree(scan.parent / "muscle-study", ignore_errors=True)
     viewer = napari.Viewer()
     viewer.window.resize(*SIZE)
-    bench = workbench_of(dock_forms(viewer))
+    bench = dock_workbench(viewer)
     viewer.open([str(scan)], plugin=PLUGIN)
     segment, correct, tune = bench.segment, bench.correct, bench.finetune
     segment.model.add(Path(model))
-    segment.panel.quiet = tune.panel.quiet = True
     settle(1.0)
     press(segment.segment_button)
     run_until(lambda: not segment.panel.running)

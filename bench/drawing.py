@@ -19,7 +19,7 @@ from scans import benchmark_scan
 from watching import run_until, settle
 
 from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
-from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_forms
+from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_workbench
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.workbench import Workbench
 
@@ -33,7 +33,7 @@ def main(build: Path) -> None:
         write_phantom(cohort, PhantomSettings(subjects=3, sessions=1))
     viewer = napari.Viewer()
     viewer.window.resize(*SIZE)
-    bench = workbench_of(dock_forms(viewer))
+    bench = dock_workbench(viewer)
     viewer.open([str(benchmark_scan(build))], plugin=PLUGIN)
     settle(1.0)
     collections = Collections()
@@ -73,13 +73,6 @@ class Collections:
                 self._began = time.monotonic()
             else:
                 self.longest = max(self.longest, time.monotonic() - self._began)
-
-
-def workbench_of(form: Any) -> Workbench:
-    widget = unwrap(form).native
-    while not isinstance(widget, Workbench):
-        widget = widget.parent()
-    return widget
 
 
 def strokes(viewer: Any) -> Callable[[], None]:

@@ -84,8 +84,7 @@ def main() -> None:
 @main.command()
 @click.argument("paths", nargs=-1, type=A_PATH, metavar="[PATH]...")
 @click.option("--demo", is_flag=True, help="Open a phantom scan, ready to be segmented.")
-@click.option("--screenshot", type=A_PATH, help="Save a picture of the window here and end.")
-def app(paths: tuple[Path, ...], demo: bool, screenshot: Path | None) -> int:
+def app(paths: tuple[Path, ...], demo: bool) -> int:
     """Open napari with the workbench, and PATHs in it."""
     for path in paths:
         if not path.exists():
@@ -93,7 +92,7 @@ def app(paths: tuple[Path, ...], demo: bool, screenshot: Path | None) -> int:
     _check_window()
     from napari_ssl_muscle.viewer.app import open_app
 
-    open_app(list(paths), demo=demo, screenshot=screenshot)
+    open_app(paths, demo=demo)
     return DONE
 
 

@@ -14,8 +14,8 @@ import display
 
 def main(picture: Path) -> int:
     """Open napari with the demonstration; return its exit code."""
-    command = [str(Path(sys.executable).with_name("ssl-muscle")), "app", "--demo"]
     if sys.platform != "linux" or display.has_display():
+        command = [str(Path(sys.executable).with_name("ssl-muscle")), "app", "--demo"]
         return subprocess.run(command).returncode
     print(
         "There is no display here: starting a virtual one, pressing the button there and "
@@ -25,7 +25,7 @@ def main(picture: Path) -> int:
     )
     picture.parent.mkdir(parents=True, exist_ok=True)
     with display.virtual_display() as environment:
-        command += ["--screenshot", str(picture)]
+        command = [sys.executable, str(Path(__file__).with_name("photograph.py")), str(picture)]
         return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode
 
 

@@ -16,17 +16,16 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SIZE = (1360, 860)
-PATIENCE = 600_000
-"""Milliseconds to wait for one thing."""
+from robot import Robot
+
+from napari_ssl_muscle.viewer.app import open_window
 
 
-class Session:
-    """A person at the window.
+class Walkthrough(Robot):
+    """The robot at the workbench; its pictures are numbered.
 
     Parameters
     ----------
@@ -35,180 +34,25 @@ class Session:
     """
 
     def __init__(self, pictures: Path) -> None:
-        import napari
-
-        from napari_ssl_muscle.viewer.app import dock_forms
-        from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
-        from napari_ssl_muscle.viewer.workbench import Workbench
-
-        self.pictures = pictures
-        self.count = 0
-        self.viewer = napari.Viewer(title="Leg muscles")
-        self.viewer.window.resize(*SIZE)
-        widget = unwrap(dock_forms(self.viewer)).native
-        while not isinstance(widget, Workbench):
-            widget = widget.parent()
-        self.bench = widget
-        self.rest()
-
-    # --- hands
-
-    def press(self, button: Any) -> None:
-        """Click a button."""
-        from qtpy.QtCore import Qt
-        from qtpy.QtTest import QTest
-
-        native = getattr(button, "native", button)
-        if not native.isVisible() or not native.isEnabled():
-            raise SystemExit(f"the button '{native.text()}' cannot be pressed")
-        print(f"press  {native.text()}")
-        click: Any = QTest.mouseClick
-        click(native, Qt.MouseButton.LeftButton)
-        self.rest()
+        viewer, self.bench = open_window()
+        self._pictures, self._count = pictures, 0
+        super().__init__(viewer)
 
     def show(self, form: Any) -> None:
         """Go to a form: its step's button, then its tab."""
         for index, (_, step) in enumerate(self.bench.steps):
-            for place, (_, there) in enumerate(step.forms):
+            for number, (_, there) in enumerate(step.forms):
                 if there is form:
                     self.press(self.bench.buttons.button(index))
                     if step.tabs is not None:
-                        self._tab(step.tabs.tabBar(), place)
-
-    def key(self, key: str, *modifiers: Any) -> None:
-        """Press a key over the canvas."""
-        from qtpy.QtCore import Qt
-        from qtpy.QtTest import QTest
-
-        print(f"key    {key}")
-        send: Any = QTest.keyClick
-        held = Qt.KeyboardModifier.NoModifier
-        for modifier in modifiers:
-            held |= modifier
-        send(self._canvas(), getattr(Qt.Key, f"Key_{key}"), held)
-        self.rest()
-
-    def stroke(self, layer: Any, points: list[tuple[float, float]]) -> None:
-        """Draw with the mouse through points (row, column) of the slice that is shown."""
-        from qtpy.QtCore import Qt
-        from qtpy.QtTest import QTest
-
-        canvas = self._canvas()
-        places = [self._place(layer, point) for point in points]
-        mouse: Any = QTest
-        mouse.mouseMove(canvas, places[0])
-        mouse.mousePress(
-            canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[0]
-        )
-        for place in places[1:]:
-            self._drag(canvas, place)
-        mouse.mouseRelease(
-            canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[-1]
-        )
-        self.rest()
-
-    def row(self, table: Any, number: int) -> None:
-        """Click a row of a table."""
-        from qtpy.QtCore import Qt
-        from qtpy.QtTest import QTest
-
-        place = table.visualRect(table.model().index(number, 0)).center()
-        print(f"row    {table.model().index(number, 0).data()}")
-        click: Any = QTest.mouseClick
-        click(
-            table.viewport(),
-            Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-            place,
-        )
-        self.rest()
-
-    def until(self, ready: Callable[[], bool], what: str) -> None:
-        """Wait for something."""
-        from qtpy.QtCore import QEventLoop, QTimer
-
-        loop = QEventLoop()
-        late, look = QTimer(), QTimer()
-        late.setSingleShot(True)
-        late.timeout.connect(loop.quit)
-        late.start(PATIENCE)
-        look.timeout.connect(lambda: loop.quit() if ready() else None)
-        look.start(20)
-        if not ready():
-            loop.exec()
-        look.stop()
-        late.stop()
-        if not ready():
-            raise SystemExit(f"waited in vain: {what}")
-        self.rest()
-
-    def rest(self, milliseconds: int = 250) -> None:
-        """Let the window draw."""
-        from qtpy.QtCore import QEventLoop, QTimer
-
-        loop = QEventLoop()
-        QTimer.singleShot(milliseconds, loop.quit)
-        loop.exec()
+                        self.click_tab(step.tabs.tabBar(), number)
 
     def picture(self, name: str) -> None:
-        """Take a picture of the whole window."""
-        from napari_ssl_muscle.viewer.app import _close_notices
-
-        self.rest(600)
-        _close_notices()
-        self.count += 1
-        path = self.pictures / f"{self.count:02d}-{name}.png"
-        self.viewer.window.screenshot(str(path), canvas_only=False, flash=False)
+        """Take the next picture of the whole window."""
+        self._count += 1
+        path = self._pictures / f"{self._count:02d}-{name}.png"
+        self.save_picture(path)
         print(f"       {path.name}")
-
-    # --- inside
-
-    def _canvas(self) -> Any:
-        return self.viewer.window._qt_viewer.canvas.native
-
-    def _place(self, layer: Any, point: tuple[float, float]) -> Any:
-        """Return where a point of the slice lies on the canvas, in pixels."""
-        from qtpy.QtCore import QPoint
-
-        z = round(float(layer.world_to_data(self.viewer.dims.point)[0]))
-        world = layer.data_to_world((z, *point))[-2:]
-        camera, canvas = self.viewer.camera, self._canvas()
-        zoom, centre = camera.zoom, camera.center[-2:]
-        x = canvas.width() / 2 + (world[1] - centre[1]) * zoom / canvas.devicePixelRatioF()
-        y = canvas.height() / 2 + (world[0] - centre[0]) * zoom / canvas.devicePixelRatioF()
-        return QPoint(round(x), round(y))
-
-    def _drag(self, canvas: Any, place: Any) -> None:
-        """Move the mouse with its button down; QTest's own moves carry no button."""
-        from qtpy.QtCore import QEvent, QPointF, Qt
-        from qtpy.QtGui import QMouseEvent
-        from qtpy.QtWidgets import QApplication
-
-        left = Qt.MouseButton.LeftButton
-        where = QPointF(place)
-        event = QMouseEvent(
-            QEvent.Type.MouseMove,
-            where,
-            QPointF(canvas.mapToGlobal(place)),
-            Qt.MouseButton.NoButton,
-            left,
-            Qt.KeyboardModifier.NoModifier,
-        )
-        QApplication.sendEvent(canvas, event)
-
-    def _tab(self, bar: Any, place: int) -> None:
-        from qtpy.QtCore import Qt
-        from qtpy.QtTest import QTest
-
-        print(f"tab    {bar.tabText(place)}")
-        click: Any = QTest.mouseClick
-        click(
-            bar,
-            Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-            bar.tabRect(place).center(),
-        )
-        self.rest()
 
 
 def main() -> int:
@@ -247,7 +91,7 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
     from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
     from napari_ssl_muscle.viewer.widgets import dialogs
 
-    person = Session(pictures)
+    person = Walkthrough(pictures)
     bench, viewer = person.bench, person.viewer
     person.show(bench.open)
     person.picture("open")
@@ -348,7 +192,7 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
         person.until(lambda: not bench.evaluate.panel.running, "the evaluation")
         person.until(lambda: not bench.evaluate.plot.painting, "the plot")
         person.picture("evaluated")
-        person.row(bench.evaluate.table, 1)
+        person.click_row(bench.evaluate.table, 1)
         person.picture("worst-slice")
     person.show(bench.measure)
     person.press(bench.measure.measure_button)

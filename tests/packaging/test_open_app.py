@@ -24,10 +24,11 @@ def open_app(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for ``ssl-muscle`` that writes down how it was called and exits with 3."""
-    script = tmp_path / "ssl-muscle"
-    script.write_text(f'#!/bin/sh\necho "$DISPLAY $*" > {tmp_path}/call\nexit 3\n')
-    script.chmod(0o755)
+    """Stand-ins for ``ssl-muscle`` and Python that write down how they were called; exit with 3."""
+    for name in ("ssl-muscle", "python"):
+        script = tmp_path / name
+        script.write_text(f'#!/bin/sh\necho "$DISPLAY {name} $*" > {tmp_path}/call\nexit 3\n')
+        script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     return tmp_path / "call"
 
@@ -45,7 +46,7 @@ def test_without_a_display_a_virtual_one_gives_a_picture(
     picture = tmp_path / "build" / "app.png"
     assert open_app.main(picture) == 3
     name, *arguments = command.read_text().split()
-    assert arguments == ["app", "--demo", "--screenshot", str(picture)]
+    assert arguments == ["python", str(ROOT / "tools" / "photograph.py"), str(picture)]
     assert name.startswith(":")
     assert "no display" in capsys.readouterr().err
     assert picture.parent.is_dir()
@@ -57,7 +58,7 @@ def test_with_a_display_the_window_just_opens(
     monkeypatch.setattr(open_app.display, "has_display", lambda: True)
     monkeypatch.setenv("DISPLAY", ":7")
     assert open_app.main(tmp_path / "app.png") == 3
-    assert command.read_text().split() == [":7", "app", "--demo"]
+    assert command.read_text().split() == [":7", "ssl-muscle", "app", "--demo"]
 
 
 @needs_xvfb

@@ -15,10 +15,9 @@ from qtpy.QtWidgets import QDockWidget
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.viewer import app
-from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
-from napari_ssl_muscle.viewer.workbench import Workbench
 from tests.viewer.helpers import until
 
+PHOTOGRAPH = Path(__file__).parents[2] / "tools" / "photograph.py"
 DOCK_TITLE = "Muscle workbench (napari-ssl-muscle)"
 
 
@@ -27,8 +26,8 @@ def test_the_demonstration_presses_the_button_and_saves_a_picture_with_muscles(
 ) -> None:
     # In a process of its own, because it runs the event loop to its end.
     picture = tmp_path / "app.png"
-    command = [sys.executable, "-m", "napari_ssl_muscle", "app", "--demo"]
-    ended = subprocess.run([*command, "--screenshot", str(picture)], capture_output=True, text=True)
+    command = [sys.executable, str(PHOTOGRAPH), str(picture)]
+    ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     from imageio.v3 import imread
 
@@ -52,12 +51,9 @@ def test_the_workbench_is_docked_and_every_step_can_be_reached_by_its_button(
     make_napari_viewer: Any,
 ) -> None:
     viewer = make_napari_viewer(show=True)
-    form = app.dock_forms(viewer)
-    native = unwrap(form).native
+    workbench = app.dock_workbench(viewer)
+    native = workbench.segment.native
     until(lambda: not native.visibleRegion().isEmpty())
-    workbench = native
-    while not isinstance(workbench, Workbench):
-        workbench = workbench.parent()
     for index, (_, step) in enumerate(workbench.steps):
         press_button(workbench.buttons.button(index))
         assert workbench.buttons.checkedId() == index
