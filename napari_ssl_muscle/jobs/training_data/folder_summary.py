@@ -1,76 +1,100 @@
-"""What a folder with labelled scans holds: a cohort, or a study with accepted slices."""
+"""What folders hold for a training, before any of it is read: counts, names and problems."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.training_data.labelled import choose_muscles
+from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
+from napari_ssl_muscle.scans.cohort import open_cohort, table_of
+from napari_ssl_muscle.scans.volume import open_label_map
+from napari_ssl_muscle.study.study import Study, is_study
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class CohortView:
-    """What the form needs to know of a folder with labelled scans.
+class FolderSummary:
+    """What there is to learn from in a folder, or in several.
 
     Attributes
     ----------
-    folder, text
-        Where it is, and what is in it, in words.
-    channels, muscles, usual
-        Names of image channels and of muscles, and which of those are usually learned.
+    text
+        What is in them, as a sentence.
+    channels
+        Names of image channels.
     problems
         Sentences about what cannot be used.
+    slices
+        How many may train, if all slices of a label map are labelled.
+    muscles, usual
+        Names of muscles, and of those that are learned if none are chosen.
     is_study
         Whether it is a study with accepted slices.
     model
         Of a study: the model that was kept, as a job names it.
-    slices
-        How many may train, if all slices of a label map are labelled.
     """
 
-    folder: Path
+    folders: tuple[Path, ...]
     text: str
     channels: tuple[str, ...]
-    muscles: tuple[str, ...]
-    usual: tuple[str, ...]
     problems: tuple[str, ...]
+    slices: int
+    muscles: tuple[str, ...] = ()
+    usual: tuple[str, ...] = ()
     is_study: bool = False
     model: str | None = None
-    slices: int = 0
 
     @property
-    def words(self) -> str:
-        """What is in the folder, and the first problems with it."""
-        problems = [f"⚠ {problem}" for problem in self.problems[:3]]
-        if len(self.problems) > 3:
-            problems.append(f"⚠ … and {len(self.problems) - 3} more.")
+    def folder(self) -> Path:
+        """The first folder, where labels come from one only."""
+        return self.folders[0]
+
+    @property
+    def description(self) -> str:
+        """What is in the folders, and the first problems with it."""
+        problems = [f"⚠ {problem}" for problem in self.problems[:_SHOWN]]
+        if len(self.problems) > _SHOWN:
+            problems.append(f"⚠ … and {len(self.problems) - _SHOWN} more.")
         return "\n".join([self.text, *problems])
 
 
-def view_folder(folder: Path) -> CohortView:
-    """Look into a folder, whichever of the two it is.
+def summarise_labelled(folder: Path) -> FolderSummary:
+    """Summarise a cohort with labels, or a study; a study may be open in the window meanwhile.
 
     Raises
     ------
     BadInput
-        If there is nothing to learn from in it.
+        If there is nothing to learn from: no scan with labels, or no accepted and saved slice but
+        for those that are held out; or if the labels' values are not in the table.
     """
-    from napari_ssl_muscle.study.study import is_study
-
-    return view_study(folder) if is_study(folder) else view_cohort(folder)
+    return _summarise_study(folder) if is_study(folder) else _summarise_cohort(folder)
 
 
-def view_study(folder: Path) -> CohortView:
-    """Look into a study's folder; it may be open in the window meanwhile.
+def summarise_unlabelled(folders: Sequence[Path]) -> FolderSummary:
+    """Summarise folders with scans that need no labels; reads headers only.
 
     Raises
     ------
     BadInput
-        If no slice of it is accepted and saved, but for those that are held out.
+        If there is no scan in one of them, or none can be used.
     """
-    from napari_ssl_muscle.study.study import Study
+    cohorts = [open_cohort(folder) for folder in folders]
+    found = unlabelled_cases(cohorts)
+    return FolderSummary(
+        folders=tuple(folders),
+        text=f"{_count(len(found.cases), 'image')} of {_count(found.subjects, 'subject')}; "
+        "labels are not needed.",
+        channels=tuple(dict.fromkeys(name for cohort in cohorts for name in cohort.channels)),
+        problems=tuple(found.warnings),
+        slices=sum(case.scans[0].geometry.canonical_shape[0] for case in found.cases),
+    )
 
+
+def _summarise_study(folder: Path) -> FolderSummary:
     study = Study.read(folder)
     cases = study.training_cases()
     train = sum(len(case.accepted - case.held_out) for case in cases)
@@ -80,30 +104,21 @@ def view_study(folder: Path) -> CohortView:
             f"The study {folder} has no accepted slice to learn from yet; accept some with the "
             "key A."
         )
-    return CohortView(
-        folder=folder,
+    return FolderSummary(
+        folders=(folder,),
         text=f"A study: {_count(train, 'accepted slice')} of {_count(len(cases), 'scan')} to learn "
         f"from; {_count(compare, 'slice')} held out to compare models on.",
         channels=(),
+        problems=(),
+        slices=train,
         muscles=tuple(study.table.names),
         usual=tuple(choose_muscles(study.table, None).names),
-        problems=(),
         is_study=True,
         model=study.model,
-        slices=train,
     )
 
 
-def view_cohort(folder: Path) -> CohortView:
-    """Look into a cohort's folder.
-
-    Raises
-    ------
-    BadInput
-        If there is no scan with labels in it, or the labels' values are not in its table.
-    """
-    from napari_ssl_muscle.scans.cohort import open_cohort, table_of
-
+def _summarise_cohort(folder: Path) -> FolderSummary:
     cohort = open_cohort(folder)
     labelled = cohort.labelled
     if not labelled:
@@ -113,27 +128,22 @@ def view_cohort(folder: Path) -> CohortView:
         )
     table = table_of(cohort)
     subjects = len({case.subject for case in labelled})
-    text = (
-        f"{_count(len(labelled), 'labelled scan')} of {_count(subjects, 'subject')}"
-        f" ({_count(len(cohort.cases), 'scan')} in all), {_count(len(table.names), 'muscle')}."
-    )
-    return CohortView(
-        folder=folder,
-        text=text,
+    return FolderSummary(
+        folders=(folder,),
+        text=f"{_count(len(labelled), 'labelled scan')} of {_count(subjects, 'subject')} "
+        f"({_count(len(cohort.cases), 'scan')} in all), {_count(len(table.names), 'muscle')}.",
         channels=tuple(cohort.channels),
-        muscles=tuple(table.names),
-        usual=tuple(choose_muscles(table, None).names),
         problems=tuple(cohort.problems),
         slices=sum(_slices(case.labels) for case in labelled if case.labels is not None),
+        muscles=tuple(table.names),
+        usual=tuple(choose_muscles(table, None).names),
     )
 
 
 def _slices(labels: Path) -> int:
-    from napari_ssl_muscle.scans.volume import open_label_map
-
     try:
         return open_label_map(labels).geometry.canonical_shape[0]
-    except BadInput:  # it is told among the problems
+    except BadInput:  # it is among the problems
         return 0
 
 

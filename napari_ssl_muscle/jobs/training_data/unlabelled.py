@@ -23,13 +23,21 @@ class UnlabelledCases:
     cases
         One for each image (or each set of channels), without labels. The images of one subject
         carry the same subject, whatever they show, so that no split parts them.
+    unusable
+        Why a scan was left out, one sentence each.
     notes, warnings
-        Sentences.
+        Sentences; what is unusable is among the warnings.
     """
 
     cases: list[TrainingCase] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def subjects(self) -> int:
+        """How many subjects the scans are of."""
+        return len({case.subject for case in self.cases})
 
 
 def unlabelled_cases(
@@ -88,8 +96,8 @@ def unlabelled_cases(
                 subject = subjects[cohort.folder, case.subject]
                 found.cases.append(TrainingCase(name, subject, scans, held_out=unseen))
     if not found.cases:
-        if found.warnings:
-            raise BadInput(found.warnings[0].removesuffix(_WITHOUT_IT))
+        if found.unusable:
+            raise BadInput(found.unusable[0])
         what = f" with the channels {', '.join(channels)} together" if channels else ""
         raise BadInput(
             f"No scan{what} is left to pretrain on in {cohorts[0].folder}"
@@ -98,12 +106,8 @@ def unlabelled_cases(
         )
     if barred:
         found.notes.append(f"Left out, with {len(barred)} image(s): {', '.join(sorted(left_out))}.")
-    people = len({case.subject for case in found.cases})
-    found.notes.append(f"{len(found.cases)} image(s) of {people} subject(s).")
+    found.notes.append(f"{len(found.cases)} image(s) of {found.subjects} subject(s).")
     return found
-
-
-_WITHOUT_IT = " It is left out."
 
 
 def _cases(cohorts: Sequence[Cohort]) -> Iterator[tuple[Cohort, Case]]:
@@ -141,7 +145,8 @@ def _open(
     try:
         scans = tuple(open_scan(path, volume) for path in paths)
     except BadInput as error:
-        found.warnings.append(f"{error}{_WITHOUT_IT}")
+        found.unusable.append(str(error))
+        found.warnings.append(f"{error} It is left out.")
         return None
     found.warnings += [scan.geometry.problem for scan in scans if scan.geometry.problem]
     return scans

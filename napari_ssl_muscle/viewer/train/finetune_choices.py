@@ -7,7 +7,7 @@ import datetime
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView
+from napari_ssl_muscle.jobs.training_data.folder_summary import FolderSummary
 from napari_ssl_muscle.paths import runs_folder
 
 SCRATCH = "Nothing"
@@ -34,7 +34,7 @@ SPLITS = (
 )
 
 
-def channels_of(view: CohortView, chosen: str | None) -> list[str] | None:
+def channels_of(view: FolderSummary, chosen: str | None) -> list[str] | None:
     """Return the image channels that a job names for what was chosen; None for the only one."""
     if len(view.channels) < 2:
         return None
@@ -47,7 +47,7 @@ def new_run() -> Path:
     return runs_folder() / f"finetune-{stamp}"
 
 
-def next_run(view: CohortView | None) -> Path:
+def next_run(view: FolderSummary | None) -> Path:
     """Return a folder for the next training: inside the study, if it is one; it is not made."""
     from napari_ssl_muscle.study.study import Study
 

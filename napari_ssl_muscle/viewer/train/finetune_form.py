@@ -14,7 +14,7 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
-from napari_ssl_muscle.jobs.training_data.folder_summary import CohortView, view_folder
+from napari_ssl_muscle.jobs.training_data.folder_summary import FolderSummary, summarise_labelled
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.learning.models.card import find_model
 from napari_ssl_muscle.paths import runs_folder
@@ -76,7 +76,7 @@ class FinetuneForm(Form):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
         session_of(self.viewer)
-        self._view: CohortView | None = None
+        self._view: FolderSummary | None = None
         self._look: ThreadTask | None = None
         self._job: FinetuneJob | None = None
         self._short = False  # the time was proposed here, and belongs to corrections only
@@ -361,8 +361,8 @@ class FinetuneForm(Form):
             return
         self.summary.value = "Looking into the folder …"
 
-        def look(emit: Emit, stop: ShouldStop) -> CohortView:
-            return view_folder(folder)
+        def look(emit: Emit, stop: ShouldStop) -> FolderSummary:
+            return summarise_labelled(folder)
 
         self._look = ThreadTask(look, self.native)
         self._look.bridge.arrived.connect(partial(self._show_cohort, self._look))
@@ -375,9 +375,9 @@ class FinetuneForm(Form):
         if not isinstance(event, Finished):
             self.summary.value = f"⚠ {getattr(event, 'sentence', '')}"
             return
-        view: CohortView = look.result
+        view: FolderSummary = look.result
         self._view = view
-        self.summary.value = view.words
+        self.summary.value = view.description
         several = [(ALL_CHANNELS, ALL_CHANNELS)] if len(view.channels) > 1 else []
         self.channel.choices = [(name, name) for name in view.channels] + several
         self.channel_row.visible = len(view.channels) > 1
@@ -389,7 +389,7 @@ class FinetuneForm(Form):
         self.fit_width()
         self._update()
 
-    def _suit(self, view: CohortView) -> None:
+    def _suit(self, view: FolderSummary) -> None:
         """Propose what suits a study, or takes that back for a cohort."""
         self._propose(next_run(view))
         if not view.is_study and self._short:

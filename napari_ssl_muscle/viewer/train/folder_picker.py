@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,10 @@ from magicgui.widgets import Container, Widget
 from psygnal import Signal
 
 from napari_ssl_muscle.jobs.settings import PretrainJob
+from napari_ssl_muscle.jobs.training_data.folder_summary import (
+    FolderSummary,
+    summarise_unlabelled,
+)
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadTask
@@ -22,44 +25,6 @@ BETWEEN = ";"
 
 EACH = "each by itself"
 TOGETHER = "all of them together"
-_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class ScansView:
-    """What the form needs to know of some folders."""
-
-    folders: tuple[Path, ...]
-    text: str
-    channels: tuple[str, ...]
-    problems: tuple[str, ...]
-    slices: int = 0
-
-
-def view_scans(folders: tuple[Path, ...]) -> ScansView:
-    """Look into folders; reads headers only.
-
-    Raises
-    ------
-    BadInput
-        If there is no scan in one of them, or none can be used.
-    """
-    from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
-    from napari_ssl_muscle.scans.cohort import open_cohort
-
-    cohorts = [open_cohort(folder) for folder in folders]
-    found = unlabelled_cases(cohorts)
-    subjects = len({case.subject for case in found.cases})
-    channels = {name: None for cohort in cohorts for name in cohort.channels}
-    images = len(found.cases)
-    return ScansView(
-        folders=folders,
-        text=f"{images} image{'s' * (images != 1)} of {subjects} "
-        f"subject{'s' * (subjects != 1)}; labels are not needed.",
-        channels=tuple(channels),
-        problems=tuple(found.warnings),
-        slices=sum(case.scans[0].geometry.canonical_shape[0] for case in found.cases),
-    )
 
 
 class ScansPicker(Container[Widget]):
@@ -68,7 +33,7 @@ class ScansPicker(Container[Widget]):
     looked = Signal(description="The folders were looked into, or another choice was made.")
 
     def __init__(self) -> None:
-        self.view: ScansView | None = None
+        self.view: FolderSummary | None = None
         self._look: ThreadTask | None = None
         fields = JobFields(PretrainJob)
         self.folders = fields.line("cohorts", hint="folder(s) with scans")
@@ -113,8 +78,8 @@ class ScansPicker(Container[Widget]):
             return
         self._say("Looking into the folder …")
 
-        def look(emit: Emit, stop: ShouldStop) -> ScansView:
-            return view_scans(folders)
+        def look(emit: Emit, stop: ShouldStop) -> FolderSummary:
+            return summarise_unlabelled(folders)
 
         self._look = ThreadTask(look, self.native)
         self._look.bridge.arrived.connect(partial(self._show, self._look))
@@ -129,12 +94,9 @@ class ScansPicker(Container[Widget]):
             self._say(f"⚠ {getattr(event, 'sentence', '')}")
             self.looked.emit()
             return
-        view: ScansView = look.result
+        view: FolderSummary = look.result
         self.view = view
-        problems = [f"⚠ {problem}" for problem in view.problems[:_SHOWN]]
-        if len(view.problems) > _SHOWN:
-            problems.append(f"⚠ … and {len(view.problems) - _SHOWN} more.")
-        self._say("\n".join([view.text, *problems]))
+        self._say(view.description)
         names = [EACH, *view.channels, TOGETHER]
         self.channel.choices = [(name, name) for name in names]
         self.channel_row.visible = len(view.channels) > 1
