@@ -20,13 +20,8 @@ from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.model_decision import remembered_model
 from napari_ssl_muscle.viewer.train.pretrain_form import PretrainForm
 from napari_ssl_muscle.viewer.train.reconstruction_form import ReconstructionForm
-from napari_ssl_muscle.viewer.widgets.form import (
-    INSIDE,
-    Form,
-    delete_when_undocked,
-    join_tabs,
-    later,
-)
+from napari_ssl_muscle.viewer.widgets.form import INSIDE, Form, join_tabs
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import call_later, delete_when_undocked
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -81,7 +76,7 @@ class Step(QWidget):
                 layout = self.layout()
                 if layout is not None:
                     layout.setContentsMargins(0, ABOVE, 0, 0)
-                later(self, lambda: join_tabs(self, self.title))
+                call_later(self, lambda: join_tabs(self, self.title))
 
 
 class OpenStep(Step):

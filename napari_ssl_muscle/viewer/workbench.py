@@ -28,8 +28,9 @@ from napari_ssl_muscle.viewer.steps import (
     Step,
 )
 from napari_ssl_muscle.viewer.widgets.background import AttachedTask
-from napari_ssl_muscle.viewer.widgets.form import INSIDE, Form, delete_when_undocked
+from napari_ssl_muscle.viewer.widgets.form import INSIDE, Form
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import delete_when_undocked
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -21,15 +21,15 @@ from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.fold import Fold
 from napari_ssl_muscle.viewer.widgets.form import (
+    Fields,
     Form,
     column,
     line,
-    listen,
     paragraph,
     row,
     small_button,
-    when_destroyed,
 )
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen, when_destroyed
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -97,7 +97,7 @@ class CorrectForm(Form):
         )
         self.folder_button = small_button("…", "Choose another folder.")
         self.folder_row = row(self.folder, self.folder_button, label="Study")
-        self.place = column(self.folder_row, labels=True)
+        self.place = Fields(self.folder_row)
         self.finetune_button = PushButton(
             text="Fine-tune on accepted slices…",
             tooltip="Go on to 'Fine-tune', with this study and the model that labelled the slices.",

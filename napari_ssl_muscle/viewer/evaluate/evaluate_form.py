@@ -31,12 +31,13 @@ from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
     Form,
     column,
-    listen,
     main_button,
     paragraph,
+    wrap_qt_widget,
 )
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
-from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
+from napari_ssl_muscle.viewer.widgets.plot import PlotArea
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 from napari_ssl_muscle.viewer.widgets.result_table import ResultTable
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
@@ -96,19 +97,21 @@ class EvaluateForm(Form):
         self.command = CommandLine()
         self.results = column(
             self.hint,
-            holder(self.table),
+            wrap_qt_widget(self.table),
             self.show_errors,
             self.legend,
-            holder(self.plot),
+            wrap_qt_widget(self.plot),
             self.notes,
             self.save_button,
         )
-        for part in (self.pairs, self.switches, self.evaluate_button, self.panel):
-            self.append(part)
-        self.append(self.results)
-        self.append(self.command)
-        self.line_up(self.pairs.top, self.pairs.pair)
-        self.finish()
+        self.add_parts(
+            self.pairs,
+            self.switches,
+            self.evaluate_button,
+            self.panel,
+            self.results,
+            self.command,
+        )
         self.results.visible = False
         self.evaluate_button.changed.connect(self.start)
         self.save_button.changed.connect(self._on_save)
@@ -249,7 +252,7 @@ class EvaluateForm(Form):
                 and finding.pair.prediction in self.viewer.layers,
             )
         self.fit_width()
-        self.reveal(self.table_part)
+        self.scroll_to(self.table_part)
 
     @property
     def table_part(self) -> Any:

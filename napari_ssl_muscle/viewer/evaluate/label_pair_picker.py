@@ -12,8 +12,8 @@ from psygnal import Signal
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import LabelPair, label_pairs_in
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
-from napari_ssl_muscle.viewer.widgets.form import choice, column, listen
-from napari_ssl_muscle.viewer.widgets.layer_choices import reload
+from napari_ssl_muscle.viewer.widgets.form import Fields, choice, refresh_in_order
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 
 ALL, BY_HAND = "all", "by hand"
 
@@ -54,8 +54,8 @@ class LabelPairPicker(Container[Widget]):
             label="Ground truth",
             tooltip="What they are compared with.",
         )
-        self.top = column(self.scans, labels=True)
-        self.pair = column(self.prediction, self.reference, labels=True)
+        self.top = Fields(self.scans)
+        self.pair = Fields(self.prediction, self.reference)
         super().__init__(widgets=[self.top, self.pair], labels=False)
         self.margins = (0, 0, 0, 0)
         self.scans.native.activated.connect(self._on_chosen)
@@ -95,9 +95,9 @@ class LabelPairPicker(Container[Widget]):
 
     def reset_choices(self, *_: object) -> None:
         """Read the open layers again; chosen ones stay chosen, under whatever name."""
-        reload(self.scans, first=not self._chosen)
-        reload(self.prediction)
-        reload(self.reference)
+        refresh_in_order(self.scans, first=not self._chosen)
+        refresh_in_order(self.prediction)
+        refresh_in_order(self.reference)
         self._on_changed()
 
     def _on_chosen(self, _: int) -> None:

@@ -31,15 +31,17 @@ from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
+    Fields,
     Form,
     choice,
     column,
-    listen,
     main_button,
     paragraph,
+    refresh_in_order,
+    wrap_qt_widget,
 )
-from napari_ssl_muscle.viewer.widgets.layer_choices import reload
-from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
+from napari_ssl_muscle.viewer.widgets.plot import PlotArea
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 from napari_ssl_muscle.viewer.widgets.result_table import ResultTable
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
@@ -80,7 +82,7 @@ class MeasureForm(Form):
         self.labels_box = choice(
             self._choices, label="Labels", tooltip="The labels to measure, or those of all scans."
         )
-        self.inputs = column(self.labels_box, labels=True)
+        self.inputs = Fields(self.labels_box)
         self.measure_button = main_button(
             "Measure muscles",
             "Volume and cross-section of each muscle, left and right; no ground truth is needed.",
@@ -98,16 +100,13 @@ class MeasureForm(Form):
         self.command = CommandLine()
         self.results = column(
             paragraph("Click a row to see its largest cross-section, a heading to sort."),
-            holder(self.table),
-            holder(self.plot),
+            wrap_qt_widget(self.table),
+            wrap_qt_widget(self.plot),
             self.legend,
             self.notes,
             self.save_button,
         )
-        for part in (self.inputs, self.measure_button, self.panel, self.results, self.command):
-            self.append(part)
-        self.line_up(self.inputs)
-        self.finish()
+        self.add_parts(self.inputs, self.measure_button, self.panel, self.results, self.command)
         self.results.visible = False
         self._rest = QTimer(self.native)
         self._rest.setSingleShot(True)
@@ -127,7 +126,7 @@ class MeasureForm(Form):
 
     def reset_choices(self, *_: object) -> None:
         """Read the open layers again; a chosen one stays chosen, under whatever name."""
-        reload(self.labels_box, first=not self._chosen)
+        refresh_in_order(self.labels_box, first=not self._chosen)
         self._update()
 
     def layers_to_measure(self) -> list[Any]:
@@ -214,7 +213,7 @@ class MeasureForm(Form):
         self._plotted = (0, None)
         self._draw()
         self.fit_width()
-        self.reveal(self.results[1])
+        self.scroll_to(self.results[1])
 
     def _draw(self) -> None:
         """Plot the scan of the chosen row; the first one if none is chosen."""

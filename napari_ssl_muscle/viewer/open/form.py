@@ -10,7 +10,8 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.form import Form, expected_device, listen, paragraph
+from napari_ssl_muscle.viewer.widgets.form import Form, expected_device, paragraph
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -40,15 +41,13 @@ class OpenForm(Form):
         )
         self.summary = paragraph()
         self.device = paragraph(f"This computer works on: {expected_device()}.")
-        for part in (
+        self.add_parts(
             self.files_button,
             self.folder_button,
             self.sample_button,
             self.summary,
             self.device,
-        ):
-            self.append(part)
-        self.finish()
+        )
         self.files_button.changed.connect(self._open_files)
         self.folder_button.changed.connect(self._open_folder)
         self.sample_button.changed.connect(self._open_sample)

@@ -37,11 +37,9 @@ from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
+    Fields,
     Form,
     choice,
-    column,
-    later,
-    listen,
     main_button,
     paragraph,
     refresh,
@@ -49,6 +47,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     small_button,
 )
 from napari_ssl_muscle.viewer.widgets.model_picker import ModelPicker
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import call_later, listen
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class SegmentForm(Form):
         self._menu.addAction("Leg phantom (sample)", self._open_sample)
         self.open_button.native.setMenu(self._menu)
         self.scans: list[ComboBox] = []
-        self.scan_rows = column(labels=True)
+        self.scan_rows = Fields()
         self.model = ModelPicker(
             "Model", tooltip="What has learned to tell the muscles apart; its card is below."
         )
@@ -101,7 +100,7 @@ class SegmentForm(Form):
         self.panel = RunPanel("slice")
         self.saving = SavePanel(self.viewer)
         self.command = CommandLine()
-        for part in (
+        self.add_parts(
             self.scan_rows,
             self.model,
             self.fit,
@@ -110,9 +109,7 @@ class SegmentForm(Form):
             self.panel,
             self.saving,
             self.command,
-        ):
-            self.append(part)
-        self.finish()
+        )
         self._build_scan_rows()
         self.model.picked.connect(self._on_model)
         self.segment_button.changed.connect(self.start)
@@ -159,7 +156,7 @@ class SegmentForm(Form):
         self._enable(False)
         self.model.fold()  # else results and "Save labels" lie below the window's edge
         self.panel.run(self._work)
-        self.reveal(self.panel)
+        self.scroll_to(self.panel)
 
     def choose_fitting_model(self) -> None:
         """Choose a model that suits the chosen scan, and wait for the answer."""
@@ -277,7 +274,7 @@ class SegmentForm(Form):
                 show_uncertainty(self.viewer, scan, doubt)
 
         # napari takes a while to make a layer: not before the labels are drawn.
-        later(self.native, lambda: later(self.native, add))
+        call_later(self.native, lambda: call_later(self.native, add))
 
     def _enable(self, free: bool) -> None:
         for part in (self.scan_rows, self.model, self.segment_button, self.open_button):
@@ -307,7 +304,7 @@ class SegmentForm(Form):
             label = "Scan" if len(names) == 1 else f"{name} image".capitalize()
             extra = (self.open_button,) if index == 0 else ()
             self.scan_rows.append(row(box, *extra, label=label))
-        self.line_up(self.scan_rows, self.model, self.saving)
+        self.align_captions()
 
     def _image_choices(self, _: object) -> list[tuple[str, Any]]:
         return [

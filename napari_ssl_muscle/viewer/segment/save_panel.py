@@ -20,8 +20,8 @@ from napari_ssl_muscle.viewer.segment.saving import grid_of, proposed_path, save
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.form import (
+    Fields,
     choice,
-    column,
     heading,
     line,
     paragraph,
@@ -56,11 +56,7 @@ class SavePanel(Container[Widget]):
         super().__init__(
             widgets=[
                 heading("Save"),
-                column(
-                    self.layer,
-                    row(self.path, self.browse_button, label="File"),
-                    labels=True,
-                ),
+                Fields(self.layer, row(self.path, self.browse_button, label="File")),
                 self.hint,
                 self.save_button,
             ],

@@ -37,6 +37,7 @@ from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ChildTask, ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
+    Fields,
     Form,
     choice,
     column,
@@ -109,27 +110,21 @@ class FinetuneForm(Form):
         self._proposed = new_run()
         self.out = fields.line("out", str(self._proposed))
         self.out_button = small_button("…", "Choose another folder for the new model.")
-        self.data = column(
-            row(self.cohort, self.cohort_button, label="Scans"),
-            labels=True,
-        )
+        self.data = Fields(row(self.cohort, self.cohort_button, label="Scans"))
         self.earlier = line(
             tooltip="A folder with labelled scans of before; the accepted slices join them.",
             hint="may stay empty",
         )
         self.earlier_button = small_button("Choose…", "Choose the folder.")
-        self.earlier_row = column(
-            row(self.earlier, self.earlier_button, label="And from"), labels=True
-        )
-        self.channel_row = column(self.channel, labels=True)
+        self.earlier_row = Fields(row(self.earlier, self.earlier_button, label="And from"))
+        self.channel_row = Fields(self.channel)
         self.choices = column(self.channel_row, heading("Muscles to learn"), self.muscles)
-        self.settings = column(
+        self.settings = Fields(
             self.freeze,
             self.preset,
             self.minutes,
             self.split,
             row(self.out, self.out_button, label="Save in"),
-            labels=True,
         )
         self.finetune_button = main_button(
             "Fine-tune", "Train the model on the labelled scans. You can go on working meanwhile."
@@ -138,7 +133,7 @@ class FinetuneForm(Form):
         self.panel = RunPanel("step")
         self.decision = ModelDecision(self.viewer)
         self.command = CommandLine()
-        for part in (
+        self.add_parts(
             self.data,
             self.summary,
             self.earlier_row,
@@ -151,10 +146,7 @@ class FinetuneForm(Form):
             self.decision,
             self.command,
             self.freezing,
-        ):
-            self.append(part)
-        self.line_up(self.data, self.earlier_row, self.channel_row, self.model, self.settings)
-        self.finish()
+        )
         self.choices.hide()
         self.earlier_row.hide()
         self.earlier_button.changed.connect(self._choose_earlier)
@@ -164,7 +156,7 @@ class FinetuneForm(Form):
         self.finetune_button.changed.connect(self.start)
         self.panel.ended.connect(self._on_ended)
         self.panel.grown.connect(self._show_curves)
-        self.freezing.button.changed.connect(lambda: self.reveal(self.freezing))
+        self.freezing.button.changed.connect(lambda: self.scroll_to(self.freezing))
         self.freezing.began.connect(partial(self._enable, False))
         self.freezing.ended.connect(self._on_compared)
         self.freezing.model_chosen.connect(self._use_compared)
@@ -238,10 +230,10 @@ class FinetuneForm(Form):
         self.decision.clear()
         self._enable(False)
         self.panel.run(ChildTask(job))
-        self.reveal(self.panel)
+        self.scroll_to(self.panel)
 
     def _show_curves(self) -> None:
-        self.reveal(self.panel.curves)
+        self.scroll_to(self.panel.curves)
 
     def take_up(self, work: ChildTask) -> None:
         """Show a training of an earlier session that still runs, or has ended since.
@@ -258,7 +250,7 @@ class FinetuneForm(Form):
             self._job = work.job
             self._enable(False)
             self.panel.run(work)
-            self.reveal(self.panel)
+            self.scroll_to(self.panel)
         else:
             self.freezing.follow(work)
 
@@ -274,7 +266,7 @@ class FinetuneForm(Form):
         """
         if job.study is not None:
             self.decision.begin(job.study, job.init, model)
-            self.reveal(self.decision)
+            self.scroll_to(self.decision)
 
     def _on_ended(self, event: object) -> None:
         job, self._job = self._job, None
@@ -295,14 +287,14 @@ class FinetuneForm(Form):
             + ". It is in the list of models now."
         )
         self._propose(next_run(self._view))
-        self.reveal(self.panel)
+        self.scroll_to(self.panel)
         if job is not None:
             self.show_result(job, path)
 
     def _on_compared(self, *_: object) -> None:
         self._enable(True)
         self.fit_width()
-        self.reveal(self.freezing.results)
+        self.scroll_to(self.freezing.results)
 
     def _use_compared(self, job: LabelledJob, model: Path) -> None:
         self.model.look_again(model)
@@ -315,7 +307,7 @@ class FinetuneForm(Form):
 
     def _show_decision(self) -> None:
         self.fit_width()
-        self.reveal(self.decision)
+        self.scroll_to(self.decision)
 
     def _propose(self, run: Path) -> None:
         """Put a folder for the next run into the form, unless the person chose one."""
@@ -385,7 +377,7 @@ class FinetuneForm(Form):
         self._suit(view)
         self.choices.show()
         self.earlier_row.visible = view.is_study
-        self.line_up(self.data, self.earlier_row, self.channel_row, self.model, self.settings)
+        self.align_captions()
         self.fit_width()
         self._update()
 

@@ -17,7 +17,13 @@ from napari_ssl_muscle.jobs.training_data.folder_summary import (
 from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ThreadTask
-from napari_ssl_muscle.viewer.widgets.form import choice, column, paragraph, row, small_button
+from napari_ssl_muscle.viewer.widgets.form import (
+    Fields,
+    choice,
+    paragraph,
+    row,
+    small_button,
+)
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 
 BETWEEN = ";"
@@ -39,8 +45,8 @@ class ScansPicker(Container[Widget]):
         self.folders = fields.line("cohorts", hint="folder(s) with scans")
         self.add_button = small_button("Add…", "Add a folder with scans.")
         self.channel = choice([], tooltip=fields.help("channels"), label="Images")
-        self.rows = column(row(self.folders, self.add_button, label="Scans"), labels=True)
-        self.channel_row = column(self.channel, labels=True)
+        self.rows = Fields(row(self.folders, self.add_button, label="Scans"))
+        self.channel_row = Fields(self.channel)
         self.summary = paragraph()
         super().__init__(widgets=[self.rows, self.summary, self.channel_row], labels=False)
         self.margins = (0, 0, 0, 0)

@@ -28,10 +28,16 @@ from napari_ssl_muscle.learning.events import EpochEnd, Event, Finished, Stopped
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask
-from napari_ssl_muscle.viewer.widgets.form import CommandLine, column, main_button, paragraph
+from napari_ssl_muscle.viewer.widgets.form import (
+    CommandLine,
+    column,
+    main_button,
+    paragraph,
+    wrap_qt_widget,
+)
 from napari_ssl_muscle.viewer.widgets.loss_curves import format_epoch
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
-from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
+from napari_ssl_muscle.viewer.widgets.plot import PlotArea
 from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, ResultTable, Row
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
@@ -103,12 +109,12 @@ class FreezingPanel(Container[Widget]):
         self.command = CommandLine()
         # What was chosen for four trainings is long; curves and figures come before it.
         self.panel.remove(self.panel.notes)
-        self.results = column(holder(self.table), self.verdict, self.use_button)
+        self.results = column(wrap_qt_widget(self.table), self.verdict, self.use_button)
         self.content = column(
             paragraph(ABOUT),
             self.start_button,
             self.panel,
-            holder(self.plot),
+            wrap_qt_widget(self.plot),
             self.results,
             self.panel.notes,
             self.command,

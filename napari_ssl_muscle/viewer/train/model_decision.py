@@ -28,7 +28,8 @@ from napari_ssl_muscle.viewer.train.side_by_side import (
 )
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import Target, ThreadTask
-from napari_ssl_muscle.viewer.widgets.form import heading, paragraph, row, when_destroyed
+from napari_ssl_muscle.viewer.widgets.form import heading, paragraph, row
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import when_destroyed
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 NO_OLD = (

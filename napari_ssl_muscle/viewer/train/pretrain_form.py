@@ -31,10 +31,9 @@ from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask, ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
+    Fields,
     Form,
     choice,
-    column,
-    listen,
     main_button,
     paragraph,
     refresh,
@@ -44,6 +43,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.loss_curves import format_reconstruction_error
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:
@@ -85,16 +85,14 @@ class PretrainForm(Form):
         self.settings = PretrainSettings()
         self.out = fields.line("out", str(_new_run()))
         self.out_button = small_button("…", "Choose another folder for the run.")
-        self.place = column(row(self.out, self.out_button, label="Save in"), labels=True)
+        self.place = Fields(row(self.out, self.out_button, label="Save in"))
         self.scan = choice(
             lambda _: image_choices(self.viewer), tooltip="The open scan to draw the masks on."
         )
         self.preview_button = small_button(
             "Preview masks", "Draw the masks on this scan, as the network would get them."
         )
-        self.preview_row = column(
-            row(self.scan, self.preview_button, label="Masks on"), labels=True
-        )
+        self.preview_row = Fields(row(self.scan, self.preview_button, label="Masks on"))
         self.coverage = paragraph()
         self.coverage.hide()
         self.pretrain_button = main_button(
@@ -106,7 +104,7 @@ class PretrainForm(Form):
         )
         self.after = row(self.back_button)
         self.command = CommandLine()
-        for part in (
+        self.add_parts(
             self.scans,
             self.model,
             self.settings,
@@ -117,18 +115,7 @@ class PretrainForm(Form):
             self.panel,
             self.after,
             self.command,
-        ):
-            self.append(part)
-        self.line_up(
-            self.scans.rows,
-            self.scans.channel_row,
-            self.model,
-            self.settings.main,
-            self.settings.more,
-            self.place,
-            self.preview_row,
         )
-        self.finish()
         self.back_button.hide()
         self.out_button.changed.connect(self._choose_out)
         self.preview_button.changed.connect(self.preview)
@@ -195,10 +182,10 @@ class PretrainForm(Form):
         self._enable(False)
         self.probes.begin()
         self.panel.run(ChildTask(job))
-        self.reveal(self.panel)
+        self.scroll_to(self.panel)
 
     def _show_curves(self) -> None:
-        self.reveal(self.panel.curves)
+        self.scroll_to(self.panel.curves)
 
     def take_up(self, work: ChildTask) -> None:
         """Show a pretraining of an earlier session that still runs, or has ended since.
@@ -217,7 +204,7 @@ class PretrainForm(Form):
         self._enable(False)
         self.probes.begin()
         self.panel.run(work)
-        self.reveal(self.panel)
+        self.scroll_to(self.panel)
 
     def preview(self) -> None:
         """Draw the masks on the chosen scan (the button); a problem is told in a dialog."""
@@ -293,7 +280,7 @@ class PretrainForm(Form):
             + ". It is under 'Start from' in the form Fine-tune now."
         )
         self.out.value = str(_new_run())
-        self.reveal(self.after)
+        self.scroll_to(self.after)
 
     def _leave_grid(self) -> None:
         self.probes.grid.leave()

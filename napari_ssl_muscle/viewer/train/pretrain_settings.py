@@ -12,7 +12,7 @@ from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.viewer.train.finetune_choices import PRESETS
 from napari_ssl_muscle.viewer.widgets.fold import Fold
-from napari_ssl_muscle.viewer.widgets.form import column
+from napari_ssl_muscle.viewer.widgets.form import Fields, column
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 
 AS_PRESET = "as the settings say"
@@ -33,7 +33,7 @@ class PretrainSettings(Container[Widget]):
         self.minutes = fields.number(
             "minutes", "Time", unit="min", step=5, decimals=1, most=10_000, none=AS_PRESET
         )
-        self.main = column(self.preset, self.percent, self.kernel, self.minutes, labels=True)
+        self.main = Fields(self.preset, self.percent, self.kernel, self.minutes)
 
         self.inside_body = fields.check_box("inside_body", "Mask only inside the body")
         self.exact = fields.check_box("exact", "Meet the percentage to the pixel")
@@ -45,7 +45,7 @@ class PretrainSettings(Container[Widget]):
         self.leave_out = fields.line(
             "leave_out", label="Leave out", hint="test subjects, such as sub-01, sub-02"
         )
-        self.more = column(self.scored, self.steps, self.seed, self.leave_out, labels=True)
+        self.more = Fields(self.scored, self.steps, self.seed, self.leave_out)
         boxes = column(self.inside_body, self.exact, self.mask_channel, self.transductive)
         boxes.native.layout().setSpacing(2)
         self.fold = Fold("More settings", column(self.more, boxes))

@@ -29,10 +29,9 @@ from napari_ssl_muscle.viewer.train.reconstruction_layers import (
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
+    Fields,
     Form,
     choice,
-    column,
-    listen,
     main_button,
     paragraph,
     refresh,
@@ -40,6 +39,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     small_button,
 )
 from napari_ssl_muscle.viewer.widgets.model_picker import ModelPicker
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class ReconstructionForm(Form):
             tooltip="Another number draws other masks.",
             label="Masks no.",
         )
-        self.settings = column(
-            row(self.scan, self.open_button, label="Scan"), self.slices, self.seed, labels=True
+        self.settings = Fields(
+            row(self.scan, self.open_button, label="Scan"), self.slices, self.seed
         )
         self.compare_button = main_button(
             "Compare reconstructions",
@@ -117,17 +117,14 @@ class ReconstructionForm(Form):
         self.back_button = small_button(
             "Show my layers again", "Leave the grid: hide the pictures, show what was open."
         )
-        for part in (
+        self.add_parts(
             *self.runs,
             self.settings,
             self.compare_button,
             self.panel,
             self.table,
             self.back_button,
-        ):
-            self.append(part)
-        self.line_up(*self.runs, self.settings)
-        self.finish()
+        )
         self.table.hide()
         self.back_button.hide()
         models = self.runs[1].models
@@ -209,7 +206,7 @@ class ReconstructionForm(Form):
             "The slider moves all six pictures; between the compared slices the nearest is shown."
             + (f" {MASKED_ONLY}" if found.masked_only else "")
         )
-        self.reveal(self.back_button)
+        self.scroll_to(self.back_button)
 
     def _tell_figures(self, *_: object) -> None:
         """Show the errors inside the masks: overall, and of the slice that is shown."""

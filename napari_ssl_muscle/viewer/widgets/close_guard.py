@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 from napari_ssl_muscle.jobs.process.find import name_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import BackgroundTask, ChildTask
-from napari_ssl_muscle.viewer.widgets.form import later
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import call_later
 
 ClosingChoice = Literal["stop", "leave"]
 
@@ -89,7 +89,7 @@ class WindowGuard(QObject):
         # The window is asked for here, not held: it must be free to go.
         window = self.parent()
         if self._answer is None and isinstance(window, QMainWindow) and window.isVisible():
-            later(self, lambda: notifications.show_info(f"{name} {GOES_ON}"))
+            call_later(self, lambda: notifications.show_info(f"{name} {GOES_ON}"))
 
     def _working(self) -> list[Panel]:
         panels = [panel for ref in self._panels if (panel := ref()) is not None]

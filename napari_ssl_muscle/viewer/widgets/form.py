@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from magicgui.widgets import ComboBox, Container, Label, LineEdit, PushButton, Widget
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QDockWidget,
+    QFormLayout,
     QFrame,
+    QLabel,
     QMainWindow,
     QScrollArea,
     QSizePolicy,
     QWidget,
 )
 
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import (
+    call_later,
+    delete_when_undocked,
+    on_first_show,
+)
+
 NARROW = QSizePolicy.Policy.Ignored
 _IS_FORM = "ssl_muscle_form"
+_CAPTION = "ssl_muscle_caption"
 INSIDE = "ssl_muscle_inside"
 """Qt property of a form that is a part of another widget, whose dock is not the form's own."""
 
@@ -56,23 +64,32 @@ class Form(Container[Widget]):
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._lined_up: tuple[Container[Widget], ...] = ()
         super().__init__(labels=False, scrollable=True)
         area = self.root_native_widget
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setMinimumWidth(WIDTH)
-        self._first_show = _FirstShow(area)
-        self._first_show.shown.connect(self._settle)
+        on_first_show(area, self._on_first_show)
         delete_when_undocked(area)
 
-    def line_up(self, *parts: Container[Widget]) -> None:
-        """Give the captions of these parts one width, so that their inputs line up."""
-        self._lined_up = parts
-        line_up(*parts)
+    def add_parts(self, *parts: Widget) -> None:
+        """Put all parts into the form, below each other and pushed to the top."""
+        self.extend(parts)
+        layout = self.root_native_widget.widget().layout()
+        layout.addStretch(1)
+        layout.setSpacing(8)
 
-    def _settle(self) -> None:
+    def align_captions(self) -> None:
+        """Give the captions of all `Fields` in the form one width, so that their inputs line up."""
+        captions = self.root_native_widget.findChildren(QLabel, _CAPTION)
+        for caption in captions:
+            caption.ensurePolished()  # in the font of the window's style
+        width = max((caption.sizeHint().width() for caption in captions), default=0)
+        for caption in captions:
+            caption.setFixedWidth(width)
+
+    def _on_first_show(self) -> None:
         """Do what needs the window: measure captions in its font, join the other forms."""
-        line_up(*self._lined_up)
+        self.align_captions()
         self.fit_width()
         if not self.native.property(INSIDE):
             join_tabs(self.native, self._title)
@@ -91,115 +108,10 @@ class Form(Container[Widget]):
         )
         area.setMinimumWidth(max(WIDTH, needed))
 
-    def reveal(self, part: Widget) -> None:
+    def scroll_to(self, part: Widget) -> None:
         """Scroll to a part, once the layout is up to date."""
         area, native = self.root_native_widget, part.native
-        later(area, lambda: area.ensureWidgetVisible(native))
-
-    def finish(self) -> None:
-        """Push everything to the top; to be called after the last part was added."""
-        layout = self.root_native_widget.widget().layout()
-        layout.addStretch(1)
-        layout.setSpacing(8)
-
-
-def later(owner: QObject, act: Callable[[], None]) -> None:
-    """Do something once the event loop gets to it, unless its owner is gone by then."""
-    timer = QTimer(owner)
-    timer.setSingleShot(True)
-    timer.timeout.connect(act)
-    timer.timeout.connect(timer.deleteLater)
-    timer.start(0)
-
-
-def listen(owner: QObject, signal: Any, act: Callable[..., None]) -> None:
-    """Connect to something that outlives a widget, until the widget is destroyed.
-
-    Parameters
-    ----------
-    owner
-        The Qt widget.
-    signal
-        Anything with `connect` and `disconnect`: of napari, psygnal or Qt.
-    act
-        What to call.
-    """
-    signal.connect(act)
-
-    def stop(*_: object) -> None:
-        with contextlib.suppress(ValueError, TypeError, RuntimeError):
-            signal.disconnect(act)
-
-    when_destroyed(owner, stop)
-
-
-_waiting: set[Callable[..., None]] = set()
-"""What is to be called once something is destroyed."""
-
-
-def when_destroyed(owner: QObject, act: Callable[[], None]) -> None:
-    """Call something once a Qt object is destroyed.
-
-    It is held here until then. Held by the object alone, it would go with it when Python collects
-    both, and Qt would call a function that has been emptied already: the program would crash.
-    """
-
-    def once(*_: object) -> None:
-        _waiting.discard(once)
-        act()
-
-    _waiting.add(once)
-    owner.destroyed.connect(once)
-
-
-class _Undocked(QObject):
-    """Deletes a docked widget that has lost its dock, unless it soon has another parent."""
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
-        self._docked = widget.parent() is not None
-        widget.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Notice a change of the parent."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self._widget.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                later(self, self._delete)
-        return False
-
-    def _delete(self) -> None:
-        if self._widget.parent() is None:
-            self._widget.deleteLater()
-
-
-def delete_when_undocked(widget: QWidget) -> None:
-    """Delete a widget once its dock is closed.
-
-    napari takes the widget out of a dock that is closed and leaves it to Python, which may get rid
-    of it in the middle of anything, or never.
-    """
-    _Undocked(widget)
-
-
-class _FirstShow(QObject):
-    """Tells once, through the event loop, that a widget was shown."""
-
-    shown = Signal()
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__(widget)
-        self._widget = widget
-        widget.installEventFilter(self)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Wait for the show event, then listen no more."""
-        if event is not None and event.type() == QEvent.Type.Show:
-            self._widget.removeEventFilter(self)
-            later(self, self.shown.emit)
-        return False
+        call_later(area, lambda: area.ensureWidgetVisible(native))
 
 
 def join_tabs(widget: QWidget, title: str) -> None:
@@ -241,33 +153,50 @@ def row(first: Widget, *buttons: Widget, label: str = "") -> Container[Widget]:
     return line
 
 
-def column(*widgets: Widget, labels: bool = False) -> Container[Widget]:
+def column(*widgets: Widget) -> Container[Widget]:
     """Return widgets below each other, without margins of their own."""
-    part = Container(widgets=list(widgets), labels=labels)
+    part = Container(widgets=list(widgets), labels=False)
     part.margins = (0, 0, 0, 0)
     return part
 
 
-def line_up(*parts: Container[Widget]) -> None:
-    """Give the captions of several parts of a form one width, so that their inputs line up."""
-    captions = [caption for part in parts for caption in _captions(part)]
-    for caption in captions:
-        caption.native.ensurePolished()  # in the font of the window's style
-    width = max((caption.native.sizeHint().width() for caption in captions), default=0)
-    for caption in captions:
-        caption.native.setFixedWidth(width)
+def wrap_qt_widget(widget: QWidget) -> Container[Widget]:
+    """Return a Qt widget as a part of a magicgui form."""
+    part = column()
+    part.native.layout().addWidget(widget)
+    return part
 
 
-def _captions(part: Container[Widget]) -> list[Label]:
-    found = []
-    for widget in part:
-        reference = getattr(widget, "_labeled_widget_ref", None)
-        labelled = reference() if reference is not None else None
-        if labelled is not None:
-            found.append(labelled._label_widget)
-        if isinstance(widget, Container):
-            found += _captions(widget)
-    return found
+class Fields(Container[Widget]):
+    """Widgets below each other, each with its `label` as a caption before it.
+
+    They lie in Qt's own form layout; `Form.align_captions` lines them up with other ones.
+    """
+
+    def __init__(self, *widgets: Widget) -> None:
+        super().__init__(labels=False)
+        self.margins = (0, 0, 0, 0)
+        self._rows = QFormLayout()
+        # The same with every style and system.
+        self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+        self._rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.native.layout().addLayout(self._rows)
+        self.extend(widgets)
+
+    def insert(self, key: int, widget: Widget) -> None:
+        """Insert a widget and its caption."""
+        super().insert(key, widget)
+        caption = QLabel(widget.label)
+        caption.setObjectName(_CAPTION)
+        caption.setToolTip(widget.tooltip or "")
+        self._rows.insertRow(key, caption, widget.native)  # Qt takes it out of magicgui's layout
+
+    def clear(self) -> None:
+        """Remove all widgets and their captions."""
+        super().clear()
+        while self._rows.rowCount():
+            self._rows.removeRow(0)
 
 
 def heading(text: str) -> Label:
@@ -331,6 +260,26 @@ def refresh(box: ComboBox, wanted: Any = None) -> None:
     box.reset_choices()
     if any(value is before for value in box.choices) and box.value is not before:
         box.value = before
+
+
+def refresh_in_order(box: ComboBox, *, first: bool = False) -> None:
+    """Refresh a list so that its choices are in their order; `changed` is not emitted.
+
+    magicgui alone puts whatever is new at the end.
+
+    Parameters
+    ----------
+    box
+        The list.
+    first
+        Choose the first entry instead of the chosen one.
+    """
+    before = box.value
+    with box.changed.blocked():
+        box.native.clear()
+        refresh(box, before)
+        if first and box.choices:
+            box.value = box.choices[0]
 
 
 class CommandLine(Container[Widget]):

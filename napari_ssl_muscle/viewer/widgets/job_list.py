@@ -18,7 +18,8 @@ from napari_ssl_muscle.learning.events import Failed, Finished, Stopped
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, AttachedTask
 from napari_ssl_muscle.viewer.widgets.close_guard import LEFT
-from napari_ssl_muscle.viewer.widgets.form import later, listen, paragraph, row, small_button
+from napari_ssl_muscle.viewer.widgets.form import paragraph, row, small_button
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import call_later, listen
 
 LOOK_EVERY = 2000
 """Milliseconds between looks at how far the jobs are."""
@@ -72,7 +73,7 @@ class FoundJobs(Container[Widget]):
         self._settle()
 
     def _look_soon(self) -> None:
-        later(self.native, self.look)
+        call_later(self.native, self.look)
 
     def refresh(self) -> None:
         """Say anew how far the jobs are."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from magicgui.widgets import Container, PushButton, Widget
+from magicgui.widgets import Container, Widget
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame
@@ -16,14 +16,15 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.models.card import ListedModel, ModelCard, list_models, read_card
 from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.fold import Fold
 from napari_ssl_muscle.viewer.widgets.form import (
+    Fields,
     choice,
-    column,
-    listen,
     paragraph,
     row,
     small_button,
 )
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 
 
 class KnownModels:
@@ -140,26 +141,23 @@ class ModelPicker(Container[Widget]):
         self.browse_button = small_button(
             "Browse…", "Use a model file (.safetensors) from somewhere else."
         )
-        self._unfolded = unfolded
-        self.about_button = PushButton(tooltip="Show or hide what is known of this model.")
-        self.about_button.native.setFlat(True)
-        self.about_button.native.setStyleSheet("text-align: left; background: transparent;")
         self.card = paragraph()
         self.card.native.setTextFormat(Qt.TextFormat.RichText)
         self.card.native.setFrameShape(QFrame.Shape.StyledPanel)
         self.card.native.setMargin(6)
+        self.about = Fold(
+            "About this model",
+            self.card,
+            "Show or hide what is known of this model.",
+            unfolded=unfolded,
+        )
         super().__init__(
-            widgets=[
-                column(row(self.list, self.browse_button, label=caption), labels=True),
-                self.about_button,
-                self.card,
-            ],
+            widgets=[Fields(row(self.list, self.browse_button, label=caption)), self.about],
             labels=False,
         )
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(2)
         self.browse_button.changed.connect(self._browse)
-        self.about_button.changed.connect(self._fold)
         self.list.changed.connect(self._on_picked)
         self.list.native.activated.connect(self._by_hand)
         listen(self.native, MODELS.changed, self.reset_choices)
@@ -246,18 +244,11 @@ class ModelPicker(Container[Widget]):
 
     def fold(self) -> None:
         """Fold the card away, to make room for what comes of the choice."""
-        if self._unfolded:
-            self._fold()
-
-    def _fold(self) -> None:
-        self._unfolded = not self._unfolded
-        self._show_card()
+        self.about.set_unfolded(False)
 
     def _show_card(self) -> None:
         model = self.model
-        self.about_button.visible = model is not None
-        self.about_button.text = f"{'▾' if self._unfolded else '▸'} About this model"
-        self.card.visible = model is not None and self._unfolded
+        self.about.visible = model is not None
         if model is None or model.card is None:
             return
         self.card.value = "".join(

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import Container, Widget
 from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
@@ -189,11 +188,3 @@ def _ink() -> str:
 
     theme = get_theme(get_settings().appearance.theme)
     return str(theme.text.as_hex(format="long"))
-
-
-def holder(widget: QWidget) -> Container[Widget]:
-    """Return a Qt widget as a part of a magicgui form."""
-    part: Container[Widget] = Container(labels=False)
-    part.margins = (0, 0, 0, 0)
-    part.native.layout().addWidget(widget)
-    return part

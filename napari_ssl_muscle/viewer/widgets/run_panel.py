@@ -33,10 +33,11 @@ from napari_ssl_muscle.viewer.widgets.form import (
     paragraph,
     row,
     small_button,
-    when_destroyed,
+    wrap_qt_widget,
 )
 from napari_ssl_muscle.viewer.widgets.loss_curves import Curves, format_epoch
-from napari_ssl_muscle.viewer.widgets.plot import PlotArea, holder
+from napari_ssl_muscle.viewer.widgets.plot import PlotArea
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import when_destroyed
 
 __all__ = ["RunPanel", "format_epoch"]
 
@@ -80,8 +81,9 @@ class RunPanel(Container[Widget]):
         self.status = paragraph()
         self.figures = paragraph()
         self.plot = PlotArea()
-        self.curves = Fold("Curves", holder(self.plot), "Show or hide how it learns.")
-        self.curves.toggle()  # open, once there are any
+        self.curves = Fold(
+            "Curves", wrap_qt_widget(self.plot), "Show or hide how it learns.", unfolded=True
+        )
         self.notes = paragraph()
         self.log_button = small_button("Show log…", "What happened, word for word, to copy.")
         self.log_button.changed.connect(self.show_log)
