@@ -65,7 +65,7 @@ def images_per_second(rows: int, columns: int) -> float:
         asked.append(time.monotonic())
         return False
 
-    def forget(net: nn.Module, place: TrainingState) -> None:
+    def forget(net: nn.Module, state: TrainingState) -> None:
         pass
 
     net = UNet.from_settings(NetworkSettings(width=16), 1, CLASSES)

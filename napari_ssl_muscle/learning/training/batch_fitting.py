@@ -22,7 +22,7 @@ class BatchFitter:
     ----------
     images
         How many images one would like to compute at once.
-    told
+    on_halved
         Called with the old and the new number each time that it is halved.
 
     Attributes
@@ -31,9 +31,9 @@ class BatchFitter:
         How many are computed at once now.
     """
 
-    def __init__(self, images: int, told: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, images: int, on_halved: Callable[[int, int], None] | None = None) -> None:
         self.images = images
-        self._told = told
+        self._on_halved = on_halved
 
     def fit(self, attempt: Callable[[int], T]) -> T:
         """Return what `attempt` gives for a number of images, halved until memory suffices.
@@ -57,8 +57,8 @@ class BatchFitter:
             # Not inside the clause above: the error keeps everything that the attempt held.
             before, self.images = self.images, self.images // 2
             free_memory()
-            if self._told is not None:
-                self._told(before, self.images)
+            if self._on_halved is not None:
+                self._on_halved(before, self.images)
 
     def in_parts(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Apply a function to images ``(n, …)`` a part at a time; return ``(n, …)`` joined.

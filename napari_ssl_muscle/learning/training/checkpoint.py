@@ -38,8 +38,8 @@ class TrainingState:
         """Return how many images a step takes now, if the settings ask for `asked`."""
         return self.smaller[-1][1] if self.smaller else asked
 
-    def about_memory(self, asked: int) -> list[str]:
-        """Say for the model's card which batches were really used; nothing if as asked for."""
+    def describe_memory(self, asked: int) -> list[str]:
+        """Describe for the model's card which batches were really used; nothing if as asked for."""
         if not self.smaller:
             return []
         last = {step: batch for step, batch in self.smaller}  # noqa: C416 - typed, unlike dict()
@@ -55,9 +55,9 @@ def save_checkpoint(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: MovingAverage | None,
-    place: TrainingState,
+    state: TrainingState,
 ) -> Path:
-    """Write weights, optimiser and place, whole or not at all; return the file."""
+    """Write weights, optimiser and state, whole or not at all; return the file."""
     tensors: dict[str, Tensor] = {}
     for name, value in net.state_dict().items():
         tensors[f"net/{name}"] = value
@@ -68,7 +68,7 @@ def save_checkpoint(
             tensors[f"average/{name}"] = value
         tensors["average_updates"] = torch.tensor(average.updates)
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    metadata = {"place": json.dumps(asdict(place))}
+    metadata = {"place": json.dumps(asdict(state))}
     path = run / NAME
     write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata=metadata))
     return path
@@ -92,7 +92,7 @@ def load_checkpoint(
         raise BadInput(f"{run} holds no checkpoint to continue from; start a new run instead.")
     try:
         with safe_open(path, framework="pt") as file:
-            place = TrainingState(**json.loads(file.metadata()["place"]))
+            state = TrainingState(**json.loads(file.metadata()["place"]))
         tensors = safetensors.torch.load_file(path)
         groups: dict[str, dict[str, Tensor]] = {"net": {}, "optimizer": {}, "average": {}}
         for name, value in tensors.items():
@@ -110,4 +110,4 @@ def load_checkpoint(
             f"{path} does not fit this training; continue it with the settings of its job.json, "
             "or start a new run."
         ) from error
-    return place
+    return state

@@ -240,7 +240,7 @@ class TrainingSession:
         batch = self.recipe.training.batch
 
         def save_best(weights: nn.Module, state: TrainingState) -> None:
-            notes = [*card.notes, *state.about_memory(batch)]
+            notes = [*card.notes, *state.describe_memory(batch)]
             known = with_metrics(card.model_copy(update={"notes": notes}), state.best_metrics)
             save_model(path, weights.state_dict(), known)
             if on_saved is not None:
@@ -257,7 +257,7 @@ class TrainingSession:
             action=action,
             resume=self.run.resume,
         )
-        if result.place.step == 0:
+        if result.state.step == 0:
             raise StoppedByUser
         # Of the saved weights, even if they are older than the part of the run that ended here.
-        return TrainedModel(path, dict(result.place.best_metrics), self.notes, result.stopped)
+        return TrainedModel(path, dict(result.state.best_metrics), self.notes, result.stopped)

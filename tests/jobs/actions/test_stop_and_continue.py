@@ -147,18 +147,19 @@ import sys, time
 from pathlib import Path
 from napari_ssl_muscle.cli import main
 from napari_ssl_muscle.learning.training import loop
+from napari_ssl_muscle.learning.training.steps import Stepper
 
 loop.CHECKPOINT_SECONDS = 0.0 if {often} else 1e9
-step, stop_file = loop._Loop._step, Path(sys.argv[2])
+step, stop_file = Stepper.step, Path(sys.argv[2])
 
-def halting(loop, number):
+def halting(stepper, number, total):
     if number == 5:
         print('{{"kind": "progress", "done": 5, "total": 5, "text": "halting"}}', flush=True)
         while not ({listens} and stop_file.exists()):
             time.sleep(0.01)
-    return step(loop, number)
+    return step(stepper, number, total)
 
-loop._Loop._step = halting
+Stepper.step = halting
 main(["run", sys.argv[1], "--events", "--stop-file", sys.argv[2]])
 """
 

@@ -72,8 +72,8 @@ def run(
         calls += 1
         return stop_after is not None and calls > stop_after
 
-    def save_best(weights: nn.Module, place: TrainingState) -> None:
-        saved.append(TrainingState(**vars(place)))
+    def save_best(weights: nn.Module, state: TrainingState) -> None:
+        saved.append(TrainingState(**vars(state)))
         best.update({name: value.clone() for name, value in weights.state_dict().items()})
 
     train(
@@ -120,11 +120,11 @@ def test_it_learns_and_keeps_the_best_validation(tmp_path: Path) -> None:
     assert saved[-1].best == max(figures)
     assert [event.best for event in epochs].count(True) == len(saved)
     assert any(isinstance(event, Checkpoint) for event in events)
-    told = [event for event in events if isinstance(event, Progress)]
-    assert told[-1].done == 60
-    assert told[-1].text == "epoch 15"  # ten images in steps of three
+    reports = [event for event in events if isinstance(event, Progress)]
+    assert reports[-1].done == 60
+    assert reports[-1].text == "epoch 15"  # ten images in steps of three
     # The last moment's loss is among the losses of the last round.
-    assert told[-1].loss == pytest.approx(epochs[-1].metrics["train_loss"], rel=0.5)
+    assert reports[-1].loss == pytest.approx(epochs[-1].metrics["train_loss"], rel=0.5)
 
 
 def test_without_validation_the_last_weights_are_kept(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_continuing_another_network_is_said(tmp_path: Path) -> None:
             Stripes(),
             SETTINGS,
             tmp_path,
-            lambda weights, place: None,
+            lambda weights, state: None,
             emit=lambda event: None,
             stop=never_stop,
             resume=True,

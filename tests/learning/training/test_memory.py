@@ -114,12 +114,12 @@ def run(
         task,
         settings,
         folder,
-        lambda weights, place: None,
+        lambda weights, state: None,
         emit=events.append,
         stop=stop,
         resume=resume,
     )
-    return net.state_dict(), events, result.place
+    return net.state_dict(), events, result.state
 
 
 def warnings(events: list[Event]) -> list[str]:
@@ -132,15 +132,15 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def test_the_batch_is_halved_until_it_fits_and_every_step_is_done(tmp_path: Path) -> None:
     task = Halves(most=3)
-    _, events, place = run(tmp_path, task)
+    _, events, state = run(tmp_path, task)
     assert warnings(events) == [
         "Not enough memory for a batch of 8: goes on with 4.",
         "Not enough memory for a batch of 4: goes on with 2.",
     ]
-    assert place.step == place.total == 12
+    assert state.step == state.total == 12
     assert task.tried[:3] == [8, 4, 2]
     assert set(task.tried[3:]) == {2}  # found out once, not at every step
-    assert place.about_memory(8) == [
+    assert state.describe_memory(8) == [
         "Images in a step: 2 from the start instead of 8, for lack of memory."
     ]
     assert [event.epoch for event in events if isinstance(event, EpochEnd)][-1] == 4
@@ -158,9 +158,9 @@ def test_memory_that_runs_short_later_changes_only_later_steps(tmp_path: Path) -
             self.most = 8 if len(self.tried) < 6 else 4
             return super().batch(indices)
 
-    _, events, place = run(tmp_path, Shrinks(most=8))
-    assert place.smaller == [[6, 4]]
-    assert place.about_memory(8) == [
+    _, events, state = run(tmp_path, Shrinks(most=8))
+    assert state.smaller == [[6, 4]]
+    assert state.describe_memory(8) == [
         "Images in a step: 4 from step 7 instead of 8, for lack of memory."
     ]
     assert len(warnings(events)) == 1
@@ -170,17 +170,17 @@ def test_continuing_goes_on_with_the_smaller_batch_bit_for_bit(tmp_path: Path) -
     whole, _, _ = run(tmp_path / "whole", Halves(most=4))
     run(tmp_path / "parts", Halves(most=4), stop_after=5)
     task = Halves(most=100)  # there would be memory again, but the run is one
-    parts, events, place = run(tmp_path / "parts", task, resume=True)
+    parts, events, state = run(tmp_path / "parts", task, resume=True)
     assert same(whole, parts)
     assert set(task.tried) == {4}
     assert not warnings(events)
-    assert place.smaller == [[0, 4]]
+    assert state.smaller == [[0, 4]]
 
 
 def test_enough_memory_changes_nothing(tmp_path: Path) -> None:
-    _, events, place = run(tmp_path, Halves(most=8))
+    _, events, state = run(tmp_path, Halves(most=8))
     assert not warnings(events)
-    assert place.about_memory(8) == []
+    assert state.describe_memory(8) == []
 
 
 def test_no_memory_for_a_single_image_is_the_end(tmp_path: Path) -> None:
@@ -197,9 +197,9 @@ def test_another_error_is_not_tried_again(tmp_path: Path) -> None:
 
 def test_the_first_steps_that_are_timed_may_run_out_of_memory_as_well(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"steps": None, "minutes": 0.01, "epochs": 2})
-    _, events, place = run(tmp_path, Halves(most=4), settings)
+    _, events, state = run(tmp_path, Halves(most=4), settings)
     assert warnings(events) == ["Not enough memory for a batch of 8: goes on with 4."]
-    assert place.step == place.total
+    assert state.step == state.total
 
 
 def test_parts_are_joined_in_order_and_the_size_that_fits_is_remembered() -> None:
