@@ -21,11 +21,11 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
 SCRIPTS = (
     "startup",
-    "segmenting",
-    "clicking",
-    "drawing",
-    "correcting",
-    "openings",
+    "segment_command",
+    "segment_click",
+    "responsiveness",
+    "finetune_click",
+    "workbench_leaks",
     "training_speed",
     "training_memory",
 )

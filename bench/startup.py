@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from measured import Measured, hand_over
+from figures import Figure, print_figures
 
 REPEATS = 7
 OPEN = """
@@ -42,11 +42,11 @@ def main() -> None:
                 if turn:
                     times[kind].append(spent)
     bare = median(times["without"])
-    hand_over(
+    print_figures(
         [
-            Measured("napari's start without the plugin", bare, "s"),
-            Measured("the plugin adds", median(times["with"]) - bare, "s", "≤ 0.3"),
-            Measured("the plugin with the segmentation form docked adds",
+            Figure("napari's start without the plugin", bare, "s"),
+            Figure("the plugin adds", median(times["with"]) - bare, "s", "≤ 0.3"),
+            Figure("the plugin with the segmentation form docked adds",
                      median(times["docked"]) - bare, "s"),
         ]
     )  # fmt: skip

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from measured import Measured, hand_over
+from figures import Figure, print_figures
 
 from napari_ssl_muscle.phantom.scan import write_phantom
 from napari_ssl_muscle.phantom.settings import PhantomSettings
@@ -27,7 +27,7 @@ def main(build: Path) -> None:
         began = time.monotonic()
         write_phantom(cohort, PhantomSettings())
         figures.append(
-            Measured("writing the phantom cohort, 25 scans", time.monotonic() - began, "s")
+            Figure("writing the phantom cohort, 25 scans", time.monotonic() - began, "s")
         )
         (folder / "phantom.complete").touch()
     run = folder / "run"
@@ -42,10 +42,10 @@ def main(build: Path) -> None:
     gigabytes = peak * (1 if sys.platform == "darwin" else 1024) / 1e9
     what = "fine-tuning on the full phantom cohort"
     figures += [
-        Measured(f"{what}: peak memory", gigabytes, "GB", "< 2"),
-        Measured(f"{what}: reading, {STEPS} steps and one validation", seconds, "s"),
+        Figure(f"{what}: peak memory", gigabytes, "GB", "< 2"),
+        Figure(f"{what}: reading, {STEPS} steps and one validation", seconds, "s"),
     ]
-    hand_over(figures)
+    print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from measured import Measured, hand_over
+from figures import Figure, print_figures
 from torch import Tensor, nn
 
 from napari_ssl_muscle.learning.data.augment import augment
@@ -85,9 +85,9 @@ def images_per_second(rows: int, columns: int) -> float:
 
 def main() -> None:
     where = describe(choose_device("auto"))
-    hand_over(
+    print_figures(
         [
-            Measured(
+            Figure(
                 f"training, width 16, {rows} × {columns}, batch {BATCH}, {where}",
                 images_per_second(rows, columns),
                 "images/s",

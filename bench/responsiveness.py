@@ -11,16 +11,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import napari
-from measured import Measured, hand_over
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
-from scans import benchmark_scan
-from watching import run_until, settle
+from figures import Figure, print_figures
+from window import LONGEST, open_scan_window, prediction_of, press, run_until, settle
 
 from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
-from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_workbench
-from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.workbench import Workbench
 
 SECONDS = 20.0
@@ -31,10 +25,7 @@ def main(build: Path) -> None:
     cohort = build / "bench" / "three"
     if not cohort.is_dir():
         write_phantom(cohort, PhantomSettings(subjects=3, sessions=1))
-    viewer = napari.Viewer()
-    viewer.window.resize(*SIZE)
-    bench = dock_workbench(viewer)
-    viewer.open([str(benchmark_scan(build))], plugin=PLUGIN)
+    viewer, bench = open_scan_window(build)
     settle(1.0)
     collections = Collections()
     stroke = strokes(viewer)
@@ -43,15 +34,12 @@ def main(build: Path) -> None:
     without = run_for(SECONDS, stroke)
     with_training, idle = train(bench, cohort, build / "bench" / "drawing-run", stroke)
     viewer.close()
-    longest = "longest time without a reaction of the window"
-    hand_over(
+    print_figures(
         [
-            Measured(f"{longest} while {drawing}, {scan}", without, "s"),
-            Measured(f"{longest} while a model trains", idle, "s", "< 0.1"),
-            Measured(f"{longest} while a model trains and {drawing}", with_training, "s", "< 0.1"),
-            Measured(
-                "longest full garbage collection of Python meanwhile", collections.longest, "s"
-            ),
+            Figure(f"{LONGEST} while {drawing}, {scan}", without, "s"),
+            Figure(f"{LONGEST} while a model trains", idle, "s", "< 0.1"),
+            Figure(f"{LONGEST} while a model trains and {drawing}", with_training, "s", "< 0.1"),
+            Figure("longest full garbage collection of Python meanwhile", collections.longest, "s"),
         ]
     )
 
@@ -76,12 +64,8 @@ class Collections:
 
 
 def strokes(viewer: Any) -> Callable[[], None]:
-    """Return what draws a dab and goes on to another slice, as by hand."""
-    layer = next(
-        unwrap(layer)
-        for layer in viewer.layers
-        if (info := info_of(layer)) is not None and info.role == "prediction"
-    )
+    """Return a function that paints a dab and, after six of them, goes to the next slice."""
+    layer = prediction_of(viewer)
     depth = layer.data.shape[0]
     step = count()
 
@@ -116,8 +100,7 @@ def train(
     form.preset.value = "quick"
     form.minutes.value = 5
     form.out.value = str(out)
-    press: Any = QTest.mouseClick
-    press(form.finetune_button.native, Qt.MouseButton.LeftButton)
+    press(form.finetune_button)
     run_until(lambda: "tep " in str(form.panel.status.value))
     idle = run_for(SECONDS, None)
     drawn = run_for(SECONDS, stroke)

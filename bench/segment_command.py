@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from measured import Measured, hand_over
+from figures import Figure, print_figures
 from models import benchmark_model
 from scans import benchmark_scan
 
@@ -27,7 +27,7 @@ def main(build: Path) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds.append(time.monotonic() - began)
     what = f"command to labels, 512 × 512 × 16 ({name})"
-    hand_over([Measured(what, median(seconds), "s", "≤ 10 on 2 cores")])
+    print_figures([Figure(what, median(seconds), "s", "≤ 10 on 2 cores")])
 
 
 if __name__ == "__main__":

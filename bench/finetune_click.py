@@ -6,29 +6,18 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-import napari
-from measured import Measured, hand_over
+from figures import Figure, print_figures
 from models import benchmark_model
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
-from scans import benchmark_scan
-from watching import run_until, settle
-
-from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_workbench
+from window import LONGEST, open_scan_window, press, run_until, settle
 
 SLICES = (4, 8, 12)
 
 
 def main(build: Path) -> None:
     model, name = benchmark_model(build)
-    scan = benchmark_scan(build)
-    shutil.rmtree(scan.parent / "muscle-study", ignore_errors=True)
-    viewer = napari.Viewer()
-    viewer.window.resize(*SIZE)
-    bench = dock_workbench(viewer)
-    viewer.open([str(scan)], plugin=PLUGIN)
+    shutil.rmtree(build / "bench" / "muscle-study", ignore_errors=True)
+    viewer, bench = open_scan_window(build)
     segment, correct, tune = bench.segment, bench.correct, bench.finetune
     segment.model.add(Path(model))
     settle(1.0)
@@ -58,18 +47,13 @@ def main(build: Path) -> None:
     minutes = f"{tune.minutes.value:g} min, as proposed"
     viewer.close()
     what = f'"Fine-tune" on {len(SLICES)} corrected slices ({name}, {minutes})'
-    hand_over(
+    print_figures(
         [
-            Measured(f"{what} to both predictions side by side", shown, "s", "< 60"),
-            Measured('"Segment again" with the new model', again, "s"),
-            Measured("longest time without a reaction of the window meanwhile", frozen, "s"),
+            Figure(f"{what} to both predictions side by side", shown, "s", "< 60"),
+            Figure('"Segment again" with the new model', again, "s"),
+            Figure(f"{LONGEST} meanwhile", frozen, "s"),
         ]
     )
-
-
-def press(button: Any) -> None:
-    click: Any = QTest.mouseClick
-    click(button.native, Qt.MouseButton.LeftButton)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From the click on "Segment muscles" to labels on the screen, and how long the window froze.
+"""From the click on "Segment muscles" to labels on the screen, and the longest freeze meanwhile.
 
 The first click imports torch and brings the first prediction. The second one finds labels that a
 person has drawn in, and keeps them.
@@ -10,29 +10,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import napari
-from measured import Measured, hand_over
+from figures import Figure, print_figures
 from models import benchmark_model
-from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
-from scans import benchmark_scan
-from watching import run_until, settle
+from window import LONGEST, open_scan_window, prediction_of, press, run_until, settle
 
 from napari_ssl_muscle.learning.events import Finished
-from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_workbench
-from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.segment.form import SegmentForm
-
-LONGEST = "longest time without a reaction of the window"
-FREEZE = "≤ 0.25"
 
 
 def main(build: Path) -> None:
     model, name = benchmark_model(build)
-    viewer = napari.Viewer()
-    viewer.window.resize(*SIZE)
-    form = dock_workbench(viewer).segment
-    viewer.open([str(benchmark_scan(build))], plugin=PLUGIN)
+    viewer, workbench = open_scan_window(build)
+    form = workbench.segment
     form.model.add(Path(model))
     form.model.picked_by_hand = True
     settle(1.0)
@@ -41,26 +30,20 @@ def main(build: Path) -> None:
         seconds, frozen = click(form)
         what = f"{which}: to labels, 512 × 512 × 16 ({name})"
         figures += [
-            Measured(what, seconds, "s"),
-            Measured(
-                f"{which}: longest time without a reaction of the window", frozen, "s", FREEZE
-            ),
+            Figure(what, seconds, "s"),
+            Figure(f"{which}: {LONGEST}", frozen, "s", "≤ 0.25"),
         ]
         draw(viewer)
     form.panel.abandon()
     viewer.close()
-    hand_over(figures)
+    print_figures(figures)
 
 
 def click(form: SegmentForm) -> tuple[float, float]:
     """Press the button; return seconds until the labels are drawn, and the longest freeze."""
     events: list[object] = []
     form.panel.ended.connect(events.append)
-    press: Any = QTest.mouseClick  # the binding's types know it as a method
-    found = run_until(
-        lambda: bool(events),
-        lambda: press(form.segment_button.native, Qt.MouseButton.LeftButton),
-    )
+    found = run_until(lambda: bool(events), lambda: press(form.segment_button))
     form.panel.ended.disconnect(events.append)
     if not isinstance(events[0], Finished):
         raise SystemExit(f"the segmentation did not end well: {events[0]}")
@@ -69,11 +52,7 @@ def click(form: SegmentForm) -> tuple[float, float]:
 
 def draw(viewer: Any) -> None:
     """Draw a few strokes into the prediction, and let them be journalled."""
-    layer = next(
-        unwrap(layer)
-        for layer in viewer.layers
-        if (info := info_of(layer)) is not None and info.role == "prediction"
-    )
+    layer = prediction_of(viewer)
     for z in range(2, 14, 3):
         layer.paint((z, 250, 180), 4)
     settle(1.0)

@@ -12,10 +12,10 @@ from typing import Any
 
 import napari
 import psutil
-from measured import Measured, hand_over
+from figures import Figure, print_figures
 from qtpy.QtCore import QEvent, QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
-from watching import run_until
+from window import run_until
 
 from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, WORKBENCH
 from napari_ssl_muscle.viewer.open import commands
@@ -38,13 +38,13 @@ def main() -> None:
     viewer.close()
     what = f"growth over {TIMES} openings and closings of the workbench"
     growth = {name: after[name] - before[name] for name in before}
-    hand_over(
+    print_figures(
         [
-            Measured(f"{what}: memory", growth["memory"], "MB", "≤ 10"),
-            Measured(f"{what}: threads", growth["threads"], "", "0"),
-            Measured(f"{what}: windows", growth["windows"], "", "0"),
-            Measured(f"{what}: widgets", growth["widgets"], "", "0"),
-            Measured(f"{what}: listeners on the layer list", growth["listeners"], "", "0"),
+            Figure(f"{what}: memory", growth["memory"], "MB", "≤ 10"),
+            Figure(f"{what}: threads", growth["threads"], "", "0"),
+            Figure(f"{what}: windows", growth["windows"], "", "0"),
+            Figure(f"{what}: widgets", growth["widgets"], "", "0"),
+            Figure(f"{what}: listeners on the layer list", growth["listeners"], "", "0"),
         ]
     )
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Measured:
+class Figure:
     """A figure with its unit.
 
     Attributes
@@ -26,6 +26,6 @@ class Measured:
     aim: str = ""
 
 
-def hand_over(figures: list[Measured]) -> None:
+def print_figures(figures: list[Figure]) -> None:
     """Print the figures for `run.py`, as the last line of the script's output."""
     print(json.dumps([asdict(figure) for figure in figures], ensure_ascii=False))

@@ -1,18 +1,53 @@
-"""Runs the window's event loop, and notes the longest time that it did not come round."""
+"""A napari window with a scan: opened, used, and watched for times without a reaction."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
-from qtpy.QtCore import QEventLoop, QTimer
+import napari
+from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtTest import QTest
+from scans import benchmark_scan
+
+from napari_ssl_muscle.viewer.app import PLUGIN, SIZE, dock_workbench
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+from napari_ssl_muscle.viewer.workbench import Workbench
+
+LONGEST = "longest time without a reaction of the window"
 
 TICK = 0.005
 """Seconds between two looks at the clock."""
 
 PATIENCE = 600.0
 """Seconds to wait for one thing."""
+
+
+def open_scan_window(build: Path) -> tuple[Any, Workbench]:
+    """Open the benchmarks' scan in a window; return the viewer and its workbench."""
+    viewer = napari.Viewer()
+    viewer.window.resize(*SIZE)
+    workbench = dock_workbench(viewer)
+    viewer.open([str(benchmark_scan(build))], plugin=PLUGIN)
+    return viewer, workbench
+
+
+def prediction_of(viewer: Any) -> Any:
+    """Return the labels layer with the scan's prediction."""
+    return next(
+        unwrap(layer)
+        for layer in viewer.layers
+        if (info := info_of(layer)) is not None and info.role == "prediction"
+    )
+
+
+def press(button: Any) -> None:
+    """Click a button of a form."""
+    click: Any = QTest.mouseClick  # the binding's types know it as a method
+    click(button.native, Qt.MouseButton.LeftButton)
 
 
 def run_until(
@@ -65,7 +100,7 @@ def run_until(
     hand.stop()
     ticks.append(end)
     if not ready():
-        raise SystemExit("waited in vain")
+        raise SystemExit("nothing came within the time")
     return end - began, max(after - before for before, after in pairwise(ticks))
 
 
