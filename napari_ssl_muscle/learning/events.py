@@ -27,14 +27,16 @@ class Started(_Event):
 
 
 class Progress(_Event):
-    """`done` of `total` units; `seconds_left` is None until it can be said.
+    """`done` of `total`; `seconds_left` is None until it can be estimated.
 
-    `loss` is a training's mean loss since the last time.
+    `unit` is what is counted: "step" in a training, empty for scans that are read. `loss` is a
+    training's mean loss since the last time.
     """
 
     kind: Literal["progress"] = "progress"
     done: int
     total: int
+    unit: str = ""
     text: str = ""
     seconds_left: float | None = None
     loss: float | None = None

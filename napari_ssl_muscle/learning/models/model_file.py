@@ -5,10 +5,8 @@ Nothing here opens a pickle.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import safetensors.torch
@@ -149,14 +147,3 @@ def _misfit(shapes: Mapping[str, tuple[int, ...]], card: ModelCard) -> str | Non
         if shapes[name] != shape:
             return f"{name} has shape {shapes[name]} where the network has {shape}"
     return None
-
-
-def current_versions() -> dict[str, str]:
-    """Return the versions that matter for repeating a training, for the card."""
-    versions = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    for package in ("napari-ssl-muscle", "numpy", "scipy", "nibabel"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree that is not installed
-            continue
-    return versions

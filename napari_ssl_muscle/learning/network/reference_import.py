@@ -25,9 +25,9 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import (
-    current_versions,
     expected_shapes,
     save_model,
 )
@@ -217,7 +217,7 @@ def _card(
             in_channels=first.shape[1],
             channels=channels,
             muscles=table.to_rows(),
-            versions=current_versions(),
+            versions=versions(),
             created=datetime.now(UTC).date().isoformat(),
             notes=[
                 "Imported from a checkpoint of the reference U-Net program; what it was trained "

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from napari_ssl_muscle.learning.data.slices import Frame, find_frames, fit, image_size, to_grid
-from napari_ssl_muscle.learning.pretext.masking import describe_masks, draw_squares
+from napari_ssl_muscle.learning.pretext.masking import MaskDescription, describe_masks, draw_squares
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.scans.body_mask import body_mask
 
@@ -24,13 +24,13 @@ class ScanMasks:
     ----------
     masks
         ``(z, y, x)`` uint8 on the voxels of the scan: 1 where masked.
-    text
-        Coverage, distance to the nearest visible pixel, and whether that is too easy; measured
-        on the images that the network sees.
+    description
+        Coverage and distance to the nearest visible pixel, measured on the images that the
+        network sees.
     """
 
     masks: NDArray[np.uint8]
-    text: str
+    description: MaskDescription
 
 
 def masks_on_scan(
@@ -98,7 +98,9 @@ def masks_on_scan(
             bodies.append(seen[masked])
     everything = np.concatenate(holes)
     if not len(everything):
-        return ScanMasks(masks, "Nothing is masked: no body was found in this scan.")
+        return ScanMasks(
+            masks, MaskDescription("Nothing is masked: no body was found in this scan.")
+        )
     found = np.concatenate(bodies) if bodies else None
     return ScanMasks(masks, describe_masks(everything, found, pretext))
 

@@ -261,10 +261,23 @@ COPYING = 10.0
 """AvgDist in pixels under which the task is mostly copying (Xie et al. 2022: best at 10 to 20)."""
 
 
+@dataclass(frozen=True)
+class MaskDescription:
+    """What is said of masks: their coverage, and a warning where the task is too easy."""
+
+    coverage: str
+    warning: str = ""
+
+    @property
+    def text(self) -> str:
+        """Both in one line."""
+        return f"{self.coverage} {self.warning}".rstrip()
+
+
 def describe_masks(
     holes: NDArray[np.bool_], bodies: NDArray[np.bool_] | None, pretext: PretextSettings
-) -> str:
-    """Say how much is masked, how far from anything visible, and whether that is too easy.
+) -> MaskDescription:
+    """Describe how much is masked, how far from anything visible, and whether that is too easy.
 
     The overshoot is what the last square covers beyond the share that was asked for.
 
@@ -278,7 +291,7 @@ def describe_masks(
         What was asked for.
     """
     if pretext.corruption != "squares":
-        return "Every pixel is changed, and every pixel is to be restored."
+        return MaskDescription("Every pixel is changed, and every pixel is to be restored.")
     share = 100 * holes.mean()
     counted, area = holes, np.full(len(holes), holes[0].size)
     inside = ""
@@ -298,6 +311,5 @@ def describe_masks(
         f"Masked: {share:.1f} % of the image{inside}{overshoot}; a masked pixel is on average "
         f"{distance:.1f} pixels from a visible one."
     )
-    if distance < COPYING:
-        text += " That is near: the task is mostly copying from the neighbourhood."
-    return text
+    near = "That is near: the task is mostly copying from the neighbourhood."
+    return MaskDescription(text, near if distance < COPYING else "")

@@ -46,7 +46,7 @@ class Probes:
     def describe(self) -> str:
         """Describe the masks; see `describe_masks`."""
         bodies = None if self.bodies is None else self.bodies.numpy() == 1
-        return describe_masks(self.changed[:, 0].numpy(), bodies, self.task.pretext)
+        return describe_masks(self.changed[:, 0].numpy(), bodies, self.task.pretext).text
 
     @torch.no_grad()
     def arrays(self, net: nn.Module) -> dict[str, NDArray[np.float32]]:

@@ -221,6 +221,7 @@ class _Loop:
             Progress(
                 done=state.step,
                 total=state.total,
+                unit="step",
                 # With an image or two, each step is an epoch.
                 text=f"epoch {(state.step - 1) // per_epoch + 1}" if per_epoch > 1 else "",
                 seconds_left=seconds_left,

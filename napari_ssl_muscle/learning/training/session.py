@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.contrast import profiles
 from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
@@ -21,7 +22,6 @@ from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, 
 from napari_ssl_muscle.learning.models.card import RUN_FILE, ModelCard, TrainingSource
 from napari_ssl_muscle.learning.models.model_file import (
     Model,
-    current_versions,
     load_model,
     save_model,
 )
@@ -202,7 +202,7 @@ class TrainingSession:
             contrast_profiles=profiles(cases),
             spacing=tuple(round(float(value), 4) for value in spacing),
             recipe=self.recipe,
-            versions=current_versions(),
+            versions=versions(),
             created=datetime.date.today().isoformat(),
             **fields,
         )

@@ -235,8 +235,9 @@ class PretrainForm(Form):
         elif isinstance(event, Finished):
             self._leave_grid()
             self._mask.show(work.result.masks, scan)
-            text, copying, why = work.result.text.partition(" That is near")
-            self._tell_coverage(f"{text}\n⚠{copying}{why}" if copying else text)
+            found = work.result.description
+            warning = f"\n⚠ {found.warning}" if found.warning else ""
+            self._tell_coverage(found.coverage + warning)
 
     def _forget_coverage(self, *_: object) -> None:
         """Take back figures that other settings had."""

@@ -28,7 +28,6 @@ Show = Callable[[AttachedTask], None]
 """Shows a job in the form that it belongs to; `BadInput` says why it cannot just now."""
 
 _NAME = "ssl_muscle_found_job"
-_UNITS = {"finetune": "step ", "pretrain": "step ", "compare-freezing": "step "}
 
 
 def found_jobs() -> list[FoundJob]:
@@ -205,9 +204,7 @@ def format_event(found: FoundJob) -> str:
         return f"⚠ {name} of {since} has failed: {found.end.sentence}"
     text = f"{name} has been running since {since}"
     if found.progress is not None and found.progress.total:
-        # While scans are read, scans are counted; what is counted then stands in the text.
-        steps = not found.progress.text or found.progress.text.startswith("epoch")
-        unit = _UNITS.get(found.job.action, "") if steps else ""
+        unit = f"{found.progress.unit} " if found.progress.unit else ""
         text += f", {unit}{found.progress.done} of {found.progress.total}"
     return f"{text}."
 

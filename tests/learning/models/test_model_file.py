@@ -3,13 +3,12 @@
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.models.card import ModelCard, read_card
-from napari_ssl_muscle.learning.models.model_file import current_versions, load_model, save_model
+from napari_ssl_muscle.learning.models.model_file import load_model, save_model
 from napari_ssl_muscle.learning.models.safetensors_header import read_header
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
@@ -128,10 +127,3 @@ def test_a_truncated_file_and_a_pickle_are_refused(tmp_path, net):
         with pytest.raises(BadInput, match="pickle"):
             load_model(tmp_path / name)
     assert not marker.exists()
-
-
-def test_versions_name_this_program():
-    versions = current_versions()
-    assert versions["torch"] == torch.__version__
-    assert versions["numpy"] == np.__version__
-    assert "napari-ssl-muscle" in versions

@@ -32,7 +32,7 @@ def say(**event):
 say(kind="started", action="fine-tuning", device="CPU, 7 threads")
 for epoch in (1, 2):
     say(kind="epoch", epoch=epoch, step=epoch, metrics={"train_loss": 1 / epoch, "dice": 0.5})
-say(kind="progress", done=210, total=800, text="epoch 2")
+say(kind="progress", done=210, total=800, unit="step", text="epoch 2")
 while not stop.exists() and not release.exists():
     time.sleep(0.01)
 if release.exists() and release.read_text():
