@@ -11,7 +11,7 @@ from napari_ssl_muscle.learning.data import validation_split
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import Item
 from napari_ssl_muscle.learning.events import Preview
-from napari_ssl_muscle.learning.models.card import ModelCard, origin
+from napari_ssl_muscle.learning.models.card import ModelCard, default_channels, origin
 from napari_ssl_muscle.learning.pretext.inpainting_task import InpaintingTask
 from napari_ssl_muscle.learning.pretext.masking import needs_bodies
 from napari_ssl_muscle.learning.pretext.probes import Probes
@@ -60,7 +60,6 @@ def pretrain(
     if not cases:
         raise BadInput("No scan was found to pretrain on; choose a folder that holds scans.")
     count = len(cases[0].scans)
-    nameless = [f"image {i + 1}" for i in range(count)] if count > 1 else ["image"]
     pretext = recipe.pretext
     with TrainingSession(recipe, run, with_bodies=needs_bodies(pretext)) as session:
         read = session.read(cases, skip_unreadable=True)
@@ -89,7 +88,7 @@ def pretrain(
             title="Restores masked scans (pretext task; fine-tune it to segment muscles)",
             task="inpainting",
             in_channels=net.in_channels,
-            channels=list(channels or nameless),
+            channels=list(channels or default_channels(count)),
             training_data=[session.source("the user's scans", "none", subjects, chosen.training)],
             training_subjects=sorted(subjects),
             dice_note="A pretext model: it knows no muscles.",

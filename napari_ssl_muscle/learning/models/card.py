@@ -124,6 +124,11 @@ class ModelCard(BaseModel):
         return MuscleTable.from_rows(self.muscles)
 
 
+def default_channels(count: int) -> list[str]:
+    """Return names for channels that have none: "image", or "image 1", "image 2" and so on."""
+    return ["image"] if count == 1 else [f"image {i + 1}" for i in range(count)]
+
+
 def read_card(path: Path) -> ModelCard:
     """Read a model's card from the file's header; the weights are not touched.
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import versions
-from napari_ssl_muscle.learning.models.card import ModelCard
+from napari_ssl_muscle.learning.models.card import ModelCard, default_channels
 from napari_ssl_muscle.learning.models.model_file import (
     expected_shapes,
     save_model,
@@ -38,7 +38,7 @@ from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable
 SECONDS = 300.0
 """Time that the child process has; reading the full-size network takes a few seconds."""
 
-_REFUSED = 3  # exit code of a child that has something to say
+_UNUSABLE_EXIT = 3  # exit code of a child that found the checkpoint unusable and printed why
 _VALUES = "mask_values"  # the one entry beside the weights: the masks' pixel values, by class
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -46,12 +46,7 @@ _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 def key_map(depth: int, up: str) -> dict[str, str]:
     """Return the reference's name of every tensor → the name here, in the state dict's order.
 
-    Parameters
-    ----------
-    depth
-        Number of poolings; the reference program always has 4.
-    up
-        "transposed" or "bilinear"; the latter has no tensors of its own.
+    The reference program always has depth 4. Bilinear up-sampling has no tensors of its own.
     """
     names: dict[str, str] = {}
 
@@ -82,7 +77,7 @@ def import_reference(
     title: str = "",
     seconds: float = SECONDS,
 ) -> ModelCard:
-    """Turn a checkpoint of the reference U-Net into a model file.
+    """Turn a checkpoint of the reference U-Net into a model file; return its card.
 
     Input channels, classes, width, depth and the way of up-sampling are read off the weights.
 
@@ -100,11 +95,6 @@ def import_reference(
         A line on what the model is.
     seconds
         Time that the child process has.
-
-    Returns
-    -------
-    ModelCard
-        The card of the model that was written.
 
     Raises
     ------
@@ -127,7 +117,7 @@ def import_reference(
     values = json.loads(header.metadata.get(_VALUES, "null"))
     card = _card(checkpoint, out, state, values, table, title)
     names = key_map(card.network.depth, card.network.up)
-    _check(checkpoint, state, names, card)
+    _check_tensors(checkpoint, state, names, card)
     save_model(out, {ours: state[theirs] for theirs, ours in names.items()}, card)
     return card
 
@@ -160,15 +150,15 @@ def _convert_in_child(checkpoint: Path, plain: Path, seconds: float) -> None:
         ) from error
     if child.returncode == 0 and plain.is_file():
         return
-    told = child.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-    if child.returncode == _REFUSED:
-        raise _refusal(checkpoint, told[-1])
+    lines = child.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+    if child.returncode == _UNUSABLE_EXIT:
+        raise _unusable(checkpoint, lines[-1])
     if child.returncode == 1:  # an error of this program or machine, such as too little memory
-        raise RuntimeError(f"the process that reads {checkpoint} failed: {told[-1]}")
-    raise _refusal(checkpoint, "reading it ended the process that tried")
+        raise RuntimeError(f"the process that reads {checkpoint} failed: {lines[-1]}")
+    raise _unusable(checkpoint, "reading it ended the process that tried")
 
 
-def _refusal(checkpoint: Path, why: str) -> BadInput:
+def _unusable(checkpoint: Path, why: str) -> BadInput:
     return BadInput(
         f"{checkpoint} is no checkpoint of the reference U-Net: {why}; choose another file."
     )
@@ -185,23 +175,20 @@ def _card(
     """Read the network off the shapes of its first and last tensors and make the card."""
     first, last = state.get("inc.double_conv.0.weight"), state.get("outc.conv.weight")
     if first is None or last is None or first.ndim != 4 or last.ndim != 4:
-        raise _refusal(checkpoint, "it has no first or last convolution of that network")
+        raise _unusable(checkpoint, "it has no first or last convolution of that network")
     depth = 0
     while f"down{depth + 1}.maxpool_conv.1.double_conv.0.weight" in state:
         depth += 1
     classes = last.shape[0]
     if classes < 2:
-        raise _refusal(checkpoint, "it has a single output, while models here have a background")
+        raise _unusable(checkpoint, "it has a single output, while models here have a background")
     if table is None:
-        table = _unnamed(classes, values)
+        table = _numbered_table(classes, values)
     if len(table.muscles) != classes - 1:
         raise BadInput(
             f"{checkpoint} has {classes} classes, background included, but {len(table.muscles)} "
             f"muscles were named; name {classes - 1}."
         )
-    channels = (
-        ["image"] if first.shape[1] == 1 else [f"image {i + 1}" for i in range(first.shape[1])]
-    )
     try:
         return ModelCard(
             name=out.stem,
@@ -215,7 +202,7 @@ def _card(
             # The reference takes whole images as they are.
             slices=SliceSettings(crop="none", spacing=None, size=None),
             in_channels=first.shape[1],
-            channels=channels,
+            channels=default_channels(first.shape[1]),
             muscles=table.to_rows(),
             versions=versions(),
             created=datetime.now(UTC).date().isoformat(),
@@ -227,10 +214,10 @@ def _card(
             ],
         )
     except ValidationError as error:
-        raise _refusal(checkpoint, f"{error.errors()[0]['msg']} (width, depth)") from error
+        raise _unusable(checkpoint, f"{error.errors()[0]['msg']} (width, depth)") from error
 
 
-def _unnamed(classes: int, values: object) -> MuscleTable:
+def _numbered_table(classes: int, values: object) -> MuscleTable:
     """Return a table of classes without names, by the masks' pixel values if they are usable."""
     numbers = list(range(1, classes))
     if isinstance(values, list) and len(values) == classes and values[0] == 0:
@@ -243,23 +230,23 @@ def _unnamed(classes: int, values: object) -> MuscleTable:
     )
 
 
-def _check(
+def _check_tensors(
     checkpoint: Path, state: Mapping[str, Tensor], names: Mapping[str, str], card: ModelCard
 ) -> None:
     """Refuse anything but exactly the tensors that the network has."""
     shapes = expected_shapes(card)
     for theirs, ours in names.items():
         if theirs not in state:
-            raise _refusal(checkpoint, f"{theirs} is missing")
+            raise _unusable(checkpoint, f"{theirs} is missing")
         found = tuple(state[theirs].shape)
         if found != shapes[ours]:
-            raise _refusal(checkpoint, f"{theirs} has shape {found} instead of {shapes[ours]}")
+            raise _unusable(checkpoint, f"{theirs} has shape {found} instead of {shapes[ours]}")
     if extra := [name for name in state if name not in names]:
-        raise _refusal(checkpoint, f"{extra[0]} is unknown")
+        raise _unusable(checkpoint, f"{extra[0]} is unknown")
 
 
-class _Refused(Exception):  # noqa: N818 - the child's word to its parent, not an error
-    pass
+class _UnusableError(Exception):
+    """Why a checkpoint cannot be used; the child process hands the sentence to its parent."""
 
 
 def _convert(checkpoint: Path, plain: Path) -> None:
@@ -267,27 +254,27 @@ def _convert(checkpoint: Path, plain: Path) -> None:
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise _Refused("it holds other things than weights, or it is damaged") from error
+        raise _UnusableError("it holds other things than weights, or it is damaged") from error
     if not isinstance(content, dict):
-        raise _Refused("it is no state dict")
+        raise _UnusableError("it is no state dict")
     values: Any = content.pop(_VALUES, None)
     tensors = {}
     size = checkpoint.stat().st_size
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise _Refused("it holds other things than named weights")
+            raise _UnusableError("it holds other things than named weights")
         strange = tensor.layout != torch.strided or tensor.device.type != "cpu"
         if strange or tensor.is_quantized or tensor.is_complex():
-            raise _Refused("its weights are not plain numbers")
+            raise _UnusableError("its weights are not plain numbers")
         # A few bytes can claim to be a tensor of any size by repeating themselves.
         if tensor.numel() * tensor.element_size() > size:
-            raise _Refused("its weights claim to be larger than the file")
+            raise _UnusableError("its weights claim to be larger than the file")
         kind = torch.float32 if tensor.is_floating_point() else torch.int64
         tensors[name] = tensor.detach().to(kind, copy=True).contiguous()
-    safetensors.torch.save_file(tensors, plain, {_VALUES: _plain_json(values)})
+    safetensors.torch.save_file(tensors, plain, {_VALUES: _json_or_null(values)})
 
 
-def _plain_json(values: Any) -> str:
+def _json_or_null(values: Any) -> str:
     try:
         text = json.dumps(values)
     except (TypeError, ValueError, RecursionError):
@@ -298,6 +285,6 @@ def _plain_json(values: Any) -> str:
 if __name__ == "__main__":
     try:
         _convert(Path(sys.argv[1]), Path(sys.argv[2]))
-    except _Refused as refused:
-        sys.stderr.write(f"{refused}\n")
-        sys.exit(_REFUSED)
+    except _UnusableError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(_UNUSABLE_EXIT)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.network.flops import FROZEN
 from napari_ssl_muscle.learning.network.unet import PARTS, UNet, parameter_count
 from napari_ssl_muscle.learning.settings import FreezeMode, NetworkSettings
@@ -18,48 +15,7 @@ from napari_ssl_muscle.learning.settings import FreezeMode, NetworkSettings
 _FIRST = "encoder.0.conv1.weight"
 
 
-@dataclass(frozen=True)
-class HandOver:
-    """What was handed over.
-
-    Attributes
-    ----------
-    copied, fresh
-        Names of the tensors that were copied (whole or in part), and of those left as they were
-        made.
-    report
-        What happened, as sentences for the user.
-    """
-
-    copied: tuple[str, ...]
-    fresh: tuple[str, ...]
-    report: tuple[str, ...]
-
-
-def differences(given: NetworkSettings, wanted: NetworkSettings) -> list[str]:
-    """Return in words what differs between two networks' shapes; nothing if weights fit.
-
-    Parameters
-    ----------
-    given
-        The network that hands its weights over.
-    wanted
-        The network that takes them.
-    """
-    return [
-        f"{name} {getattr(given, name)} instead of {getattr(wanted, name)}"
-        for name in NetworkSettings.model_fields
-        if getattr(given, name) != getattr(wanted, name)
-    ]
-
-
-def hand_over(
-    net: UNet,
-    source: Model | UNet | Mapping[str, Tensor],
-    *,
-    head: bool,
-    inputs: int | None = None,
-) -> HandOver:
+def hand_over(net: UNet, source: UNet, *, head: bool, inputs: int | None = None) -> list[str]:
     """Copy another network's weights into `net`: all, or all but the head.
 
     The source may have been trained for inpainting or for segmentation. Where it had more inputs
@@ -72,7 +28,7 @@ def hand_over(
     net
         Takes the weights; it is changed in place, or not at all if this raises.
     source
-        A loaded model, a network, or the state dict of one.
+        The network whose weights are copied.
     head
         Copy the head, too: only right when both have the same muscles in the same order.
     inputs
@@ -80,8 +36,8 @@ def hand_over(
 
     Returns
     -------
-    HandOver
-        What was copied and what was made anew.
+    list of str
+        What was copied, dropped and made anew, as sentences for the user.
 
     Raises
     ------
@@ -89,27 +45,24 @@ def hand_over(
         If width, depth, up-sampling or normalisation differ, or the head has other outputs
         although it was asked for; the sentence names what differs.
     """
-    wanted = net.state_dict()
-    if isinstance(source, Model):
-        source = source.net
-    if isinstance(source, UNet):
-        given, state = source.network, dict(source.state_dict())
-    else:
-        state = dict(source)
-        given = network_of(state, norm=net.network.norm)
-    if found := differences(given, net.network):
+    different = [
+        f"{name} {getattr(source.network, name)} instead of {getattr(net.network, name)}"
+        for name in NetworkSettings.model_fields
+        if getattr(source.network, name) != getattr(net.network, name)
+    ]
+    if different:
         raise BadInput(
-            f"The weights to start from belong to another network ({'; '.join(found)}); "
+            f"The weights to start from belong to another network ({'; '.join(different)}); "
             "choose the same network settings or other weights."
         )
-    if head and state["head.weight"].shape[0] != net.classes:
+    if head and source.classes != net.classes:
         raise BadInput(
-            f"The head to start from has {state['head.weight'].shape[0]} outputs where "
+            f"The head to start from has {source.classes} outputs where "
             f"{net.classes} are needed; let the head be made anew."
         )
-
+    wanted, state = net.state_dict(), source.state_dict()
     report = []
-    there = state[_FIRST].shape[1]
+    there = source.in_channels
     shared = min(there if inputs is None else inputs, there, net.in_channels)
     if shared < max(there, net.in_channels):
         first = torch.zeros_like(wanted[_FIRST])
@@ -119,22 +72,15 @@ def hand_over(
             report.append(_dropped_sentence(there, shared))
         if shared < net.in_channels:
             report.append(_new_sentence(shared, net.in_channels))
-    copied = [name for name in wanted if head or not name.startswith("head.")]
-    for name in copied:
-        if name not in state or state[name].shape != wanted[name].shape:
-            raise BadInput(
-                f"The weights to start from do not fit ({name} is missing or has another shape); "
-                "choose other weights."
-            )
     with torch.no_grad():
-        for name in copied:
-            wanted[name].copy_(state[name])
+        for name, tensor in wanted.items():
+            if head or not name.startswith("head."):
+                tensor.copy_(state[name])
     parts = "Encoder, decoder and head" if head else "Encoder and decoder"
     report.insert(0, f"{parts} start from the given weights.")
     if not head:
         report.append("The head is made anew.")
-    fresh = tuple(name for name in wanted if name not in copied)
-    return HandOver(tuple(copied), fresh, tuple(report))
+    return report
 
 
 def _dropped_sentence(given: int, taken: int) -> str:
@@ -150,45 +96,6 @@ def _new_sentence(taken: int, wanted: int) -> str:
     return f"The {which} with zero weights, since the given network had only {taken} of use here."
 
 
-def network_of(state: Mapping[str, Tensor], norm: str = "instance") -> NetworkSettings:
-    """Return the settings of the network that a state dict belongs to.
-
-    Parameters
-    ----------
-    state
-        State dict of a `UNet`.
-    norm
-        Taken where the tensors cannot tell: instance and group normalisation look the same.
-
-    Raises
-    ------
-    BadInput
-        If these are no weights of a `UNet`.
-    """
-    depth = -1
-    while f"encoder.{depth + 1}.conv1.weight" in state:
-        depth += 1
-    needed = [_FIRST, "head.weight", f"decoder.{depth - 1}.convolutions.conv1.weight"]
-    if depth < 1 or any(name not in state or state[name].ndim != 4 for name in needed):
-        raise BadInput(
-            "The weights to start from are no U-Net of this program; choose a model or a run, "
-            "or turn a reference checkpoint into one with ssl-muscle import-reference."
-        )
-    if "encoder.0.norm1.running_mean" in state:
-        norm = "batch"
-    elif norm == "batch":
-        norm = "instance"
-    up = "transposed" if "decoder.0.up.weight" in state else "bilinear"
-    fields = {"width": state[_FIRST].shape[0], "depth": depth, "up": up, "norm": norm}
-    try:
-        return NetworkSettings.model_validate(fields)
-    except ValueError as error:
-        raise BadInput(
-            f"The weights to start from belong to a network of width {fields['width']} and depth "
-            f"{depth}, which this program does not build; choose other weights."
-        ) from error
-
-
 def freeze(net: UNet, mode: FreezeMode) -> None:
     """Freeze parts of the network; what was frozen before and is not named now learns again.
 
@@ -199,7 +106,7 @@ def freeze(net: UNet, mode: FreezeMode) -> None:
     Parameters
     ----------
     net
-        Changed in place. Make the optimiser afterwards, from `parameters_to_train`.
+        Changed in place. Make the optimiser afterwards.
     mode
         "encoder" (bottleneck included), "decoder", "both" (only the head learns) or "none".
     """
@@ -212,26 +119,13 @@ def freeze(net: UNet, mode: FreezeMode) -> None:
     net.train(net.training)
 
 
-def parameters_to_train(net: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that are not frozen, for the optimiser."""
-    return [parameter for parameter in net.parameters() if parameter.requires_grad]
-
-
 def trainable_parameters(net: nn.Module) -> int:
     """Return how many numbers learn; `unet.parameter_count` gives all of them."""
-    return sum(math.prod(parameter.shape) for parameter in parameters_to_train(net))
+    return sum(math.prod(p.shape) for p in net.parameters() if p.requires_grad)
 
 
 def learning_by_mode(network: NetworkSettings, inputs: int, outputs: int) -> dict[FreezeMode, int]:
-    """Return how many numbers of a network learn in each freeze mode; "none" is all of them.
-
-    Parameters
-    ----------
-    network
-        Its shape.
-    inputs, outputs
-        Its channels in and out.
-    """
+    """Return how many numbers of a network learn in each freeze mode; "none" is all of them."""
     with torch.device("meta"):  # shapes alone: no memory, no random numbers drawn
         net = UNet.from_settings(network, inputs, outputs)
     found: dict[FreezeMode, int] = {}
@@ -242,7 +136,7 @@ def learning_by_mode(network: NetworkSettings, inputs: int, outputs: int) -> dic
 
 
 def frozen_sentence(net: UNet) -> str:
-    """Return in words what is frozen and how much learns."""
+    """Return a sentence on what is frozen and how much learns."""
     learns = f"{trainable_parameters(net):,} of {parameter_count(net):,} parameters learn"
     if not net.frozen:
         return f"Nothing is frozen: {learns}."

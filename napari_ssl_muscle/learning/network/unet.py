@@ -4,7 +4,7 @@ Its form follows Ronneberger et al. (2015, arXiv:1505.04597) with the choices of
 the published study used: padded convolutions, batch normalisation, skips that are padded to fit,
 and a 1×1 head. With one input, seven classes, width 64, depth 4 and transposed convolutions it
 has 31,036,871 parameters, and its state dict holds the tensors in that network's order, so that
-weights can be carried over one by one (`reference.py`).
+weights can be carried over one by one (`reference_import`).
 
 Inputs may be `channels_last`; on a CPU that saves about a tenth of the time. It is not forced.
 """
@@ -12,7 +12,6 @@ Inputs may be `channels_last`; on a CPU that saves about a tenth of the time. It
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -199,18 +198,6 @@ class UNet(nn.Module):
     def part(self, name: Part) -> nn.Module:
         """Return the encoder, the decoder or the head by name."""
         return {"encoder": self.encoder, "decoder": self.decoder, "head": self.head}[name]
-
-    def encoder_parameters(self) -> Iterable[nn.Parameter]:
-        """Iterate over the parameters of the encoder, bottleneck included."""
-        return self.encoder.parameters()
-
-    def decoder_parameters(self) -> Iterable[nn.Parameter]:
-        """Iterate over the parameters of the up-sampling steps."""
-        return self.decoder.parameters()
-
-    def head_parameters(self) -> Iterable[nn.Parameter]:
-        """Iterate over the parameters of the last 1×1 convolution."""
-        return self.head.parameters()
 
     def train(self, mode: bool = True) -> UNet:
         """Switch to training, but leave frozen parts as they are in use.

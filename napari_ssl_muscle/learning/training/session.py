@@ -169,7 +169,7 @@ class TrainingSession:
 
     def take_over(self, net: UNet, source: Model, *, head: bool, inputs: int | None) -> None:
         """Copy the weights to start from, as `transfer.hand_over` does, and note what happened."""
-        for sentence in hand_over(net, source, head=head, inputs=inputs).report:
+        for sentence in hand_over(net, source.net, head=head, inputs=inputs):
             self.note(sentence)
 
     def source(

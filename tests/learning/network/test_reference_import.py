@@ -45,8 +45,8 @@ def in_process(monkeypatch):
     def convert(checkpoint, plain, seconds):
         try:
             reference_import._convert(checkpoint, plain)
-        except reference_import._Refused as refused:
-            raise reference_import._refusal(checkpoint, str(refused)) from refused
+        except reference_import._UnusableError as error:
+            raise reference_import._unusable(checkpoint, str(error)) from error
 
     monkeypatch.setattr(reference_import, "_convert_in_child", convert)
 

@@ -94,11 +94,11 @@ def test_groups_fit_any_width(width):
 
 def test_parts_cover_every_parameter_once():
     net = UNet(1, 3, width=4, depth=2)
-    groups = [*net.encoder_parameters(), *net.decoder_parameters(), *net.head_parameters()]
+    groups = [p for name in PARTS for p in net.part(name).parameters()]
     assert len(groups) == len({id(p) for p in groups}) == len(list(net.parameters()))
     assert {name.split(".")[0] for name in net.state_dict()} == set(PARTS)
     # The bottleneck belongs to the encoder.
-    assert max(p.shape[0] for p in net.encoder_parameters()) == 16
+    assert max(p.shape[0] for p in net.encoder.parameters()) == 16
     assert max(p.shape[0] for p in net.decoder.state_dict().values() if p.ndim == 1) == 8
 
 
