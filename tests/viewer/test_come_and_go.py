@@ -20,14 +20,9 @@ from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.journal import Journal
 from napari_ssl_muscle.study.journal_format import read_records
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import (
-    difference,
-    info_of,
-    layers_of,
-    show_table,
-    unwrap,
-)
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of, show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.form import SegmentForm
 from tests.viewer.helpers import press, until
@@ -100,7 +95,7 @@ def test_a_prediction_in_the_middle_of_a_stroke_is_an_undo_step_of_its_own() -> 
     layer.paint((1, 2, 2), 4)
     drawn = layer.data.copy()
     labels = np.full(layer.data.shape, 1, np.uint8)
-    history_of(layer).predict(difference(layer.data, labels), keep_drawn=True)
+    history_of(layer).predict(find_changes(layer.data, labels), keep_drawn=True)
     predicted = layer.data.copy()
     assert predicted[1, 2, 2] == 4
     layer.paint((1, 2, 8), 4)
@@ -120,7 +115,7 @@ def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s
     desk: CorrectionSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels = np.full_like(desk.layer.data, 1)
-    history_of(desk.layer).predict(difference(desk.layer.data, labels))
+    history_of(desk.layer).predict(find_changes(desk.layer.data, labels))
     journal = desk.now.store._journal
     assert journal.flush()
     path = journal._path(desk.now.store.case)

@@ -13,7 +13,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.jobs.record import record_labels
 from napari_ssl_muscle.viewer import reader
-from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
+from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.widgets import dialogs

@@ -18,8 +18,9 @@ from napari_ssl_muscle.learning.events import Finished, Progress, Started, Stopp
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import difference, show_table, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.train import finetune_form
 from napari_ssl_muscle.viewer.widgets import model_picker
@@ -42,7 +43,7 @@ def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
     workbench.show_form(workbench.correct)
     form = workbench.correct
     assert not form.finetune_button.enabled
-    history_of(layer).predict(difference(layer.data, np.ones_like(layer.data)))
+    history_of(layer).predict(find_changes(layer.data, np.ones_like(layer.data)))
     for z in range(5):
         form.go_to(z)
         form.accept()
@@ -182,7 +183,7 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
     workbench.segment.model.add(old)
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
     show_table(layer, default_table("thigh"))
-    history_of(layer).predict(difference(layer.data, np.ones_like(layer.data)))
+    history_of(layer).predict(find_changes(layer.data, np.ones_like(layer.data)))
     workbench.correct.accept()
     until(lambda: workbench.correct._now is not None and workbench.correct._now._work is None)
     workbench.correct.finetune_button.native.click()

@@ -21,8 +21,9 @@ from napari_ssl_muscle.learning.events import Failed
 from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.next_slice import suggest_slices
 from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
+from napari_ssl_muscle.viewer.layers.changes import Changes, apply_changes, find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import Changes, apply_changes, difference, info_of
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class CorrectionSession:
         self._timer.timeout.connect(self.settle)
         for name in _EVENTS:
             getattr(layer.events, name).connect(self._notice)
-        self._history.coming.connect(self.settle)
-        self._history.arrived.connect(self._on_prediction)
+        self._history.before_predicted.connect(self.settle)
+        self._history.predicted.connect(self._on_prediction)
         self._tell_accepted()
 
     def close(self) -> None:
@@ -97,8 +98,8 @@ class CorrectionSession:
         self._timer.stop()
         for name in _EVENTS:
             getattr(self.layer.events, name).disconnect(self._notice)
-        self._history.coming.disconnect(self.settle)
-        self._history.arrived.disconnect(self._on_prediction)
+        self._history.before_predicted.disconnect(self.settle)
+        self._history.predicted.disconnect(self._on_prediction)
         self.settle()
         if self._work is not None:
             self._work.wait()
@@ -240,7 +241,7 @@ class CorrectionSession:
         saved = self.store.saved()
         base = np.zeros_like(self.layer.data) if saved is None else saved
         labels = self.store.replay(base.astype(self.layer.data.dtype))
-        apply_changes(self.layer, difference(self.layer.data, labels))
+        apply_changes(self.layer, find_changes(self.layer.data, labels))
         self._shadow = np.array(self.layer.data, copy=True)
         self._protect()
         if offer is not None:
@@ -277,7 +278,7 @@ class CorrectionSession:
             return
         saved = self.store.saved()
         if saved is not None and saved.shape == self._shadow.shape and not self._shadow.any():
-            apply_changes(self.layer, difference(self.layer.data, saved))
+            apply_changes(self.layer, find_changes(self.layer.data, saved))
             self._shadow = np.array(self.layer.data, copy=True)
             self._first = False
             self._protect()

@@ -35,7 +35,7 @@ class _Shown:
     def listen(self) -> None:
         info = info_of(self.labels)
         if info is not None and info.role == "prediction":
-            history_of(self.labels).arrived.connect(self._on_prediction, unique=True)
+            history_of(self.labels).predicted.connect(self._on_prediction, unique=True)
 
     def _on_prediction(self, _: object) -> None:
         self.owner.forget(self.labels)

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
-from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
+from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     LayerInfo,
     OpenScan,

@@ -43,7 +43,7 @@ class GridView:
     @property
     def active(self) -> bool:
         """Whether the layers are side by side now."""
-        return self._before is not None and bool(self._viewer.grid.enabled)
+        return self._before is not None and bool(self._viewer.canvas.grid.enabled)
 
     def enter(self, layers: Sequence[Any], shape: tuple[int, int], *, stacked: int = 1) -> None:
         """Show these layers in rows and columns, and hide all others.
@@ -59,7 +59,7 @@ class GridView:
         stacked
             How many layers lie on top of each other in each place.
         """
-        grid = self._viewer.grid
+        grid = self._viewer.canvas.grid
         if self._before is None:
             self._before = (grid.enabled, grid.shape, grid.stride, grid.spacing)
             self._active = self._selected_of_others(layers)
@@ -78,7 +78,7 @@ class GridView:
         """Hide these layers and show again what was hidden for them and is still there."""
         if self._before is None:
             return
-        grid = self._viewer.grid
+        grid = self._viewer.canvas.grid
         grid.enabled, grid.shape, grid.stride, grid.spacing = self._before
         self._before = None
         for layers, visible in ((self._shown, False), (self._hidden, True)):

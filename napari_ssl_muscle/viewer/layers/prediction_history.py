@@ -2,6 +2,9 @@
 
 A prediction is one step of napari's undo history. What differs from the labels as the last
 prediction left them was drawn since; when that prediction is undone, the one before counts again.
+napari has no public way to know a step of that history again, or to write one during a stroke;
+so its private `_undo_history`, `_redo_history`, `_block_history` and `_commit_staged_history` are
+used, and only here.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
-from napari_ssl_muscle.viewer.layers.scan_layers import Changes, apply_changes, unwrap
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.viewer.layers.changes import Changes, apply_changes
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.evaluation.provenance import Provenance
@@ -22,31 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class _Step:
-    """The labels as a model, or the file that they came from, has left them.
-
-    Attributes
-    ----------
-    after
-        A copy of all labels.
-    kept
-        True where they are a person's all the same; None for nowhere.
-    atom
-        How napari's history knows the step; None for the first one, which is not in it.
-    undone
-        Whether it was undone when last looked at.
-    made_by
-        The model; None if nobody knows.
-    """
+    """The labels as a model, or the file that they came from, has left them."""
 
     after: npt.NDArray[Any]
+    """A copy of all labels."""
     kept: npt.NDArray[np.bool_] | None
-    atom: Any = None
+    """True where they are a person's all the same; None for nowhere."""
+    undo_item: Any = None
+    """The step's item in napari's history; None for the first one, which is not in it."""
     undone: bool = False
     made_by: Provenance | None = None
 
 
 class PredictionHistory:
-    """Where the voxels of a layer come from; `history_of` gives that of a layer.
+    """Where the voxels of a layer come from; `history_of` returns that of a layer.
 
     Attributes
     ----------
@@ -54,14 +48,14 @@ class PredictionHistory:
         How sure the last model was of each slice, `(z,)` from 0 to 1; None if nobody knows.
     accepted
         Slices that a person has accepted: theirs as a whole, drawn or not.
-    coming
+    before_predicted
         Signal before a prediction is written.
-    arrived
+    predicted
         Signal after it, with the `Changes` that were written.
     """
 
-    coming = Signal()
-    arrived = Signal(object)
+    before_predicted = Signal()
+    predicted = Signal(object)
 
     def __init__(self, layer: Any) -> None:
         self._reference = ref(layer)
@@ -79,17 +73,17 @@ class PredictionHistory:
 
     def position(self) -> int:
         """Return how many predictions are in the labels, undone ones not counted."""
-        self._look()
+        self._find_undone()
         return sum(not step.undone for step in self._steps) - 1
 
     @property
     def made_by(self) -> Provenance | None:
         """The model whose labels these are, apart from what was drawn; None if nobody knows."""
-        return self._now().made_by
+        return self._current().made_by
 
     def drawn(self) -> npt.NDArray[np.bool_]:
         """Return where a person has drawn since the last prediction; shape of the labels."""
-        step, data = self._now(), self._layer.data
+        step, data = self._current(), self._layer.data
         if step.after.shape != data.shape:
             return np.zeros(data.shape, np.bool_)
         mask: npt.NDArray[np.bool_] = data != step.after
@@ -97,7 +91,7 @@ class PredictionHistory:
 
     def is_drawn(self, z: int) -> bool:
         """Whether a person has drawn in a slice since the last prediction."""
-        step, data = self._now(), self._layer.data
+        step, data = self._current(), self._layer.data
         if step.after.shape != data.shape:
             return False
         return bool(
@@ -129,7 +123,7 @@ class PredictionHistory:
         -------
         How many voxels were left as they were drawn although the model says otherwise.
         """
-        self.coming.emit()
+        self.before_predicted.emit()
         mask = self.drawn() if keep_drawn else None
         spared = 0
         if mask is not None:
@@ -144,17 +138,17 @@ class PredictionHistory:
         # An undone prediction cannot come back once another one is written.
         self._steps = [step for step in self._steps if not step.undone]
         self._layer._commit_staged_history()  # of a stroke that is going on
-        before = self._last_atom()
+        before = self._last_undo_item()
         self._write(changes)
-        atom = self._last_atom()
+        item = self._last_undo_item()
         after = np.array(self._layer.data, copy=True)
-        if atom is before:  # nothing changed, so there is nothing to undo either
+        if item is before:  # nothing changed, so there is nothing to undo either
             self._steps[-1].after, self._steps[-1].kept = after, mask
             self._steps[-1].made_by = made_by
         else:
-            self._steps.append(_Step(after, mask, atom, made_by=made_by))
+            self._steps.append(_Step(after, mask, item, made_by=made_by))
         self.confidence = confidence
-        self.arrived.emit(changes)
+        self.predicted.emit(changes)
         return spared
 
     def _write(self, changes: Changes) -> None:
@@ -169,32 +163,62 @@ class PredictionHistory:
         finally:
             layer._block_history = drawing
 
-    def _now(self) -> _Step:
-        self._look()
+    def _current(self) -> _Step:
+        self._find_undone()
         return next(step for step in reversed(self._steps) if not step.undone)
 
-    def _look(self) -> None:
+    def _find_undone(self) -> None:
         """Find out which predictions are undone now."""
         undo, redo = self._layer._undo_history, self._layer._redo_history
-        done, undone = ({id(atom) for item in line for atom in item} for line in (undo, redo))
+        done, undone = ({id(item) for entry in line for item in entry} for line in (undo, redo))
         for step in self._steps[1:]:
-            if id(step.atom) in done:
+            if id(step.undo_item) in done:
                 step.undone = False
-            elif id(step.atom) in undone or len(undo) < (undo.maxlen or 0):
+            elif id(step.undo_item) in undone or len(undo) < (undo.maxlen or 0):
                 # In neither, with room left in the history: undone, then drawn over.
                 step.undone = True
 
-    def _last_atom(self) -> Any:
+    def _last_undo_item(self) -> Any:
         history = self._layer._undo_history
         return history[-1][0] if history else None
 
 
-_origins: WeakKeyDictionary[Any, PredictionHistory] = WeakKeyDictionary()
+_histories: WeakKeyDictionary[Any, PredictionHistory] = WeakKeyDictionary()
+"""Not in the layer's metadata: napari copies that with a layer, and its history starts anew."""
 
 
 def history_of(layer: Any) -> PredictionHistory:
     """Return where a labels layer's voxels come from; the first time, all of them as they are."""
     layer = unwrap(layer)
-    if layer not in _origins:
-        _origins[layer] = PredictionHistory(layer)
-    return _origins[layer]
+    if layer not in _histories:
+        _histories[layer] = PredictionHistory(layer)
+    return _histories[layer]
+
+
+def origin_of_labels(layer: Any) -> tuple[Provenance | None, bool | None]:
+    """Return the model that made a layer's labels, and whether they were corrected by hand.
+
+    For labels that no model wrote here, what the record beside their file says counts; without
+    one, nothing is known.
+
+    Returns
+    -------
+    provenance, corrected
+        None where it is not known.
+    """
+    info = info_of(layer)
+    if info is None or info.role != "prediction":
+        return None, None
+    history = history_of(layer)
+    drawn = bool(history.drawn().any())
+    if history.made_by is not None:
+        return history.made_by, drawn
+    if info.path is None or not info.path.exists():
+        return None, None
+    from napari_ssl_muscle.jobs.record import origin_of_file
+
+    try:
+        made_by, corrected = origin_of_file(info.path)
+    except BadInput:
+        return None, None
+    return made_by, None if made_by is None else (corrected or drawn)

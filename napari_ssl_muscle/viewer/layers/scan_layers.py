@@ -122,23 +122,6 @@ class LayerInfo:
         return replace(self)
 
 
-@dataclass(frozen=True, eq=False)
-class Changes:
-    """The voxels in which new labels differ: what one undo step holds.
-
-    Parameters
-    ----------
-    where
-        Index arrays, one for each axis (z, y, x); of int32, which is half of what `numpy.nonzero`
-        gives: they stay in the undo history.
-    values
-        The new label values there.
-    """
-
-    where: tuple[np.ndarray, ...]
-    values: np.ndarray
-
-
 def name_of_role(role: Role) -> str | None:
     """Return what a layer of this role is called; None for images, which bear the scan's name."""
     return _WORDS.get(role)
@@ -207,12 +190,12 @@ def label_data(
         "metadata": {KEY: LayerInfo(role, scan, table=table, path=path)},
         "opacity": 0.5,
         **scan.placement,
-        **_look(table),
+        **_appearance(table),
     }
-    return small(labels), meta, "labels"
+    return to_small_type(labels), meta, "labels"
 
 
-def small(labels: np.ndarray) -> np.ndarray:
+def to_small_type(labels: np.ndarray) -> np.ndarray:
     """Return the labels as uint8 or, where values above 255 need it, as uint16 or int32."""
     top = int(labels.max(initial=0))
     kind = np.uint8 if top < 2**8 else np.uint16 if top < 2**16 else np.int32
@@ -230,7 +213,7 @@ def contrast_limits(image: np.ndarray) -> tuple[float, float]:
 
 def show_table(layer: Labels, table: MuscleTable) -> None:
     """Give a labels layer the names (status bar) and colours of a muscle table."""
-    look = _look(table)
+    look = _appearance(table)
     layer.features = look["features"]
     layer.colormap = look["colormap"]
     info = info_of(layer)
@@ -238,7 +221,7 @@ def show_table(layer: Labels, table: MuscleTable) -> None:
         info.table = table
 
 
-def _look(table: MuscleTable | None) -> dict[str, Any]:
+def _appearance(table: MuscleTable | None) -> dict[str, Any]:
     if table is None:
         return {}
     import pandas as pd
@@ -283,7 +266,7 @@ def has_role(layer: Layer, scan: OpenScan, role: Role) -> bool:
     return info is not None and info.scan is scan and info.role == role
 
 
-def adopt(layer: Image) -> LayerInfo:
+def ensure_info(layer: Image) -> LayerInfo:
     """Return an image layer's info; one that was opened another way becomes an open scan now.
 
     Its orientation is unknown: the axes are taken as they are shown, and what is left and right
@@ -325,33 +308,6 @@ def plain_geometry(shape: Sequence[int], scale: Sequence[float]) -> Geometry:
     header.set_zooms(sizes)
     header.set_xyzt_units("mm")
     return Geometry(stored, np.diag([*sizes, 1.0]), oriented=False, header=header)
-
-
-def difference(old: np.ndarray, new: np.ndarray) -> Changes:
-    """Return where `new` differs from `old` and its values there; meant for a worker thread.
-
-    Parameters
-    ----------
-    old, new
-        Label arrays of one shape.
-    """
-    where = np.nonzero(old != new)
-    values = new[where].astype(old.dtype)
-    return Changes(tuple(axis.astype(np.int32) for axis in where), values)
-
-
-def apply_changes(layer: Labels, changes: Changes) -> None:
-    """Write changes into a labels layer as one step of its undo history.
-
-    Raises
-    ------
-    ValueError
-        If the layer is ground truth: that is never written to.
-    """
-    info = info_of(layer)
-    if info is not None and info.role == "truth":
-        raise ValueError("ground truth is read-only")
-    layer.data_setitem(changes.where, changes.values)
 
 
 def unwrap(thing: Any) -> Any:

@@ -16,12 +16,12 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.model_fit import ModelFit, ScanProperties, find_fit
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
-    adopt,
-    difference,
+    ensure_info,
     info_of,
     label_data,
     layers_of,
@@ -170,7 +170,7 @@ class SegmentForm(Form):
             raise BadInput(NO_SCAN)
         if self.model.model is None:
             raise BadInput(NO_MODEL)
-        infos = [adopt(layer) for layer in images]
+        infos = [ensure_info(layer) for layer in images]
         scan = infos[0].scan
         for layer in images:
             if layer.data.shape != images[0].data.shape:
@@ -222,7 +222,7 @@ class SegmentForm(Form):
             changes = answer.changes
             if changes is None or layer.data is not request.current:
                 # Another layer, or other data in it, than when the work began.
-                changes = difference(layer.data, answer.labels)
+                changes = find_changes(layer.data, answer.labels)
             show_table(layer, answer.table)
             spared = history_of(layer).predict(
                 changes,
@@ -238,7 +238,7 @@ class SegmentForm(Form):
             layer = self.viewer.add_labels(data.astype(answer.labels.dtype), **meta)
             # Not so empty if the scan has a study: its labels are put there at once.
             spared = history_of(layer).predict(
-                difference(layer.data, answer.labels),
+                find_changes(layer.data, answer.labels),
                 keep_drawn=self.keep_drawn.value,
                 confidence=answer.confidence,
                 made_by=answer.provenance,
@@ -351,7 +351,7 @@ class SegmentForm(Form):
         free = not self.model.picked_by_hand
         return ScanProperties(
             image=images[0].data,
-            spacing=adopt(images[0]).scan.geometry.spacing,
+            spacing=ensure_info(images[0]).scan.geometry.spacing,
             chosen=self.model.model,
             others=tuple(self.model.models) if free else (),
         )

@@ -14,7 +14,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import record_labels
 from napari_ssl_muscle.scans.naming import label_files, with_nifti_suffix
 from napari_ssl_muscle.viewer.layers.grid import is_picture
-from napari_ssl_muscle.viewer.layers.label_origin import origin_of_labels
+from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.segment.saving import grid_of, proposed_path, save_labels
 from napari_ssl_muscle.viewer.session import session_of

@@ -17,7 +17,8 @@ from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.scans.muscles import MuscleTable
-from napari_ssl_muscle.viewer.layers.scan_layers import Changes, OpenScan, difference, small
+from napari_ssl_muscle.viewer.layers.changes import Changes, find_changes
+from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, to_small_type
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ class Segmenter:
             stop=stop,
             uncertainty=True,
         )
-        labels = small(found.labels)
+        labels = to_small_type(found.labels)
         current = request.current
         fits = (
             current is not None
@@ -136,7 +137,7 @@ class Segmenter:
         present = set(np.unique(labels).tolist())
         return SegmentAnswer(
             labels=labels,
-            changes=difference(current, labels) if fits and current is not None else None,
+            changes=find_changes(current, labels) if fits and current is not None else None,
             table=table,
             provenance=self._provenance,
             found=tuple(m.name for m in table.muscles if m.value in present),

@@ -21,7 +21,7 @@ from napari_ssl_muscle.learning.models.card import find_model, read_card
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.layers.grid import is_picture
-from napari_ssl_muscle.viewer.layers.scan_layers import adopt, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import ensure_info, unwrap
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.folder_picker import ScansPicker
 from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, MaskRequest, draw
@@ -219,7 +219,7 @@ class PretrainForm(Form):
             return
         if recipe.pretext.corruption != "squares":
             return
-        scan = adopt(layer).scan
+        scan = ensure_info(layer).scan
         request = MaskRequest(layer.data, scan, recipe, self.settings.seed.value)
         self._tell_coverage("Drawing the masks …")
         self.preview_button.enabled = False

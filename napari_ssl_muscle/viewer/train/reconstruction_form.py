@@ -15,7 +15,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretext.comparison import check_comparable
-from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, adopt, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, ensure_info, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY, image_choices
@@ -170,7 +170,7 @@ class ReconstructionForm(Form):
         return ReconstructionRequest(
             models=(first.path, second.path),
             image=layer.data,
-            scan=adopt(layer).scan,
+            scan=ensure_info(layer).scan,
             slices=self.slices.value,
             seed=self.seed.value,
         )

@@ -13,8 +13,8 @@ from napari_ssl_muscle.learning.events import Emit, Event, Progress, ShouldStop
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
-    adopt,
     contrast_limits,
+    ensure_info,
     info_of,
     layers_of,
     show_table,
@@ -61,7 +61,7 @@ def scan_in_front(viewer: Any) -> FrontScan | None:
         ]
         if not images:
             return None
-        scan = adopt(images[-1]).scan
+        scan = ensure_info(images[-1]).scan
     found = layers_of(viewer, scan, "image")
     return FrontScan(found[0], scan) if found else None
 

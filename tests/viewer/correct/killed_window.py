@@ -22,8 +22,9 @@ from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.study import journal
 from napari_ssl_muscle.study.journal_format import whole_length
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import difference, show_table, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 
 NONE, LEFT = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
@@ -115,7 +116,7 @@ class Window:
     def predict(self, value: int) -> None:
         labels = np.zeros_like(self.layer.data)
         labels[:, 4:36, 5:30] = value
-        history_of(self.layer).predict(difference(self.layer.data, labels), keep_drawn=True)
+        history_of(self.layer).predict(find_changes(self.layer.data, labels), keep_drawn=True)
 
 
 def tell(word: str) -> None:

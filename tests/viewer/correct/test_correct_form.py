@@ -13,8 +13,9 @@ from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import difference, show_table, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from tests.viewer.helpers import press, until
@@ -45,7 +46,7 @@ class Person:
         labels = np.zeros_like(self.layer.data)
         labels[:, 4:10, 5:12] = value
         history_of(self.layer).predict(
-            difference(self.layer.data, labels),
+            find_changes(self.layer.data, labels),
             keep_drawn=True,
             confidence=np.linspace(0.9, 0.3, len(labels)),
         )

@@ -22,8 +22,9 @@ from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Failed, Finished
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer.evaluate.evaluate_form import GONE, NO_LABELS, EvaluateForm
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import difference, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.form import SegmentForm
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
@@ -374,7 +375,7 @@ def predict(layer: Any, labels: np.ndarray, trained_on: tuple[str, ...] = ()) ->
         training_subjects=frozenset(trained_on),
     )
     layer = unwrap(layer)
-    history_of(layer).predict(difference(layer.data, labels), made_by=made_by)
+    history_of(layer).predict(find_changes(layer.data, labels), made_by=made_by)
     return made_by
 
 

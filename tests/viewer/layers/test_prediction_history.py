@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import difference, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.open import commands
 from tests.viewer.helpers import end_of, press
 
@@ -25,7 +26,7 @@ def layer() -> Labels:
 
 def predict(layer: Labels, value: int, **options: Any) -> int:
     labels = np.full(layer.data.shape, value, np.uint8)
-    return history_of(layer).predict(difference(layer.data, labels), **options)
+    return history_of(layer).predict(find_changes(layer.data, labels), **options)
 
 
 def test_drawn_voxels_survive_one_prediction_after_another_and_undo_and_redo(

@@ -11,11 +11,10 @@ import pytest
 
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer.layers import scan_layers as our
+from napari_ssl_muscle.viewer.layers.changes import apply_changes, find_changes
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     PREDICTION,
-    adopt,
-    apply_changes,
-    difference,
+    ensure_info,
     info_of,
     layers_of,
     show_table,
@@ -64,7 +63,7 @@ def test_ground_truth_stays_locked_and_is_never_written(viewer: Any, labelled_fi
     truth.data = truth.data  # napari unlocks a layer whose data is set
     assert not truth.editable
     with pytest.raises(ValueError, match="read-only"):
-        apply_changes(truth, difference(truth.data, prediction.data))
+        apply_changes(truth, find_changes(truth.data, prediction.data))
     np.testing.assert_array_equal(truth.data, before)
 
 
@@ -75,7 +74,7 @@ def test_a_prediction_is_one_undo_step(viewer: Any, scan_file: Path) -> None:
     new = np.zeros_like(drawn)
     new[1:4, 5:30, 5:30] = 2
     new[2, 12:15, 12:15] = 5
-    apply_changes(prediction, difference(prediction.data, new))
+    apply_changes(prediction, find_changes(prediction.data, new))
     np.testing.assert_array_equal(prediction.data, new)
     prediction.undo()
     np.testing.assert_array_equal(prediction.data, drawn)
@@ -146,7 +145,7 @@ def test_an_image_of_another_reader_becomes_a_subject_in_its_own_place(
     layer = unwrap(
         viewer.add_image(np.random.default_rng(0).random(shape), scale=scale, translate=corner)
     )
-    scan = adopt(layer).scan
+    scan = ensure_info(layer).scan
     assert scan.geometry.canonical_shape == ((1,) * (3 - len(shape)) + shape)
     assert not scan.geometry.sided
     labels, meta, _ = our.label_data(scan, "prediction")

@@ -17,8 +17,9 @@ from napari_ssl_muscle.learning.models import card
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import difference, info_of, show_table, unwrap
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
@@ -225,7 +226,7 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
     show_table(layer, default_table("thigh"))
     labels = np.zeros_like(layer.data)
     labels[3, 4:9] = 5
-    history_of(layer).predict(difference(layer.data, labels))
+    history_of(layer).predict(find_changes(layer.data, labels))
     viewer.layers.selection.active = layer
     session_of(viewer).corrections.acquire()
     names = [one.name for one in viewer.layers]
@@ -248,7 +249,7 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
         TITLES[1],
     ]
     inner = viewer.layers
-    places = [viewer.grid.position(inner.index(one), list(inner)) for one in shown]
+    places = [viewer.canvas.grid.position(inner.index(one), list(inner)) for one in shown]
     assert places[0] == places[1] != places[2] == places[3]
     assert viewer.dims.point == point
     image = next(unwrap(one) for one in viewer.layers if one.name == names[0])
@@ -265,7 +266,7 @@ def test_both_predictions_side_by_side_leave_the_own_labels_alone(
 
     press(choice.back_button)
     assert [one.name for one in viewer.layers] == names
-    assert not viewer.grid.enabled
+    assert not viewer.canvas.grid.enabled
     assert layer.visible
     assert unwrap(viewer.layers.selection.active) is layer
     np.testing.assert_array_equal(layer.data, before)

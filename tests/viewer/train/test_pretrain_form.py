@@ -220,7 +220,7 @@ def test_pictures_are_refreshed_as_it_learns_and_removed_ones_stay_away(
     assert list(pictures) == ["Original", "Masked input", "Reconstruction", "Absolute error"]
     grey = [pictures[name].contrast_limits for name in list(pictures)[:3]]
     assert grey[0] == grey[1] == grey[2]
-    assert viewer.grid.enabled
+    assert viewer.canvas.grid.enabled
     assert not scan.visible
     # Only masked pixels are scored: elsewhere one sees the original.
     restored = pictures["Reconstruction"]
@@ -251,7 +251,7 @@ def test_the_next_pretraining_brings_the_pictures_back_and_the_grid_can_be_left(
         assert names(viewer).count("Reconstruction") == 1
     assert (viewer.layers["Reconstruction"].data[:, 8:16, 8:16] == 2).all()
     press(form.back_button)
-    assert not viewer.grid.enabled
+    assert not viewer.canvas.grid.enabled
     assert scan.visible
     assert not viewer.layers["Reconstruction"].visible
     # Pictures are results, no scans to draw masks on.

@@ -86,7 +86,7 @@ def test_both_runs_are_shown_side_by_side_over_the_scan_with_their_errors(
         "Reconstruction A",
         "Reconstruction B",
     ]
-    assert viewer.grid.enabled
+    assert viewer.canvas.grid.enabled
     first = shown["Original"]
     for layer in shown.values():
         assert layer.data.shape == first.data.shape
@@ -131,7 +131,7 @@ def test_the_figures_follow_the_slider_and_the_grid_can_be_left(
         assert form._shown is not None
         assert f"{form._shown[0].figures.by_slice[z, 1]:.4f}" in form.table.value
     press(form.back_button)
-    assert not viewer.grid.enabled
+    assert not viewer.canvas.grid.enabled
     assert scan.visible
     assert not any(layer.visible for layer in viewer.layers if "error" in layer.name)
     press(form.compare_button)
