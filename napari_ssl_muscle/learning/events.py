@@ -1,4 +1,4 @@
-"""What work tells while it runs: one stream of typed events.
+"""What work reports while it runs: one stream of typed events.
 
 The shell draws them as a progress bar, the window as bars and curves, a file keeps them as JSON
 lines. An error, too, travels as an event (`Failed`), never as an exception through a worker.
@@ -17,7 +17,7 @@ class _Event(BaseModel):
 
 
 class Started(_Event):
-    """Work began; `device` is what it runs on, in words ("CPU, 2 threads")."""
+    """Work began; `device` describes what it runs on ("CPU, 2 threads")."""
 
     kind: Literal["started"] = "started"
     action: str
@@ -59,8 +59,8 @@ class EpochEnd(_Event):
 class Speed(_Event):
     """How fast a training runs, for estimates of later ones.
 
-    `device` in words; `gflop` is an image's arithmetic in a training step in 10⁹ operations, and
-    `seconds` its time, validations and checkpoints included.
+    `gflop` is an image's arithmetic in a training step in 10⁹ operations, and `seconds` its time,
+    validations and checkpoints included.
     """
 
     kind: Literal["speed"] = "speed"

@@ -23,12 +23,9 @@ from napari_ssl_muscle.learning.data.slices import (
     to_window,
 )
 from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never_stop
-from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.device import choose_device, threads
-
-__all__ = ["Segmentation", "StoppedByUser", "segment_volume"]
 
 ISLAND = 0.05
 """Share of a muscle's largest piece under which another piece is taken for an error."""
@@ -85,11 +82,11 @@ def segment_volume(
     device, thread_count
         Where to compute.
     progress
-        Told ``(images done, images in all)``.
+        Called with ``(images done, images in all)``.
     stop
         Asked between batches.
     uncertainty
-        Also tell for each voxel how unsure the model is.
+        Also return the uncertainty of each voxel.
 
     Raises
     ------
@@ -111,16 +108,15 @@ def segment_volume(
             "choose another model."
         )
     frames = find_frames(channels, spacing, card.slices)
-    readings = [[frame] for frame in frames]
+    candidates = [[frame] for frame in frames]
     if card.slices.mirror and card.slices.crop == "leg" and len(frames) == 1:
-        # A leg alone may be either: both readings are tried, and the surer one is kept.
-        readings = [[frames[0], replace(frames[0], mirrored=True)]]
+        # A leg alone may be left or right: both are tried, and the surer result is kept.
+        candidates = [[frames[0], replace(frames[0], mirrored=True)]]
     depth = channels.shape[1]
-    total = depth * sum(len(each) for each in readings)
+    total = depth * sum(len(each) for each in candidates)
     classes = np.zeros(channels.shape[1:], dtype=np.uint8)
     doubt = np.zeros(channels.shape[1:], dtype=np.uint8) if uncertainty else None
-    sure = np.zeros(depth)
-    count = np.zeros(depth)
+    probability, muscle_pixels = np.zeros(depth), np.zeros(depth)
     fitter = BatchFitter(BATCH)
     with threads(thread_count), torch.inference_mode():
         where = choose_device(device)
@@ -135,88 +131,78 @@ def segment_volume(
             if progress is not None and images:
                 progress(done, total)
 
-        for candidates in readings:
-            best = max(
-                (
-                    _read(
-                        net, card, channels, frame, where, fitter, advance, with_doubt=uncertainty
-                    )
-                    for frame in candidates
-                ),
-                key=lambda reading: reading.sureness,
-            )
-            frame = best.frame
-            own = frame.own_columns
+        segment = partial(_segment_frame, replace(model, net=net), channels, where, fitter, advance)
+        for tried in candidates:
+            best = max((segment(frame) for frame in tried), key=lambda each: each.confidence)
+            frame, own = best.frame, best.frame.own_columns
             classes[:, frame.y, frame.own_x] = best.classes[:, :, own]
-            if doubt is not None and best.doubt is not None:
-                doubt[:, frame.y, frame.own_x] = best.doubt[:, :, own]
-            sure += best.sure
-            count += best.count
-    confidence = np.where(count > 0, sure / np.maximum(count, 1), 1.0).astype(np.float32)
+            if doubt is not None:
+                doubt[:, frame.y, frame.own_x] = best.uncertainty[:, :, own]
+            probability += best.probability
+            muscle_pixels += best.muscle_pixels
+    confidence = np.where(muscle_pixels > 0, probability / np.maximum(muscle_pixels, 1), 1.0)
     notes = far_from_training(card, channels, spacing)
     if fitter.images < BATCH:
         notes.append(
             f"Not enough memory for {BATCH} images at once: went on with {fitter.images}. "
             "The result is the same."
         )
-    return Segmentation(card.table.decode(classes), confidence, notes, doubt)
+    return Segmentation(card.table.decode(classes), confidence.astype(np.float32), notes, doubt)
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """One frame, segmented: classes in its window; per slice, summed sureness and muscle pixels.
+class _FrameResult:
+    """One frame, segmented.
 
-    `doubt`, where it is asked for, is 255 × (1 − sureness) in its window.
+    `classes` and `uncertainty` (255 × (1 − probability)) are those of its window; per slice,
+    `probability` is the sum of the chosen class's over the `muscle_pixels`.
     """
 
     frame: Frame
     classes: NDArray[np.uint8]
-    sure: NDArray[np.float64]
-    count: NDArray[np.float64]
-    doubt: NDArray[np.uint8] | None
+    uncertainty: NDArray[np.uint8]
+    probability: NDArray[np.float64]
+    muscle_pixels: NDArray[np.float64]
 
     @property
-    def sureness(self) -> float:
-        return float(self.sure.sum() / max(self.count.sum(), 1))
+    def confidence(self) -> float:
+        return float(self.probability.sum() / max(self.muscle_pixels.sum(), 1))
 
 
-def _read(
-    net: torch.nn.Module,
-    card: ModelCard,
+def _segment_frame(
+    model: Model,
     channels: NDArray[np.float32],
-    frame: Frame,
     where: torch.device,
     fitter: BatchFitter,
     advance: Callable[[int], None],
-    *,
-    with_doubt: bool,
-) -> _Reading:
+    frame: Frame,
+) -> _FrameResult:
+    card = model.card
     images = to_images(channels, frame)
     size = common_size([frame.shape], 2**card.network.depth)
     mirror = card.recipe is not None and card.recipe.augment.flip
     classes = np.empty((len(images), *frame.window), dtype=np.uint8)
-    doubt = np.empty_like(classes) if with_doubt else None
-    sure, count = np.zeros(len(images)), np.zeros(len(images))
+    uncertainty = np.empty_like(classes)
+    total, muscle_pixels = np.zeros(len(images)), np.zeros(len(images))
 
     def segment(start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         batch = fit(images[start : start + count], size)
         batch = batch.to(where, memory_format=torch.channels_last)
-        return _labels(_scores(net, batch, mirror=mirror).cpu(), frame)
+        return _labels(_scores(model.net, batch, mirror=mirror).cpu(), frame)
 
     start = 0
     while start < len(images):
         advance(0)
-        found, sureness = fitter.fit(partial(segment, start))
+        found, probability = fitter.fit(partial(segment, start))
         part = slice(start, start + len(found))
         classes[part] = found
-        if doubt is not None:
-            doubt[part] = np.rint(255 * (1 - sureness))
-        sure[part] = (sureness * (found > 0)).sum(axis=(1, 2))
-        count[part] = (found > 0).sum(axis=(1, 2))
+        uncertainty[part] = np.rint(255 * (1 - probability))
+        total[part] = (probability * (found > 0)).sum(axis=(1, 2))
+        muscle_pixels[part] = (found > 0).sum(axis=(1, 2))
         advance(len(found))
         start += len(found)
     drop_islands(classes)
-    return _Reading(frame, classes, sure, count, doubt)
+    return _FrameResult(frame, classes, uncertainty, total, muscle_pixels)
 
 
 def drop_islands(classes: NDArray[np.uint8]) -> None:
@@ -246,7 +232,7 @@ def drop_islands(classes: NDArray[np.uint8]) -> None:
 
 
 def _scores(net: torch.nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
-    """Class probabilities; a model that learned mirrored images looks at both and averages."""
+    """Class probabilities; those of a model that learned mirrored images too are averaged."""
     scores: Tensor = net(images).softmax(dim=1)
     if mirror:
         scores = (scores + net(images.flip(-1)).softmax(dim=1).flip(-1)) / 2
@@ -258,5 +244,5 @@ def _labels(scores: Tensor, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np
     rows, columns = frame.shape
     top, left = (scores.shape[-2] - rows) // 2, (scores.shape[-1] - columns) // 2
     scores = to_window(scores[..., top : top + rows, left : left + columns].float(), frame)
-    sureness, found = scores.max(dim=1)
-    return found.numpy(), sureness.numpy()
+    probability, found = scores.max(dim=1)
+    return found.numpy(), probability.numpy()

@@ -17,9 +17,9 @@ from napari_ssl_muscle.learning.training import losses
 from napari_ssl_muscle.learning.training.task import AT_ONCE, Batch, ImageTask
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ce": lambda logits, target: losses.cross_entropy_per_class(logits, target, UNLABELLED),
-    "balanced": lambda logits, target: losses.balanced(logits, target, UNLABELLED),
-    "dice_ce": lambda logits, target: losses.dice_ce(logits, target, UNLABELLED),
+    "ce": losses.cross_entropy_per_class,
+    "balanced": losses.balanced,
+    "dice_ce": losses.dice_ce,
 }
 """Setting → loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""
 

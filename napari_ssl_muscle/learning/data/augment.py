@@ -38,7 +38,8 @@ def augment(
     generator
         On the images' device.
     """
-    if moves(settings):
+    moves = any((settings.rotate, settings.scale, settings.shift, settings.flip, settings.bend))
+    if moves:
         grid = _grid(images, settings, generator)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         if targets is not None:
@@ -59,16 +60,9 @@ def augment(
         images = images + level * torch.randn(
             images.shape, generator=generator, device=images.device
         )
-    if settings.blur > 0 or settings.contrast > 0 or settings.noise > 0 or moves(settings):
+    if moves or any((settings.blur, settings.contrast, settings.noise)):
         images = normalise(images)
     return images, targets
-
-
-def moves(settings: AugmentSettings) -> bool:
-    """Whether any setting changes where things are."""
-    return bool(
-        settings.rotate or settings.scale or settings.shift or settings.flip or settings.bend
-    )
 
 
 def _uniform(like: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -16,10 +16,8 @@ class TrainingCase:
 
     Attributes
     ----------
-    name
-        The case's name in its cohort.
-    subject
-        Whose leg it is; splits are by subject.
+    name, subject
+        The case's name in its cohort, and whose leg it is; splits are by subject.
     scans
         One scan per input channel, all on one grid.
     labels

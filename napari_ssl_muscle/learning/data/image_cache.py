@@ -38,16 +38,8 @@ MEMORY_LIMIT = 400 * 2**20
 class Series:
     """The prepared images of one frame (one leg) of one case.
 
-    Attributes
-    ----------
-    case, subject
-        Names.
-    frame
-        The window that the images show.
-    spacing
-        ``(dz, dy, dx)`` in mm of the scan.
-    labelled
-        Per slice, whether it may train or score a segmentation.
+    `spacing` is ``(dz, dy, dx)`` in mm of the scan; `labelled` says of each slice whether it may
+    train or score a segmentation.
     """
 
     case: str
@@ -63,6 +55,9 @@ class Item:
 
     series: int
     z: int
+
+
+_Kept = NDArray[Any] | Path | None
 
 
 class ImageStore:
@@ -96,10 +91,11 @@ class ImageStore:
         self.series: list[Series] = []
         self._folder = folder
         self._with_bodies = with_bodies
-        self._fitter = memory
-        self._images: list[NDArray[Any] | Path] = []
-        self._targets: list[NDArray[Any] | Path | None] = []
-        self._bodies: list[NDArray[Any] | Path] = []
+        self._memory = memory
+        # By series: in memory, or the file that it went to, or None where there is none.
+        self._images: list[_Kept] = []
+        self._targets: list[_Kept] = []
+        self._bodies: list[_Kept] = []
 
     def add(self, case: TrainingCase) -> list[int]:
         """Read a case, prepare it, and return the indices of its series.
@@ -133,15 +129,11 @@ class ImageStore:
                 ]
             added.append(len(self.series))
             self.series.append(Series(case.name, case.subject, frame, spacing, tuple(labelled)))
-            self._images.append(self._keep(images, f"{len(self._images):05d}-images.npy"))
-            self._targets.append(
-                None
-                if targets is None
-                else self._keep(targets, f"{len(self._targets):05d}-targets.npy")
+            self._keep(self._images, images, "images")
+            self._keep(self._targets, targets, "targets")
+            self._keep(
+                self._bodies, None if body is None else to_grid(body, frame).numpy(), "bodies"
             )
-            if body is not None:
-                tissue = to_grid(body, frame).numpy()
-                self._bodies.append(self._keep(tissue, f"{len(self._bodies):05d}-bodies.npy"))
         return added
 
     def items(self, series: Sequence[int], *, labelled: bool) -> list[Item]:
@@ -186,17 +178,19 @@ class ImageStore:
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
 
-    def _keep(self, array: NDArray[Any], name: str) -> NDArray[Any] | Path:
-        if array.nbytes <= self._fitter:
-            self._fitter -= array.nbytes
-            return array
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / name
-        np.save(path, array)
-        return path
+    def _keep(self, kept: list[_Kept], array: NDArray[Any] | None, name: str) -> None:
+        if array is not None and array.nbytes > self._memory:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"{len(kept):05d}-{name}.npy"
+            np.save(path, array)
+            kept.append(path)
+            return
+        self._memory -= 0 if array is None else array.nbytes
+        kept.append(array)
 
     @staticmethod
-    def _read(kept: NDArray[Any] | Path, z: int) -> Tensor:
+    def _read(kept: _Kept, z: int) -> Tensor:
+        assert kept is not None
         if isinstance(kept, Path):
             # Opened for this one slice only: Windows cannot delete a file that is mapped.
             return torch.from_numpy(np.load(kept, mmap_mode="r")[z].copy())

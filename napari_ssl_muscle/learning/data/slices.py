@@ -63,12 +63,12 @@ def find_frames(
     *,
     left: bool = False,
 ) -> list[Frame]:
-    """Find the frames of a scan.
+    """Find the frames of a scan, at least one, ordered by x.
 
     Parameters
     ----------
     channels
-        ``(c, z, y, x)``; the first channel tells body from air.
+        ``(c, z, y, x)``; body and air are told apart in the first channel.
     spacing
         ``(dz, dy, dx)`` in mm.
     settings
@@ -76,11 +76,6 @@ def find_frames(
     left
         What a leg that is alone in the scan is taken for. Of two legs the one at the larger x is
         the patient's left.
-
-    Returns
-    -------
-    list of Frame
-        Ordered by x. Never empty.
     """
     boxes = leg_boxes(channels[0], spacing, settings.margin, settings.crop)
     boxes = sorted(boxes, key=lambda box: box.x.start)
@@ -167,13 +162,7 @@ def to_window(scores: Tensor, frame: Frame) -> Tensor:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Give every image and channel zero mean and unit standard deviation.
-
-    Parameters
-    ----------
-    images
-        ``(n, c, rows, columns)``, any float type.
-    """
+    """Give every image and channel ``(n, c, rows, columns)`` zero mean and unit deviation."""
     mean = images.mean(dim=(-2, -1), keepdim=True)
     deviation = images.std(dim=(-2, -1), keepdim=True, correction=0)
     # A slice outside the patient may be constant; rounding must not blow its noise up.
@@ -182,16 +171,9 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def fit(image: Tensor, size: tuple[int, int], fill: float | None = None) -> Tensor:
-    """Cut or pad the last two axes around the centre to `size`.
+    """Cut or pad images ``(..., rows, columns)`` around the centre to `size`.
 
-    Parameters
-    ----------
-    image
-        ``(..., rows, columns)``.
-    size
-        Rows and columns wanted.
-    fill
-        Value of the padding; None takes the smallest value of each image, which in MRI is air.
+    Padding has the value `fill`; None takes the smallest of each image, which in MRI is air.
     """
     rows, columns = image.shape[-2:]
     top, left = max(0, (rows - size[0]) // 2), max(0, (columns - size[1]) // 2)

@@ -58,8 +58,6 @@ class Reconstruction:
 
     Attributes
     ----------
-    name
-        The model's name.
     images, errors
         Float32 ``(n, rows, columns)``, first channel: what the network gave, and its absolute
         difference from the original, both over the whole image.
@@ -86,13 +84,11 @@ class ReconstructionComparison:
         at the smaller x).
     original, masked
         Float32 ``(n, rows, columns)``, first channel, zero mean and unit deviation.
-    holes
-        Bool ``(n, rows, columns)``.
     masked_pixels
         Pixels in the mask of each image ``(n,)``.
     constant_error
-        Mean squared error inside the mask of a constant (the image's mean), which is what a
-        network that has learned nothing reaches.
+        Mean squared error inside the mask ``(n,)`` of a constant (the image's mean), which is what
+        a network that has learned nothing reaches.
     runs
         In the order of the models.
     """
@@ -110,6 +106,4 @@ class ReconstructionComparison:
 def mean_error(errors: NDArray[np.float64], pixels: NDArray[np.int64]) -> float:
     """Return the mean over all masked pixels of all images, as a validation does; NaN for none."""
     there = pixels > 0
-    if not there.any():
-        return float("nan")
-    return float(np.average(errors[there], weights=pixels[there]))
+    return float(np.average(errors[there], weights=pixels[there])) if there.any() else float("nan")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from napari_ssl_muscle.learning.data.slices import Frame, find_frames, fit, image_size, to_grid
-from napari_ssl_muscle.learning.pretext.masking import MaskDescription, describe_masks, draw_squares
+from napari_ssl_muscle.learning.pretext.masking import MaskDescription, describe_masks, draw_masks
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.scans.body_mask import body_mask
 
@@ -20,13 +20,8 @@ from napari_ssl_muscle.scans.body_mask import body_mask
 class ScanMasks:
     """Masks as a pretraining would draw them on a scan.
 
-    Attributes
-    ----------
-    masks
-        ``(z, y, x)`` uint8 on the voxels of the scan: 1 where masked.
-    description
-        Coverage and distance to the nearest visible pixel, measured on the images that the
-        network sees.
+    `masks` are ``(z, y, x)`` uint8 on the voxels of the scan, 1 where masked; they are described
+    as measured on the images that the network sees.
     """
 
     masks: NDArray[np.uint8]
@@ -76,19 +71,7 @@ def masks_on_scan(
         seen = None
         if tissue is not None:
             seen = fit(to_grid(tissue, frame), size, fill=0).numpy() == 1
-        drawn = np.stack(
-            [
-                draw_squares(
-                    size,
-                    pretext.kernel_size,
-                    pretext.mask_percent,
-                    rng,
-                    exact=pretext.exact,
-                    body=None if seen is None else seen[z],
-                )
-                for z in range(len(volume))
-            ]
-        )
+        drawn = draw_masks(len(volume), size, pretext, rng, seen)
         own = frame.own_columns
         window = masks[:, frame.y, frame.x]
         window[:, :, own] = _to_voxels(drawn, frame)[:, :, own]
@@ -107,14 +90,10 @@ def masks_on_scan(
 
 @dataclass(frozen=True)
 class ImagePlacement:
-    """Where a canvas of network pixels lies in a scan, in millimetres from its first voxel.
+    """Where a canvas of network pixels lies in a scan: mm, ``(y, x)``.
 
-    Attributes
-    ----------
-    pixel
-        Rows' and columns' pixel size in mm.
-    corner
-        Centre of the canvas's first pixel against the centre of the scan's first voxel, ``(y, x)``.
+    `pixel` is the pixel size, `corner` the centre of the canvas's first pixel from the centre of
+    the scan's first voxel.
     """
 
     pixel: tuple[float, float]
@@ -135,19 +114,17 @@ def side_by_side(
     images
         ``(n, rows, columns)``, leg after leg, each with the same slices.
     legs
-        ``(n,)`` which frame each is of.
-    frames
-        The scan's frames.
-    spacing
-        ``(dz, dy, dx)`` in mm of the scan.
+        ``(n,)`` which of the scan's frames each is of.
+    frames, spacing
+        The scan's; ``(dz, dy, dx)`` in mm.
     fill
-        Where no leg is.
+        Value where no leg is.
 
     Returns
     -------
     ndarray
         Float32 ``(slices, rows, columns)``; each column belongs to one leg.
-    Place
+    ImagePlacement
         Where it lies.
     """
     first = frames[0]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 import numpy as np
 import torch
@@ -141,97 +142,67 @@ def mean_distance_to_visible(masked: NDArray[np.bool_]) -> float:
     return float(distance_transform_edt(masked)[masked].mean())
 
 
-@dataclass(frozen=True)
-class MaskedSquares:
-    """Masked squares as a corruption; see `draw_squares`.
-
-    Attributes
-    ----------
-    kernel, percent, exact, inside_body
-        As for `draw_squares`.
-    fill
-        Value of masked pixels, in standard deviations from the image's mean; None takes each
-        image's smallest value, which in MRI is air.
-    """
-
-    kernel: int
-    percent: float
-    fill: float | None = 0.0
-    exact: bool = False
-    inside_body: bool = False
-
-    def __call__(
-        self, images: Tensor, bodies: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return the images with holes, and the holes."""
-        seed = int(torch.randint(2**62, (1,), generator=generator))
-        rng = np.random.default_rng(seed)
-        rows, columns = images.shape[-2:]
-        tissue = None
-        if self.inside_body and bodies is not None:
-            tissue = bodies.cpu().numpy()
-        masks = np.stack(
-            [
-                draw_squares(
-                    (rows, columns),
-                    self.kernel,
-                    self.percent,
-                    rng,
-                    exact=self.exact,
-                    body=None if tissue is None else tissue[index],
-                )
-                for index in range(len(images))
-            ]
-        )
-        holes = torch.from_numpy(masks)[:, None].to(images.device)
-        fill = (
-            images.amin(dim=(-2, -1), keepdim=True)
-            if self.fill is None
-            else torch.full_like(images[..., :1, :1], self.fill)
-        )
-        return torch.where(holes, fill, images), holes
+def draw_masks(
+    count: int,
+    shape: tuple[int, int],
+    settings: PretextSettings,
+    rng: np.random.Generator,
+    bodies: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
+    """Return the masks ``(count, *shape)`` of some images, whose bodies decide where if given."""
+    return np.stack(
+        [
+            draw_squares(
+                shape,
+                settings.kernel_size,
+                settings.mask_percent,
+                rng,
+                exact=settings.exact,
+                body=None if bodies is None else bodies[index],
+            )
+            for index in range(count)
+        ]
+    )
 
 
-@dataclass(frozen=True)
-class AddedNoise:
-    """Add noise of `level` standard deviations to every pixel (Vincent et al. 2008)."""
+Corruption = Callable[[Tensor, Tensor | None, torch.Generator], tuple[Tensor, Tensor]]
+"""Takes something from images that the network has to give back.
 
-    level: float
-
-    def __call__(
-        self, images: Tensor, bodies: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return noisy images and an all-true map of what changed."""
-        noise = torch.randn(images.shape, generator=generator).to(images.device)
-        everywhere = torch.ones_like(images[:, :1], dtype=torch.bool)
-        return images + self.level * noise, everywhere
+It is given images ``(n, c, rows, columns)`` of zero mean and unit deviation, bodies
+``(n, rows, columns)`` bool (where there is tissue; None where that is not known), and a generator
+on the CPU, so that the same seed hides the same pixels whatever the device. It returns the
+corrupted images, and ``(n, 1, rows, columns)`` bool: the pixels that the network has to restore.
+"""
 
 
-class Corruption(Protocol):
-    """Takes something from images that the network has to give back."""
+def make_corruption(settings: PretextSettings) -> Corruption:
+    """Return the corruption that the settings name."""
+    return partial(_add_noise if settings.corruption == "noise" else _mask_squares, settings)
 
-    def __call__(
-        self, images: Tensor, bodies: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Corrupt a batch.
 
-        Parameters
-        ----------
-        images
-            ``(n, c, rows, columns)``, zero mean and unit deviation.
-        bodies
-            ``(n, rows, columns)`` bool, where there is tissue; None where that is not known.
-        generator
-            On the CPU: the same seed hides the same pixels whatever the device.
+def _mask_squares(
+    settings: PretextSettings, images: Tensor, bodies: Tensor | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
+    rows, columns = images.shape[-2:]
+    tissue = bodies.cpu().numpy() if settings.inside_body and bodies is not None else None
+    masks = draw_masks(len(images), (rows, columns), settings, rng, tissue)
+    holes = torch.from_numpy(masks)[:, None].to(images.device)
+    fill = (
+        images.amin(dim=(-2, -1), keepdim=True)  # in MRI, air
+        if settings.fill is None
+        else torch.full_like(images[..., :1, :1], settings.fill)
+    )
+    return torch.where(holes, fill, images), holes
 
-        Returns
-        -------
-        corrupted
-            Like `images`.
-        changed
-            ``(n, 1, rows, columns)`` bool, the pixels that the network has to restore.
-        """
-        ...
+
+def _add_noise(
+    settings: PretextSettings, images: Tensor, bodies: Tensor | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Add noise to every pixel (Vincent et al. 2008), so that every pixel is to be restored."""
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    everywhere = torch.ones_like(images[:, :1], dtype=torch.bool)
+    return images + settings.noise * noise, everywhere
 
 
 def with_mask_channel(corrupted: Tensor, changed: Tensor) -> Tensor:
@@ -242,19 +213,6 @@ def with_mask_channel(corrupted: Tensor, changed: Tensor) -> Tensor:
 def needs_bodies(settings: PretextSettings) -> bool:
     """Return whether the corruption depends on where there is tissue."""
     return settings.corruption == "squares" and settings.inside_body
-
-
-def make_corruption(settings: PretextSettings) -> Corruption:
-    """Return the corruption that the settings name."""
-    if settings.corruption == "noise":
-        return AddedNoise(settings.noise)
-    return MaskedSquares(
-        kernel=settings.kernel_size,
-        percent=settings.mask_percent,
-        fill=settings.fill,
-        exact=settings.exact,
-        inside_body=settings.inside_body,
-    )
 
 
 COPYING = 10.0
@@ -283,10 +241,9 @@ def describe_masks(
 
     Parameters
     ----------
-    holes
-        ``(n, rows, columns)``, true where masked.
-    bodies
-        Where there is tissue, if the share is that of the body.
+    holes, bodies
+        ``(n, rows, columns)``: what is masked, and where there is tissue if the share is that of
+        the body.
     pretext
         What was asked for.
     """

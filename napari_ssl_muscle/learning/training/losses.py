@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-UNLABELLED = 255
-"""Class index of a pixel that nobody has labelled: it takes no part in a loss."""
+from napari_ssl_muscle.learning.data.image_cache import UNLABELLED
 
 
 def cross_entropy_per_class(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.pretext.masking import (
-    MaskedSquares,
     draw_squares,
+    make_corruption,
     mean_distance_to_visible,
 )
+from napari_ssl_muscle.learning.settings import PretextSettings
 
 
 @settings(max_examples=40, deadline=None)
@@ -112,7 +113,8 @@ def test_distance_by_hand() -> None:
 def test_holes_take_the_fill_and_the_rest_stays() -> None:
     images = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     for fill in (0.5, None):
-        corrupt = MaskedSquares(kernel=8, percent=25, fill=fill)
+        pretext = PretextSettings(kernel_size=8, mask_percent=25, fill=fill, inside_body=False)
+        corrupt = make_corruption(pretext)
         holed, holes = corrupt(images, None, torch.Generator().manual_seed(1))
         assert torch.equal(holed[~holes], images[~holes])
         for image, hole, whole in zip(holed, holes, images, strict=True):
