@@ -1,9 +1,9 @@
-"""Aligned tables of plain text, for the screen."""
+"""Plain text for the screen: aligned tables, numbers, counts and sizes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def number(value: float | None, digits: int) -> str:
@@ -11,6 +11,16 @@ def number(value: float | None, digits: int) -> str:
     if value is None:
         return "–"
     return f"{value:.{digits}f}" if math.isfinite(value) else "inf"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: "1 scan", "3 scans"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def times(lengths: Iterable[float], form: str = "") -> str:
+    """Return lengths along axes, each in the format `form`: "256 × 256 × 64"."""
+    return " × ".join(format(length, form) for length in lengths)
 
 
 def muscle_title(muscle: str, side: str) -> str:

@@ -16,6 +16,9 @@ from napari_ssl_muscle.text_table import aligned, muscle_title, number
 if TYPE_CHECKING:
     import pandas as pd
 
+FILES = ("measures.csv", "cross_sections.csv", "measures.json")
+"""Names of the files of a report."""
+
 COLUMNS = (
     "subject",
     "session",
@@ -159,11 +162,12 @@ class MeasureReport:
         BadInput
             If the folder cannot be written.
         """
+        texts = (
+            csv_text(COLUMNS, self.rows()),
+            csv_text(SLICE_COLUMNS, self.slice_rows()),
+            json_text(self.to_json()),
+        )
         return write_together(
             folder,
-            {
-                "measures.csv": csv_text(COLUMNS, self.rows()),
-                "cross_sections.csv": csv_text(SLICE_COLUMNS, self.slice_rows()),
-                "measures.json": json_text(self.to_json()),
-            },
+            dict(zip(FILES, texts, strict=True)),
         )

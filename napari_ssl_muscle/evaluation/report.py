@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FILES = ("evaluation.csv", "evaluation.json")
+"""Names of the files of a report."""
+
 COLUMNS = (
     "subject",
     "session",
@@ -163,7 +166,7 @@ class EvaluationReport:
         """
         return write_together(
             folder,
-            {"evaluation.csv": self.to_csv(), "evaluation.json": json_text(self.to_json())},
+            dict(zip(FILES, (self.to_csv(), json_text(self.to_json())), strict=True)),
         )
 
     def means_over(self) -> str:

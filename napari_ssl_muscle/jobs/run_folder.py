@@ -16,12 +16,13 @@ from napari_ssl_muscle.files import write_text
 from napari_ssl_muscle.jobs.job_file import absolute, read_job, write_job
 from napari_ssl_muscle.jobs.settings import AnyJob, CompareFreezingJob, LearningJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
+from napari_ssl_muscle.learning.models.card import CHECKPOINT_FILE, RUN_FILE
 
 JOB = "job.json"
 EVENTS = "events.jsonl"
 METRICS = "metrics.csv"
-MODEL = "model.safetensors"
-CHECKPOINT = "checkpoint.safetensors"
+MODEL = RUN_FILE
+CHECKPOINT = CHECKPOINT_FILE
 SPLIT = "split.json"
 CACHE = "cache"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Note, Progress, Started
 from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource
-from napari_ssl_muscle.text_table import aligned
+from napari_ssl_muscle.text_table import aligned, counted, times
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
@@ -70,20 +70,20 @@ def format_card(card: ModelCard) -> list[tuple[str, str]]:
         rows.append(("Knows", "no muscles yet: pretrained on unlabelled scans, to fine-tune from"))
     else:
         names = [str(row["name"]) for row in card.muscles]
-        rows.append(("Muscles", ", ".join(_with_dice(name, card) for name in names)))
+        caption = "Muscles and their Dice" if card.dice else "Muscles"
+        rows.append((caption, ", ".join(_with_dice(name, card) for name in names)))
     if "mean" in card.dice:
         leaking = " (LEAKING: split by slice, too good to be true)" if card.leaking else ""
-        rows.append(("Dice", f"{card.dice['mean']:.2f} on average{leaking}"))
-    if card.dice_note:
+        text = f"{card.dice['mean']:.2f} on average{leaking}. {card.dice_note}"
+        rows.append(("Dice", text.strip()))
+    elif card.dice_note:
         rows.append(("Measured on", card.dice_note))
     if card.transductive:
         rows.append(("Transductive", "images of test subjects took part in the pretraining"))
-    rows.append(("Channels", ", ".join(card.channels)))
-    if card.contrast and card.contrast != rows[-1][1]:
-        rows.append(("Contrast", card.contrast))
+    made_for = [card.contrast, ", ".join(card.channels)]
     if card.spacing is not None:
-        z, y, x = card.spacing
-        rows.append(("Voxels", f"{x:.3g} × {y:.3g} × {z:.3g} mm in training"))
+        made_for.append(f"voxels of {times(card.spacing[::-1], '.3g')} mm")
+    rows.append(("Made for", "; ".join(dict.fromkeys(part for part in made_for if part))))
     rows.append(("Network", f"U-Net of width {card.network.width}, depth {card.network.depth}"))
     if card.training_data:
         rows.append(("Learned from", "; ".join(_source(data) for data in card.training_data)))
@@ -97,8 +97,8 @@ def _with_dice(name: str, card: ModelCard) -> str:
 
 def _source(data: TrainingSource) -> str:
     counts = [
-        f"{count} {word}{'s' if count != 1 else ''}"
-        for count, word in ((data.subjects, "subject"), (data.slices, "slice"))
+        counted(count, noun)
+        for count, noun in ((data.subjects, "subject"), (data.slices, "slice"))
         if count
     ]
     known = [f"labels: {data.labels}"] if data.labels else []
@@ -124,7 +124,7 @@ def format_cohort(cohort: Cohort, reports: Sequence[CaseReport], width: int = 10
     """
     head = [
         f"{cohort.folder} ({_LAYOUTS[cohort.layout]})",
-        f"{_count(len(cohort.subjects), 'subject')}, {_count(len(cohort.cases), 'case')}, "
+        f"{counted(len(cohort.subjects), 'subject')}, {counted(len(cohort.cases), 'case')}, "
         f"{len(cohort.labelled)} labelled; channels: {', '.join(cohort.channels)}",
     ]
     if cohort.table is not None:
@@ -143,18 +143,9 @@ def _row(report: CaseReport) -> list[str]:
     return [
         report.case.name,
         report.case.subject,
-        _times(report.shape, "d") if report.shape else "?",
-        _times(report.spacing, ".3g") if report.spacing else "?",
+        times(report.shape[::-1]) if report.shape else "?",
+        times(report.spacing[::-1], ".3g") if report.spacing else "?",
         str(report.volumes),
         "none" if report.labelled_slices is None else str(report.labelled_slices),
         str(len(report.muscles)),
     ]
-
-
-def _times(zyx: tuple[float, float, float], form: str) -> str:
-    """Write ``(z, y, x)`` as people do: columns × rows × slices."""
-    return " × ".join(format(value, form) for value in reversed(zyx))
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ssl_muscle import __version__
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json, write_text, write_whole
 from napari_ssl_muscle.phantom.settings import PhantomScan, PhantomSettings
@@ -77,12 +77,12 @@ def write_cohort(
 
 def _describe(folder: Path, labels: Path, settings: PhantomSettings) -> None:
     """Write what BIDS asks for: descriptions of both folders and the list of subjects."""
-    version = importlib.metadata.version("napari-ssl-muscle")
     about = (
-        f"Made by napari-ssl-muscle {version}: seed {settings.seed}, {settings.subjects} subjects, "
-        f"{settings.sessions} monthly sessions, contrast {settings.contrast}."
+        f"Made by napari-ssl-muscle {__version__}: seed {settings.seed}, "
+        f"{settings.subjects} subjects, {settings.sessions} monthly sessions, "
+        f"contrast {settings.contrast}."
     )
-    maker = {"Name": "napari-ssl-muscle", "Version": version}
+    maker = {"Name": "napari-ssl-muscle", "Version": __version__}
     write_json(
         folder / "dataset_description.json",
         {

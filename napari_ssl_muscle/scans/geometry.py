@@ -22,6 +22,7 @@ from napari_ssl_muscle.scans.orientation import (
     is_usable,
     with_slice_thickness,
 )
+from napari_ssl_muscle.text_table import times
 
 Array = npt.NDArray[np.generic]
 
@@ -196,7 +197,10 @@ class Geometry:
             the default is far under a voxel and far over the rounding of a header.
         """
         if self.canonical_shape != other.canonical_shape:
-            return f"{_times(self.canonical_shape)} voxels against {_times(other.canonical_shape)}"
+            return (
+                f"{times(self.canonical_shape[::-1])} voxels against "
+                f"{times(other.canonical_shape[::-1])}"
+            )
         if self.oriented != other.oriented:
             return "only one of them has an affine"
         corners = np.array(
@@ -230,12 +234,6 @@ def _spatial_header(image: nib.spatialimages.SpatialImage) -> nib.Nifti1Header |
     header["pixdim"][:4] = source["pixdim"][:4]
     header["xyzt_units"] = int(source["xyzt_units"]) & 0b111  # length; no time in a label map
     return cast("nib.Nifti1Header", header)
-
-
-def _times(shape: tuple[int, int, int]) -> str:
-    """Write a canonical shape as people do: columns × rows × slices."""
-    z, y, x = shape
-    return f"{x} × {y} × {z}"
 
 
 def _mm(spacing: tuple[float, float, float]) -> str:

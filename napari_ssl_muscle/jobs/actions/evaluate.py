@@ -7,15 +7,13 @@ from dataclasses import replace
 from napari_ssl_muscle.evaluation.evaluate import CaseResult, evaluate_cases
 from napari_ssl_muscle.evaluation.pairing import Pairing, match
 from napari_ssl_muscle.evaluation.provenance import Provenance, combine
-from napari_ssl_muscle.evaluation.report import EvaluationReport
+from napari_ssl_muscle.evaluation.report import FILES, EvaluationReport
 from napari_ssl_muscle.jobs.record import origin_of_file
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, Started
 from napari_ssl_muscle.scans.muscles import read_table
-
-FILES = ("evaluation.csv", "evaluation.json")
 
 
 def prepare(job: EvaluateJob) -> PreparedJob:

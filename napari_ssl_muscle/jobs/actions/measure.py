@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.measure import Measurement, measure_files
-from napari_ssl_muscle.evaluation.measure_report import MeasureReport
+from napari_ssl_muscle.evaluation.measure_report import FILES, MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
@@ -14,8 +14,6 @@ from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
 from napari_ssl_muscle.scans.muscles import read_table
 from napari_ssl_muscle.scans.volume import open_label_map
-
-FILES = ("measures.csv", "cross_sections.csv", "measures.json")
 
 
 def prepare(job: MeasureJob) -> PreparedJob:

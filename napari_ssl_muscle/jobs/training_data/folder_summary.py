@@ -12,6 +12,7 @@ from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.study import Study, is_study
+from napari_ssl_muscle.text_table import counted
 
 _SHOWN = 3
 
@@ -86,7 +87,7 @@ def summarise_unlabelled(folders: Sequence[Path]) -> FolderSummary:
     found = unlabelled_cases(cohorts)
     return FolderSummary(
         folders=tuple(folders),
-        text=f"{_count(len(found.cases), 'image')} of {_count(found.subjects, 'subject')}; "
+        text=f"{counted(len(found.cases), 'image')} of {counted(found.subjects, 'subject')}; "
         "labels are not needed.",
         channels=tuple(dict.fromkeys(name for cohort in cohorts for name in cohort.channels)),
         problems=tuple(found.warnings),
@@ -106,8 +107,8 @@ def _summarise_study(folder: Path) -> FolderSummary:
         )
     return FolderSummary(
         folders=(folder,),
-        text=f"A study: {_count(train, 'accepted slice')} of {_count(len(cases), 'scan')} to learn "
-        f"from; {_count(compare, 'slice')} held out to compare models on.",
+        text=f"A study: {counted(train, 'accepted slice')} of {counted(len(cases), 'scan')} to "
+        f"learn from; {counted(compare, 'slice')} held out to compare models on.",
         channels=(),
         problems=(),
         slices=train,
@@ -130,8 +131,8 @@ def _summarise_cohort(folder: Path) -> FolderSummary:
     subjects = len({case.subject for case in labelled})
     return FolderSummary(
         folders=(folder,),
-        text=f"{_count(len(labelled), 'labelled scan')} of {_count(subjects, 'subject')} "
-        f"({_count(len(cohort.cases), 'scan')} in all), {_count(len(table.names), 'muscle')}.",
+        text=f"{counted(len(labelled), 'labelled scan')} of {counted(subjects, 'subject')} "
+        f"({counted(len(cohort.cases), 'scan')} in all), {counted(len(table.names), 'muscle')}.",
         channels=tuple(cohort.channels),
         problems=tuple(cohort.problems),
         slices=sum(_slices(case.labels) for case in labelled if case.labels is not None),
@@ -145,7 +146,3 @@ def _slices(labels: Path) -> int:
         return open_label_map(labels).geometry.canonical_shape[0]
     except BadInput:  # it is among the problems
         return 0
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' if number != 1 else ''}"

@@ -33,6 +33,9 @@ FORMAT = 1
 RUN_FILE = "model.safetensors"
 """Name of the model inside a run's folder."""
 
+CHECKPOINT_FILE = "checkpoint.safetensors"
+"""Name of the checkpoint beside it."""
+
 
 class TrainingSource(BaseModel):
     """One source that a model learned from."""

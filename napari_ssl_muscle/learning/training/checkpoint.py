@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_whole
+from napari_ssl_muscle.learning.models.card import CHECKPOINT_FILE
 from napari_ssl_muscle.learning.training.optimizer import MovingAverage, flatten, restore
 
-NAME = "checkpoint.safetensors"
 """The checkpoint's file name in a run folder."""
 
 
@@ -69,7 +69,7 @@ def save_checkpoint(
         tensors["average_updates"] = torch.tensor(average.updates)
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     metadata = {"place": json.dumps(asdict(state))}
-    path = run / NAME
+    path = run / CHECKPOINT_FILE
     write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata=metadata))
     return path
 
@@ -87,7 +87,7 @@ def load_checkpoint(
     BadInput
         If there is no checkpoint, it is broken, or it belongs to another network.
     """
-    path = run / NAME
+    path = run / CHECKPOINT_FILE
     if not path.is_file():
         raise BadInput(f"{run} holds no checkpoint to continue from; start a new run instead.")
     try:

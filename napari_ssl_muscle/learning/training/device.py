@@ -9,6 +9,7 @@ import torch
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.settings import TrainingSettings
+from napari_ssl_muscle.text_table import counted
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -38,7 +39,7 @@ def describe(device: torch.device) -> str:
     if device.type == "mps":
         return "GPU, Apple Metal"
     count = torch.get_num_threads()
-    return f"CPU, {count} thread{'s' if count != 1 else ''}"
+    return f"CPU, {counted(count, 'thread')}"
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.text_table import times
 
 
 def load_header(path: Path) -> nib.spatialimages.SpatialImage:
@@ -38,10 +39,10 @@ def load_header(path: Path) -> nib.spatialimages.SpatialImage:
     if len(shape) < 2:
         raise BadInput(f"{path} has only {len(shape)} axis; an image needs two or three.")
     if 0 in shape:
-        raise BadInput(f"{path} is empty (a size of {_times(shape)}); export the scan again.")
+        raise BadInput(f"{path} is empty (a size of {times(shape)}); export the scan again.")
     if any(length > 1 for length in shape[4:]):
         raise BadInput(
-            f"{path} has {len(shape)} dimensions ({_times(shape)}); "
+            f"{path} has {len(shape)} dimensions ({times(shape)}); "
             "give an image with at most four, of which the fourth counts volumes."
         )
     dtype = image.get_data_dtype()
@@ -135,7 +136,3 @@ def _is_cut_short(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))

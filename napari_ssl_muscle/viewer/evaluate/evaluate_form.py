@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, PushButton
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.report import FILES
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Finished
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 NO_LABELS = "Open a scan that has ground truth, and segment it first."
 GONE = "The labels of this row are no longer open."
-FILES = ("evaluation.csv", "evaluation.json")
 
 
 class EvaluateForm(Form):

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
+from napari_ssl_muscle.text_table import times
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     LayerInfo,
@@ -258,13 +259,9 @@ def _difference(
     one: Any, other: Any, infos: tuple[LayerInfo | None, LayerInfo | None]
 ) -> str | None:
     if one.data.shape != other.data.shape:
-        return f"{_times(one.data.shape)} voxels against {_times(other.data.shape)}"
+        return f"{times(one.data.shape)} voxels against {times(other.data.shape)}"
     if one.data.ndim not in (2, 3):
         return f"{one.data.ndim} axes instead of three"
     if infos[0] is None or infos[1] is None:
         return None
     return infos[0].scan.geometry.differs_from(infos[1].scan.geometry)
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))

@@ -10,6 +10,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.measure_report import FILES
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Finished
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 NO_LABELS = "Open a scan and segment it, or open labels, first."
 GONE = "The labels of this row are no longer open."
 ALL = "all"
-FILES = ("measures.csv", "cross_sections.csv", "measures.json")
 REST_MS = 300
 """The slice's line in the plot follows once the slider rests for so long."""
 

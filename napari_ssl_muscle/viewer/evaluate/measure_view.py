@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from napari_ssl_muscle.text_table import counted
 from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, Row, muscle_cell
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def headline(answer: MeasureAnswer) -> str:
     volume = sum(m.volume_ml for _, m in _all(answer))
     scans = len(answer.measured)
     if scans == 1:
-        return f"✓ {count} muscle{'s' * (count != 1)}, {volume:.1f} mL in all."
+        return f"✓ {counted(count, 'muscle')}, {volume:.1f} mL in all."
     return f"✓ {scans} scans measured."
 
 

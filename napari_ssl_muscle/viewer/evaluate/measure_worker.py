@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
+from napari_ssl_muscle.text_table import times
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import case_name_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.segment.saving import grid_of
@@ -96,7 +97,7 @@ def ask(layer: Any) -> MeasureRequest:
     geometry, known = grid_of(
         {"metadata": layer.metadata, "scale": scale, "translate": translate}, labels.shape
     )
-    size = " × ".join(f"{length:g}" for length in geometry.spacing)
+    size = times(geometry.spacing, "g")
     return MeasureRequest(
         layer=layer,
         name=info.scan.name if info is not None else layer.name,

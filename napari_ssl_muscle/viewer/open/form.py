@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from magicgui.widgets import PushButton
 
+from napari_ssl_muscle.text_table import times
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.session import session_of
@@ -74,6 +75,6 @@ class OpenForm(Form):
         lines = ["Open:"] if found else ["No scan is open yet."]
         for scan in found.values():
             depth, height, width = scan.geometry.canonical_shape
-            size = " × ".join(f"{v:.3g}" for v in scan.geometry.spacing[::-1])
+            size = times(scan.geometry.spacing[::-1], ".3g")
             lines.append(f"• {scan.name}: {depth} slices of {width} × {height}, voxels {size} mm")
         self.summary.value = "\n".join(lines)

@@ -16,6 +16,7 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.model_fit import ModelFit, ScanProperties, find_fit
+from napari_ssl_muscle.text_table import counted
 from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
@@ -256,7 +257,7 @@ class SegmentForm(Form):
         count = len(answer.found)
         missing = [name for name in answer.table.names if name not in answer.found]
         self.panel.say(
-            f"✓ {count} muscle{'s' * (count != 1)} in {answer.seconds:.0f} s, in the layer "
+            f"✓ {counted(count, 'muscle')} in {answer.seconds:.0f} s, in the layer "
             f"'{layer.name}'. Ctrl+Z takes them back."
             + (f" Not found: {', '.join(missing)}." if missing else "")
             + (f" {spared:,} voxels stay as you drew them." if spared else "")

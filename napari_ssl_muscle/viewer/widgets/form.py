@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from magicgui.widgets import ComboBox, Container, Label, LineEdit, PushButton, Widget
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.viewer.widgets.qt_lifetime import (
     call_later,
     delete_when_undocked,
@@ -42,9 +42,8 @@ CPU = "CPU"
 
 def expected_device() -> str:
     """Say what work will run on as far as that is known without importing torch."""
-    try:
-        build = version("torch")
-    except PackageNotFoundError:
+    build = versions().get("torch")
+    if build is None:
         return "unknown: PyTorch is not installed"
     return CPU if build.endswith("+cpu") else "GPU if PyTorch finds one, else CPU"
 

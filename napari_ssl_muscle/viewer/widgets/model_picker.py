@@ -13,7 +13,13 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.models.card import ListedModel, ModelCard, list_models, read_card
+from napari_ssl_muscle.jobs.text import format_card
+from napari_ssl_muscle.learning.models.card import (
+    RUN_FILE,
+    ListedModel,
+    list_models,
+    read_card,
+)
 from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.fold import Fold
@@ -59,50 +65,12 @@ MODELS = KnownModels()
 """The one list of this process."""
 
 
-def format_card(card: ModelCard) -> list[tuple[str, str]]:
-    """Return what a person should know of a model, as (caption, text)."""
-    rows: list[tuple[str, str]] = []
-    if card.task == "inpainting":
-        rows.append(("Knows", "no muscles yet: pretrained on unlabelled scans, to fine-tune from"))
-    else:
-        caption = "Muscles and their Dice" if card.dice else "Muscles"
-        rows.append((caption, ", ".join(_with_dice(name, card) for name in card.table.names)))
-    if "mean" in card.dice:
-        leaking = " (LEAKING: split by slice, too good to be true)" if card.leaking else ""
-        rows.append(("Dice", f"{card.dice['mean']:.2f} on average{leaking}. {card.dice_note}"))
-    made_for = [card.contrast or ", ".join(card.channels)]
-    if card.spacing is not None:
-        z, y, x = card.spacing
-        made_for.append(f"voxels of {x:.3g} × {y:.3g} × {z:.3g} mm")
-    rows.append(("Made for", "; ".join(part for part in made_for if part)))
-    if card.training_data:
-        sources = (_source(card, i) for i in range(len(card.training_data)))
-        rows.append(("Learned from", "; ".join(sources)))
-    rows += [("Note", note) for note in card.notes]
-    return rows
-
-
-def _with_dice(name: str, card: ModelCard) -> str:
-    return f"{name} {card.dice[name]:.2f}" if name in card.dice else name
-
-
-def _source(card: ModelCard, index: int) -> str:
-    data = card.training_data[index]
-    counts = [
-        f"{count} {word}{'s' if count != 1 else ''}"
-        for count, word in ((data.subjects, "subject"), (data.slices, "slice"))
-        if count
-    ]
-    text = f"{data.name}: {', '.join(counts)}" if counts else data.name
-    return f"{text} (labels: {data.labels})" if data.labels else text
-
-
 def title_of(model: ListedModel) -> str:
     """Return what a model is called in the list: its name, and where it is from if not shipped."""
     assert model.card is not None
     if model.shipped:
         return model.card.name
-    place = model.path.parent.name if model.path.name == "model.safetensors" else model.path.name
+    place = model.path.parent.name if model.path.name == RUN_FILE else model.path.name
     return model.card.name if place == model.card.name else f"{model.card.name} ({place})"
 
 
