@@ -1,4 +1,4 @@
-"""Whether windows can be shown here, and a virtual display for where they cannot.
+"""Whether windows can be shown here, and a virtual display where they cannot.
 
 Usage: tools/display.py COMMAND ...      runs a command that shows windows, display or not
 """
@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from system import loads
+from system import is_loadable
 
 
 def main(command: list[str]) -> int:
-    """Run a command, on a virtual display where there is no other; return its exit code."""
+    """Run a command, on a virtual display if there is no other; return its exit code."""
     if sys.platform != "linux" or has_display():
         return subprocess.run(command).returncode
     with virtual_display() as environment:
@@ -24,10 +24,10 @@ def main(command: list[str]) -> int:
 
 
 def has_display() -> bool:
-    """Tell whether windows can be shown: a Wayland session, or an X server that answers."""
+    """Return whether windows can be shown: a Wayland session, or an X server that answers."""
     if os.environ.get("WAYLAND_DISPLAY"):
         return True
-    if not os.environ.get("DISPLAY") or not loads("libX11.so.6"):
+    if not os.environ.get("DISPLAY") or not is_loadable("libX11.so.6"):
         return False
     x11 = ctypes.CDLL("libX11.so.6")
     x11.XOpenDisplay.restype = ctypes.c_void_p
@@ -40,8 +40,8 @@ def has_display() -> bool:
 
 @contextmanager
 def virtual_display() -> Iterator[dict[str, str]]:
-    """Run an Xvfb and give the environment for programs on its display."""
-    # The server chooses a free number itself and tells it through the pipe.
+    """Run Xvfb and yield the environment for programs on its display."""
+    # The server chooses a free number and writes it into the pipe.
     read, write = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],

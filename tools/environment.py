@@ -1,4 +1,4 @@
-"""Make the project's environment `.venv` and see to the system libraries; standard library only.
+"""Make the project's environment `.venv` and install system libraries; standard library only.
 
 ``tools/setup app [pyqt5|pyqt6]`` prepares for using the program, ``tools/setup test`` for its
 tests. A stamp inside `.venv` remembers what was installed, so that a second call takes a moment.
@@ -27,7 +27,7 @@ USAGE = "usage: tools/setup app|test [pyqt5|pyqt6]"
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare for `app` or `test` and return the exit code; what is wrong is said in a sentence."""
+    """Prepare for `app` or `test`; return the exit code. An error is printed as one sentence."""
     extras = wanted_extras(arguments)
     if extras is None:
         print(USAGE, file=sys.stderr)
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def wanted_extras(arguments: list[str]) -> set[str] | None:
-    """Return the extras of pyproject.toml that the request needs, or None if it is no request."""
+    """Return the extras of pyproject.toml that a request needs; None for an unknown request."""
     match arguments:
         case ["test"]:
             return {"pyqt5", "pyqt6", "dev"}
@@ -70,7 +70,7 @@ def ensure_environment(folder: Path) -> Path:
         raise system.SetupError(
             f"{folder} is no virtual environment: move it away and run this again."
         )
-    say(f"Making {folder} with Python {sys.version.split()[0]}")
+    report(f"Making {folder} with Python {sys.version.split()[0]}")
     made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)])
     if made.returncode or not works(python):
         raise system.SetupError(
@@ -85,7 +85,7 @@ def interpreter(folder: Path) -> Path:
 
 
 def works(python: Path) -> bool:
-    """Tell whether this is a Python ≥ 3.11 with pip (an interrupted set-up leaves less)."""
+    """Return whether this is a Python ≥ 3.11 with pip (an interrupted set-up leaves less)."""
     question = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
     try:
         return subprocess.run([python, "-c", question], capture_output=True).returncode == 0
@@ -94,7 +94,13 @@ def works(python: Path) -> bool:
 
 
 def ensure_packages(python: Path, extras: set[str]) -> None:
-    """Install the project, editable, with these extras, unless the stamp says that it is done."""
+    """Install the project, editable, with these extras, unless the stamp records it as done.
+
+    Raises
+    ------
+    SetupError
+        If pip fails.
+    """
     stamp = python.parents[1] / STAMP
     wanted = fingerprint(ROOT)
     before = read_stamp(stamp)
@@ -103,7 +109,7 @@ def ensure_packages(python: Path, extras: set[str]) -> None:
     # What was once installed stays up to date: the tests' tools do not get lost by `make app`.
     extras = extras | set(before.get("extras", ()))
     stamp.unlink(missing_ok=True)
-    say(
+    report(
         f"Installing the program ({', '.join(sorted(extras))}): up to some hundred megabytes, "
         "the first time; this takes minutes"
     )
@@ -122,7 +128,7 @@ def ensure_packages(python: Path, extras: set[str]) -> None:
 
 
 def fingerprint(root: Path) -> str:
-    """Return a hash of all that decides what pip installs; settings of other tools do not count."""
+    """Return a hash of everything that pip's result depends on; settings of other tools do not."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     parts = [project["project"], project["build-system"], project["tool"]["hatch"], str(root)]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
@@ -131,7 +137,7 @@ def fingerprint(root: Path) -> str:
 
 
 def read_stamp(stamp: Path) -> dict[str, Any]:
-    """Return what the last complete installation wrote; empty if there was none."""
+    """Return the stamp of the last complete installation; empty if there was none."""
     try:
         content = json.loads(stamp.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -139,8 +145,8 @@ def read_stamp(stamp: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def say(sentence: str) -> None:
-    """Tell the user what is about to take a while."""
+def report(sentence: str) -> None:
+    """Print what is about to take a while."""
     print(f"{sentence} …", file=sys.stderr, flush=True)
 
 

@@ -1,9 +1,9 @@
-"""Turn a run's model into one that ships: its name, its sources, half the size.
+"""Turn a run's model into a shipped model: name, sources of the data, weights in half precision.
 
     python tools/ship_model.py RUN NAME --title TITLE --sources SOURCES.json [--note TEXT ...]
 
 SOURCES.json is a list of training-data entries as on a model card (name, source, licence,
-subjects, slices, labels). The weights are stored in half precision.
+subjects, slices, labels).
 """
 
 from __future__ import annotations

@@ -25,13 +25,13 @@ STEP = 2
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Array:
-    """Noise of unit deviation, smooth over `sigma` pixels."""
+    """Return noise of unit deviation, smooth over `sigma` pixels."""
     noise = ndimage.gaussian_filter(rng.normal(size=shape), sigma, mode="wrap")
     return np.asarray(noise / (noise.std() + 1e-9), dtype=np.float32)
 
 
 def legs_of(labels: NDArray[np.uint8]) -> list[slice]:
-    """Columns of each leg: the widest empty run of columns in the middle divides them."""
+    """Return the columns of each leg, divided by the empty run of columns nearest the middle."""
     columns = labels.any(axis=(0, 1))
     filled = np.flatnonzero(columns)
     gaps = np.flatnonzero(np.diff(filled) > 8)
@@ -43,7 +43,7 @@ def legs_of(labels: NDArray[np.uint8]) -> list[slice]:
 
 
 def draw_leg(labels: NDArray[np.uint8], pixel: float, rng: np.random.Generator) -> Array:
-    """Draw one leg's slices ``(z, y, x)``; 1 is healthy muscle, 0 air."""
+    """Draw one leg's slices ``(z, y, x)`` with pixels in mm; 1 is healthy muscle, 0 air."""
     fat = rng.uniform(0.15, 0.45)
     skin_mm = rng.uniform(6, 28)
     replaced = np.clip(rng.beta(1.0, 2.5, 16), 0, 0.95)  # per label value
@@ -98,7 +98,7 @@ def draw_leg(labels: NDArray[np.uint8], pixel: float, rng: np.random.Generator) 
 def femur(
     quadriceps: NDArray[np.bool_], muscle: NDArray[np.bool_], pixel: float, rng: np.random.Generator
 ) -> NDArray[np.bool_] | None:
-    """Guess where the femur lies: the largest roundish room that the quadriceps encloses."""
+    """Return where the femur may lie: a disc in the largest gap that the quadriceps encloses."""
     if quadriceps.sum() * pixel**2 < 300:
         return None
     far = ndimage.distance_transform_edt(~quadriceps) * pixel
@@ -114,7 +114,7 @@ def femur(
 
 
 def finish(image: Array, pixel: float, rng: np.random.Generator) -> Array:
-    """Blur, bias field, contrast and noise."""
+    """Return the image with blur, bias field, contrast and Rician noise."""
     blurred = ndimage.gaussian_filter(image, (0, *(2 * [rng.uniform(0.3, 0.9)])))
     field = smooth_noise(rng, image.shape[1:], 60 / pixel)
     blurred = np.clip(blurred, 0, None) ** rng.uniform(0.7, 1.4) * np.exp(0.2 * field)

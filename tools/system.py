@@ -1,7 +1,7 @@
-"""The system's share on Linux: the libraries that Qt and OpenGL load, Xvfb, and apt.
+"""System packages on Linux: the libraries that Qt and OpenGL load, and Xvfb; installed with apt.
 
 PyQt's wheels bring Qt but not what Qt itself asks of the system; without it napari dies with "could
-not load the Qt platform plugin". Whether a library is there is found out by loading it.
+not load the Qt platform plugin". A library is looked for by loading it.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ def ensure(virtual_display: bool, environments: bool) -> None:
     environments
         Python must be able to make a virtual environment.
     """
-    packages, reasons = wanting(virtual_display, environments)
+    packages, reasons = missing_packages(virtual_display, environments)
     if packages:
         install(packages, " and ".join(reasons))
-        left, reasons = wanting(virtual_display, environments)
+        left, reasons = missing_packages(virtual_display, environments)
         if left:
             raise SetupError(f"After installing them, this is still missing: {', '.join(reasons)}.")
 
 
-def wanting(virtual_display: bool, environments: bool) -> tuple[list[str], list[str]]:
-    """Return the Debian packages that this system lacks, and in words what they are for."""
+def missing_packages(virtual_display: bool, environments: bool) -> tuple[list[str], list[str]]:
+    """Return the Debian packages that this system lacks, and what they are for, to be shown."""
     packages: set[str] = set()
     reasons: list[str] = []
     missing = missing_libraries(QT_LIBRARIES)
@@ -97,11 +97,11 @@ def wanting(virtual_display: bool, environments: bool) -> tuple[list[str], list[
 
 def missing_libraries(names: Iterable[str]) -> list[str]:
     """Return those of the shared libraries that this system cannot load."""
-    return [name for name in names if not loads(name)]
+    return [name for name in names if not is_loadable(name)]
 
 
-def loads(name: str) -> bool:
-    """Tell whether the dynamic loader finds a library and all that it needs."""
+def is_loadable(name: str) -> bool:
+    """Return whether the dynamic loader finds a library and all that it needs."""
     try:
         ctypes.CDLL(name)
     except OSError:
@@ -110,33 +110,33 @@ def loads(name: str) -> bool:
 
 
 def install(packages: Sequence[str], what: str) -> None:
-    """Install Debian packages where this user may without a password.
+    """Install Debian packages, if this user may do so without a password.
 
     Raises
     ------
     SetupError
-        Where they may not, or apt fails: the sentence names the exact command.
+        If they may not, or apt fails; the sentence names the exact command.
     """
     if shutil.which("apt-get") is None:
         raise SetupError(
             f"Missing: {what}. Install them with your system's package manager and run this "
             f"again; Debian's packages of them are {' '.join(packages)}."
         )
-    by_hand = f"sudo apt-get install {shlex.join(packages)}"
+    command = f"sudo apt-get install {shlex.join(packages)}"
     prefix = privilege()
     if prefix is None:
-        raise SetupError(f"Missing: {what}. Install with\n  {by_hand}\nand run this again.")
+        raise SetupError(f"Missing: {what}. Install with\n  {command}\nand run this again.")
     print(f"Installing with apt: {' '.join(packages)} …", file=sys.stderr, flush=True)
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2"]
     # A failing update (one of many sources is down) need not stop the installation.
     subprocess.run([*apt, "update"], stdin=subprocess.DEVNULL)
     add = [*apt, "install", "--yes", "--no-install-recommends", *packages]
     if subprocess.run(add, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode:
-        raise SetupError(f"apt could not install {what}; its words are above. Try\n  {by_hand}")
+        raise SetupError(f"apt could not install {what}; its words are above. Try\n  {command}")
 
 
 def privilege() -> list[str] | None:
-    """Return what goes before a command that needs root; None where that needs a password."""
+    """Return the prefix of a command that needs root; None if that needs a password."""
     if os.geteuid() == 0:
         return []
     sudo = ["sudo", "--non-interactive"]
@@ -146,9 +146,14 @@ def privilege() -> list[str] | None:
 
 
 def check_qt_plugins(python: Path) -> None:
-    """Load the X11 plugin of each Qt binding that is installed, as Qt itself will.
+    """Load the X11 plugin of each installed Qt binding, as Qt itself does.
 
-    This finds what `QT_LIBRARIES` does not know, say after an update of a binding.
+    This finds libraries that `QT_LIBRARIES` lacks, for example after an update of a binding.
+
+    Raises
+    ------
+    SetupError
+        If one of them cannot be loaded.
     """
     for plugin in sorted(python.parents[1].glob("lib/python*/site-packages/PyQt*/Qt*/plugins")):
         path = plugin / "platforms" / "libqxcb.so"

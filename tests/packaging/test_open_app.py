@@ -1,4 +1,4 @@
-"""``make app`` where there is no display: a virtual one, the button pressed, a picture kept."""
+"""``make app`` with and without a display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wheel, sdist and editable install: each brings the manifest and the resources along."""
+"""Wheel, sdist and editable install: each contains the manifest and the resources."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def bare(tmp_path: Path, installed_packages: Path) -> Bare:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the source tree, with litter in it that git ignores."""
+    """A copy of the source tree, with untracked files in it that git ignores."""
     copy = tmp_path_factory.mktemp("source") / "project"
     shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_SOURCE))
     for litter in (

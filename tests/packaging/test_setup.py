@@ -1,4 +1,4 @@
-"""The set-up: which Python, what is installed when, and what is said where it cannot go on."""
+"""The set-up: which Python is used, what is installed when, and the sentence if it cannot go on."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def test_what_is_asked_for_decides_the_extras(
 @pytest.fixture
 def bare(system: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A Debian without two of Qt's libraries and without Xvfb."""
-    monkeypatch.setattr(system, "loads", lambda name: name not in {"libGL.so.1", "libdbus-1.so.3"})
+    monkeypatch.setattr(
+        system, "is_loadable", lambda name: name not in {"libGL.so.1", "libdbus-1.so.3"}
+    )
     monkeypatch.setattr(
         system.shutil, "which", lambda name: None if name == "Xvfb" else f"/usr/bin/{name}"
     )
@@ -140,7 +142,7 @@ def test_without_rights_the_exact_command_is_named(
 
 
 def test_a_display_saves_the_virtual_one(bare: Any) -> None:
-    packages, _ = bare.wanting(virtual_display=False, environments=False)
+    packages, _ = bare.missing_packages(virtual_display=False, environments=False)
     assert packages == ["libdbus-1-3", "libgl1"]
 
 
@@ -167,7 +169,7 @@ def test_a_python_that_makes_no_environments_needs_its_venv_package(
     system: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(system.importlib.util, "find_spec", lambda name: None)
-    packages, _ = system.wanting(virtual_display=False, environments=True)
+    packages, _ = system.missing_packages(virtual_display=False, environments=True)
     assert f"python3.{sys.version_info.minor}-venv" in packages
 
 
