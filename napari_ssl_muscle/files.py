@@ -15,7 +15,7 @@ from typing import Any
 from napari_ssl_muscle.errors import BadInput
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file through a temporary one beside it, so that nobody ever sees half of it.
 
     Parameters
@@ -60,18 +60,19 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content`, whole or not at all."""
+    write_whole(path, lambda part: part.write_bytes(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with plain newlines, whole or not at all."""
-    write_whole(path, lambda part: _write_bytes(part, text.encode("utf-8")))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def json_text(content: Any) -> str:

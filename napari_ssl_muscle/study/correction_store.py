@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,14 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import write_json, write_text, write_whole
-from napari_ssl_muscle.paths import drafts_folder, studies_folder
+from napari_ssl_muscle.files import write_whole
+from napari_ssl_muscle.paths import studies_folder
 from napari_ssl_muscle.scans.naming import NIFTI, as_file_name
-from napari_ssl_muscle.study.journal import Journal, Pending
-from napari_ssl_muscle.study.lock import HeldElsewhere, StudyLock
+from napari_ssl_muscle.study.draft import CASE, Draft
+from napari_ssl_muscle.study.journal import Journal, UnsavedChanges
+from napari_ssl_muscle.study.lock import FolderLocked
 from napari_ssl_muscle.study.scan_reference import fingerprint
-from napari_ssl_muscle.study.slice_states import STATES, SliceState
-from napari_ssl_muscle.study.study import Study, is_study
+from napari_ssl_muscle.study.slice_states import SliceState
+from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.study.study_folder import is_study
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.geometry import Geometry
@@ -33,19 +34,16 @@ if TYPE_CHECKING:
     from napari_ssl_muscle.scans.volume import Scan
 
 STUDY_NAME = "muscle-study"
-_STATES = "states.json"
-_PLACE = "study.txt"  # in a draft's folder: where its study was made, if not beside the scan
-_CASE = "labels"
 
 _studies: dict[Path, tuple[Study, int]] = {}
 """Studies that are open in this program, and by how many scans: only one may hold the lock."""
 
-_kept: set[tuple[Path, str]] = set()
-"""Scans (study, case) that are being kept: two journals must not write one file."""
+_open_scans: set[tuple[Path, str]] = set()
+"""Scans (study, case) with a store: two journals must not write one file."""
 
 
 class CorrectionStore:
-    """Keeps states and changes of one scan's labels.
+    """Stores states and changes of one scan's labels.
 
     Parameters
     ----------
@@ -75,13 +73,12 @@ class CorrectionStore:
         self.geometry = geometry
         self.scan = scan
         self.study: Study | None = None
-        self.case = _CASE
+        self.case = CASE
         self.problem: str | None = None
         self._image = image
         self._key = self._unique_name()
-        self._draft = drafts_folder() / self._key
+        self._draft = Draft(self._key)
         self._states: dict[int, SliceState] = {}
-        self._lock: StudyLock | None = None
         self._saving = threading.Lock()
         self._journal: Journal | None = None
         place = self.proposed_place()
@@ -94,26 +91,23 @@ class CorrectionStore:
                     _release(study.folder)
                     raise
                 self._enter(study, case)
-                self._take_draft_along()
+                self._merge_draft()
                 return
-            self._journal = Journal(self._draft / "journal", on_problem=self._complain)
-            if self._draft.is_dir():
-                self._hold_draft()
-                self._states = _read_states(self._draft / _STATES)
+            self._journal = Journal(self._draft.journal_folder, on_problem=self._set_problem)
+            if self._draft.folder.is_dir():
+                self._lock_draft()
+                self._states = self._draft.read_states()
         except BadInput as problem:
-            self._give_up(str(problem))
+            self._disable(str(problem))
 
     def proposed_place(self) -> Path:
         """Return the study's folder, or the one that will be proposed for it."""
         if self.study is not None:
             return self.study.folder
-        with contextlib.suppress(OSError):
-            place = Path((self._draft / _PLACE).read_text(encoding="utf-8"))
-            if is_study(place):
-                return place
-        scan = self.scan
-        if scan is not None:
-            return scan.path.parent / STUDY_NAME
+        if (remembered := self._draft.study_folder()) is not None:
+            return remembered
+        if self.scan is not None:
+            return self.scan.path.parent / STUDY_NAME
         return studies_folder() / self._key
 
     def states(self) -> dict[int, SliceState]:
@@ -133,20 +127,19 @@ class CorrectionStore:
             return
         before = dict(self._states)
         self._states.update(states)
-        if self.problem is None and self._states != before and self._hold_draft():
-            content = {str(z): state for z, state in sorted(self._states.items())}
-            write_json(self._draft / _STATES, content)
+        if self.problem is None and self._states != before and self._lock_draft():
+            self._draft.write_states(self._states)
 
     def record(self, where: tuple[npt.NDArray[Any], ...], new: npt.NDArray[Any]) -> None:
         """Hand changed voxels to the journal's thread; nothing is done if there is no journal."""
-        if self._journal is not None and (self.study is not None or self._hold_draft()):
+        if self._journal is not None and (self.study is not None or self._lock_draft()):
             self._journal.record(self.case, where, None, new)
 
     def saved(self) -> npt.NDArray[np.int32] | None:
         """Return the labels as the study has them, without what the journal holds."""
         return None if self.study is None else self.study.working_labels(self.case)
 
-    def pending(self) -> Pending | None:
+    def pending(self) -> UnsavedChanges | None:
         """Return what the journal holds and no saved labels do; None for nothing."""
         return None if self._journal is None else self._journal.pending(self.case)
 
@@ -190,18 +183,18 @@ class CorrectionStore:
             claimed = True
             study.set_states(case, self._states)
             if folder != usual:
-                self._hold_draft()
-                write_text(self._draft / _PLACE, str(folder))
+                self._lock_draft()
+                self._draft.remember_study(folder)
         except BaseException:
             if claimed:
-                _kept.discard((study.folder, self.case))
-                self.case = _CASE
+                _open_scans.discard((study.folder, self.case))
+                self.case = CASE
             _release(study.folder)
             raise
         draft = self._journal
         self._enter(study, case)
         if draft is not None and self._journal is not None:
-            self._journal.take_over(case, draft, _CASE)
+            self._journal.take_over(case, draft, CASE)
             draft.close()
         return study
 
@@ -218,50 +211,47 @@ class CorrectionStore:
                 return
             self.study.save_labels(self.case, labels, self.geometry)
             self.forget(mark)
-            draft = Journal(self._draft / "journal")
-            draft.compact(_CASE)
-            draft.close()
-            (self._draft / _STATES).unlink(missing_ok=True)
+            with Journal(self._draft.journal_folder) as draft:
+                draft.compact(CASE)
+            self._draft.forget_states()
 
     def close(self) -> None:
-        """Write what is waiting and let go of all locks."""
+        """Write what is waiting and release all locks."""
         with self._saving:
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
-            if self._lock is not None:
-                self._lock.release()
-                self._lock = None
+            self._draft.release()
             if self.study is not None:
-                _kept.discard((self.study.folder, self.case))
+                _open_scans.discard((self.study.folder, self.case))
                 _release(self.study.folder)
                 self.study = None
 
     def _claim(self, study: Study, case: str) -> None:
-        if (study.folder, case) in _kept:
-            raise BadInput(_twice(self.name))
-        _kept.add((study.folder, case))
+        if (study.folder, case) in _open_scans:
+            raise BadInput(_open_twice(self.name))
+        _open_scans.add((study.folder, case))
         self.case = case
 
     def _enter(self, study: Study, case: str) -> None:
         self.study, self.case, self.problem = study, case, None
-        self._journal = Journal(study.journal_folder, on_problem=self._complain)
+        self._journal = Journal(study.journal_folder, on_problem=self._set_problem)
 
-    def _take_draft_along(self) -> None:
+    def _merge_draft(self) -> None:
         """Take over what a window that was killed while it made the study has left in the draft."""
-        if self.study is None or self._journal is None or not (self._draft / "journal").is_dir():
+        if self.study is None or self._journal is None or not self._draft.journal_folder.is_dir():
             return
         try:
-            lock = StudyLock(self._draft)
+            self._draft.lock()
         except BadInput:
-            return  # somebody is at it
+            return  # another window is at it
         try:
-            with Journal(self._draft / "journal") as draft:
-                self._journal.take_over(self.case, draft, _CASE)
+            with Journal(self._draft.journal_folder) as draft:
+                self._journal.take_over(self.case, draft, CASE)
             if not self.study.states(self.case):
-                self.study.set_states(self.case, _read_states(self._draft / _STATES))
+                self.study.set_states(self.case, self._draft.read_states())
         finally:
-            lock.release()
+            self._draft.release()
 
     def _unique_name(self) -> str:
         """Return a folder's name that only this scan has."""
@@ -301,36 +291,34 @@ class CorrectionStore:
             write_whole(path, lambda part: nib.save(image, part))
         return path
 
-    def _hold_draft(self) -> bool:
-        """Take the draft for this window alone; without it, nothing is kept from now on.
+    def _lock_draft(self) -> bool:
+        """Take the draft for this window alone; without it, nothing is stored from now on.
 
         Trying again later would leave a hole: what was drawn until then.
         """
-        if self._lock is not None:
-            return True
         try:
-            self._draft.mkdir(parents=True, exist_ok=True)
-            self._lock = StudyLock(self._draft)
-        except HeldElsewhere:
-            self._give_up(_twice(self.name))
+            self._draft.lock()
+        except FolderLocked:
+            self._disable(_open_twice(self.name))
         except OSError as error:
-            self._give_up(
-                f"Corrections of {self.name} cannot be kept in {self._draft}: "
+            self._disable(
+                f"Corrections of {self.name} cannot be kept in {self._draft.folder}: "
                 f"{error.strerror or error}; save the labels to a file often."
             )
-        return self._lock is not None
+        return self._draft.is_locked
 
-    def _complain(self, sentence: str) -> None:
+    def _set_problem(self, sentence: str) -> None:
         self.problem = sentence
 
-    def _give_up(self, sentence: str) -> None:
-        self.problem = sentence
+    def _disable(self, problem: str) -> None:
+        """Store nothing any more, for the reason that a sentence says."""
+        self.problem = problem
         if self._journal is not None:
             self._journal.close()
         self._journal = None
 
 
-def _twice(name: str) -> str:
+def _open_twice(name: str) -> str:
     return (
         f"{name} is open twice; corrections of the second one are not kept. "
         "Close one of them, and open the scan again."
@@ -354,11 +342,3 @@ def _release(folder: Path) -> None:
         _studies[folder] = (study, users - 1)
     else:
         study.close()
-
-
-def _read_states(path: Path) -> dict[int, SliceState]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {int(z): state for z, state in content.items() if state in STATES}
-    except (OSError, ValueError, AttributeError):
-        return {}  # a draft's states are a convenience; its journal is what counts

@@ -17,13 +17,13 @@ from typing import IO, Any
 
 from napari_ssl_muscle.errors import BadInput
 
-NAME = "lock.json"
+LOCK = "lock.json"
 
 # Windows locks bytes, and nobody else can read those: one far behind the text is taken.
 _BYTE = 1 << 20
 
 
-class HeldElsewhere(BadInput):
+class FolderLocked(BadInput):
     """Another window holds the folder."""
 
 
@@ -42,7 +42,7 @@ class StudyLock:
 
     Raises
     ------
-    HeldElsewhere
+    FolderLocked
         If another window holds the folder.
     BadInput
         If it cannot be written to.
@@ -50,7 +50,7 @@ class StudyLock:
 
     def __init__(self, folder: Path) -> None:
         self.note: str | None = None
-        path = folder / NAME
+        path = folder / LOCK
         try:
             file = path.open("a+b")
         except OSError as error:
@@ -63,7 +63,7 @@ class StudyLock:
             _lock(file)
         except (BlockingIOError, PermissionError):
             file.close()
-            raise HeldElsewhere(
+            raise FolderLocked(
                 f"The study {folder} is open in another window ({before or 'on this machine'}); "
                 "close it there first."
             ) from None

@@ -78,7 +78,7 @@ class SliceStates:
         }
 
     @classmethod
-    def decided(cls, content: dict[str, Any]) -> SliceStates:
+    def from_held_out(cls, content: dict[str, Any]) -> SliceStates:
         """Start from what `held_out_to_json` gave, with every slice unseen.
 
         Raises

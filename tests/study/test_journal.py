@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.study import journal as journal_module
+from napari_ssl_muscle.study import journal_writer
 from napari_ssl_muscle.study.journal import Journal
 from napari_ssl_muscle.study.journal_format import MAGIC, read_records
 
@@ -193,7 +193,7 @@ def test_recording_does_not_wait_for_the_disk_and_memory_stays_bounded(
         append(self, case, data)
 
     monkeypatch.setattr(Journal, "_append", slow)
-    journal = Journal(tmp_path, room=10 * 8000)
+    journal = Journal(tmp_path, capacity=10 * 8000)
     line = (np.arange(1000),)
     for value in range(1, 11):  # returns although nothing is written
         journal.record("leg", line, 0, np.full(1000, value) + np.arange(1000) % 2)
@@ -240,7 +240,7 @@ def test_a_full_disk_is_told_and_tried_again(
 def test_half_a_record_on_a_full_disk_is_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = journal_module.FileIO
+    real = journal_writer.FileIO
     failures = iter([True])
 
     class Small(real):  # type: ignore[misc,valid-type]
@@ -252,7 +252,7 @@ def test_half_a_record_on_a_full_disk_is_taken_back(
     with Journal(tmp_path) as journal:
         journal.record("leg", (np.array([0]),), 0, 1)
         journal.flush()
-    monkeypatch.setattr(journal_module, "FileIO", Small)
+    monkeypatch.setattr(journal_writer, "FileIO", Small)
     journal = Journal(tmp_path, sync_every=0.0)
     journal.record("leg", (np.array([1]),), 0, 2)
     journal.flush()  # comes back once the first try has failed

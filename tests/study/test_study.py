@@ -17,9 +17,10 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.volume import open_label_map, open_scan
-from napari_ssl_muscle.study import study as study_module
+from napari_ssl_muscle.study import study_folder
 from napari_ssl_muscle.study.slice_states import SliceStates
 from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.study.training_cases import training_cases
 
 SLICES = 12
 TABLE = default_table("thigh")
@@ -130,14 +131,14 @@ def test_an_acceptance_is_never_on_disk_without_its_decision(
 ) -> None:
     case = study.add_scan(scan)
     accept(study, case, 0, 1, 2)
-    write = study_module.write_json
+    write = study_folder.write_json
 
     def cut_off(path: Path, content: object) -> None:
-        if path.name == study_module.STATES:
+        if path.name == study_folder.STATES:
             raise BadInput("no space")
         write(path, content)
 
-    monkeypatch.setattr(study_module, "write_json", cut_off)
+    monkeypatch.setattr(study_folder, "write_json", cut_off)
     with pytest.raises(BadInput, match="no space"):
         accept(study, case, 9)
     crashed = Study.read(study.folder)
@@ -158,7 +159,7 @@ def test_a_slice_that_is_not_there_is_refused(study: Study, scan: Path) -> None:
 
 def test_held_out_slices_must_have_been_accepted() -> None:
     with pytest.raises(ValueError, match="never accepted"):
-        SliceStates.decided({"first accepted": [], "held out": [["a", 1]]})
+        SliceStates.from_held_out({"first accepted": [], "held out": [["a", 1]]})
 
 
 # --- scans by reference
@@ -233,7 +234,7 @@ def test_only_accepted_slices_are_in_the_labels_for_training(study: Study, scan:
     study.set_state(case, 5, "touched")
     study.save_labels(case, labels(), open_scan(scan).geometry)
     assert not open_label_map(path).read()[5].any()
-    (found,) = study.training_cases()
+    (found,) = training_cases(study)
     assert (found.name, found.subject, found.scan.path) == (case, "sub-01", scan)
     assert (found.labels, found.accepted, found.accepted_empty) == (path, {2, 4}, {4})
 

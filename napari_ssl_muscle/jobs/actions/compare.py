@@ -33,7 +33,8 @@ from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_c
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.slice_states import EVERY
-from napari_ssl_muscle.study.study import Study, StudyCase
+from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.study.training_cases import StudyCase, training_cases
 
 FILES = ("comparison.csv", "comparison.json")
 
@@ -60,7 +61,7 @@ def prepare(job: CompareJob) -> PreparedJob:
     study = Study.read(job.study)
     cases = [
         replace(case, held_out=slices)
-        for case in study.training_cases()
+        for case in training_cases(study)
         if (slices := comparable_slices(case))
     ]
     check_writable(job.out)

@@ -23,7 +23,8 @@ from napari_ssl_muscle.scans.volume import (
     open_scan,
 )
 from napari_ssl_muscle.study.scan_reference import fingerprint
-from napari_ssl_muscle.study.study import Study, StudyCase
+from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.study.training_cases import StudyCase, training_cases
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def accepted_cases(study: Study) -> list[StudyCase]:
     BadInput
         If there are none, or a scan has gone or changed.
     """
-    found = study.training_cases()
+    found = training_cases(study)
     if not found:
         raise BadInput(
             f"The study {study.folder} has no accepted slice yet; "
@@ -92,7 +93,7 @@ def study_case(
     Parameters
     ----------
     case
-        From `Study.training_cases`.
+        From `training_cases`.
     own, wanted
         What the values of its label map mean, and what they shall mean.
     held_out

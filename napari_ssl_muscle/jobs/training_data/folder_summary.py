@@ -11,7 +11,9 @@ from napari_ssl_muscle.jobs.training_data.labelled import choose_muscles
 from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.volume import open_label_map
-from napari_ssl_muscle.study.study import Study, is_study
+from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.study.study_folder import is_study
+from napari_ssl_muscle.study.training_cases import training_cases
 from napari_ssl_muscle.text_table import counted
 
 _SHOWN = 3
@@ -97,7 +99,7 @@ def summarise_unlabelled(folders: Sequence[Path]) -> FolderSummary:
 
 def _summarise_study(folder: Path) -> FolderSummary:
     study = Study.read(folder)
-    cases = study.training_cases()
+    cases = training_cases(study)
     train = sum(len(case.accepted - case.held_out) for case in cases)
     compare = sum(len(case.accepted & case.held_out) for case in cases)
     if not train:

@@ -28,7 +28,7 @@ from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.muscles import MuscleTable
-    from napari_ssl_muscle.study.journal import Pending
+    from napari_ssl_muscle.study.journal import UnsavedChanges
 
 WAIT_MS = 300
 """Rest after a change before it is looked at; a stroke is long over by then, or goes on."""
@@ -74,7 +74,7 @@ class CorrectionSession:
         self._shadow = np.array(layer.data, copy=True)
         self._fits = True
         self._first = bool(self._shadow.any())  # labels from a file, in no journal yet
-        self.offer: Pending | None = None
+        self.offer: UnsavedChanges | None = None
         self._upto = 0
         try:
             self._recall()

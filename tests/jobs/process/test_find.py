@@ -306,7 +306,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from napari_ssl_muscle.jobs.process.child import ChildJob
-from napari_ssl_muscle.jobs.settings import read_job
+from napari_ssl_muscle.jobs.job_file import read_job
 
 def heard(event):
     if event.kind == "progress":
@@ -322,7 +322,7 @@ LEAVING = """
 import sys, threading
 from pathlib import Path
 from napari_ssl_muscle.jobs.process.child import ChildJob
-from napari_ssl_muscle.jobs.settings import read_job
+from napari_ssl_muscle.jobs.job_file import read_job
 
 class Deaf(ChildJob):
     def command(self, job_file, stop_file):

@@ -29,6 +29,7 @@ from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table
 from napari_ssl_muscle.scans.split import read_split
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.study.training_cases import training_cases
 
 Shell = Callable[..., Result]
 Slices = set[tuple[str, int]]
@@ -210,7 +211,7 @@ def test_values_of_another_muscle_table_are_translated(study: Study, cohort: Pat
     case = study.add_scan(scan_of(cohort, 1))
     labels = truth(cohort, 1)
     accept(study, case, labels, 1, 2)
-    (found,) = study.training_cases()
+    (found,) = training_cases(study)
     wanted = MuscleTable((Muscle(40, "VL"), Muscle(50, "sartorius")))
     made = study_case(found, study.table, wanted)
     assert made.labels is not None

@@ -19,7 +19,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.study import journal
+from napari_ssl_muscle.study import journal_writer
 from napari_ssl_muscle.study.journal_format import whole_length
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
 from napari_ssl_muscle.viewer.layers.changes import find_changes
@@ -131,7 +131,7 @@ def hang(word: str) -> None:
     time.sleep(600)
 
 
-class Torn(journal.FileIO):
+class Torn(journal_writer.FileIO):
     """A file that is told to get only half of what comes next."""
 
     next_one = False
@@ -214,7 +214,7 @@ def in_an_acceptance(window: Window) -> list[QTimer]:
 
 if __name__ == "__main__":
     scan, folder, when = sys.argv[1:]
-    journal.FileIO = Torn  # type: ignore[misc]
+    journal_writer.FileIO = Torn  # type: ignore[misc]
     window = Window(Path(scan), Path(folder))
     timers = {
         "stroke": in_a_stroke,
