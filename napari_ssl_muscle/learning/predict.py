@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.contrast import far_from_training
+from napari_ssl_muscle.learning.data.contrast import differences_from_training
 from napari_ssl_muscle.learning.data.slices import (
     Frame,
     common_size,
@@ -141,7 +141,7 @@ def segment_volume(
             probability += best.probability
             muscle_pixels += best.muscle_pixels
     confidence = np.where(muscle_pixels > 0, probability / np.maximum(muscle_pixels, 1), 1.0)
-    notes = far_from_training(card, channels, spacing)
+    notes = differences_from_training(card, channels, spacing)
     if fitter.images < BATCH:
         notes.append(
             f"Not enough memory for {BATCH} images at once: went on with {fitter.images}. "

@@ -89,19 +89,9 @@ class SegmentationTask(ImageTask):
 
 
 def overlap_counts(classes: Tensor, targets: Tensor, count: int) -> np.ndarray:
-    """Count per class, ignoring `UNLABELLED`: pixels in both, and in one plus in the other.
+    """Count pixels per class, ignoring `UNLABELLED`: in both, and in one plus in the other.
 
-    Parameters
-    ----------
-    classes, targets
-        Class indices of equal shape, int64.
-    count
-        Number of classes, background included.
-
-    Returns
-    -------
-    ndarray
-        ``(count, 2)`` float64.
+    `classes` and `targets` are int64 of equal shape; returned are ``(count, 2)`` float64.
     """
     known = targets != UNLABELLED
     predicted, reference = classes[known], targets[known]

@@ -1,4 +1,4 @@
-"""Is a scan like those that a model learned from? Its contrast and spacing, in numbers.
+"""Whether a scan is like those that a model learned from, by contrast and spacing.
 
 A scan's contrast is described by how bright the leg is at some depths under the skin, after its
 intensities were brought to zero mean and unit deviation inside the body: gain and offset do not
@@ -43,7 +43,9 @@ COARSER = 1.5
 
 
 def profile(volume: NDArray[np.float32], spacing: tuple[float, float, float]) -> list[float]:
-    """Return the mean standardised intensity in the bands of `DEPTHS` under the skin.
+    """Return the mean standardised intensity in each of the bands of `DEPTHS` under the skin.
+
+    A band that a thin limb lacks takes the value of the one above.
 
     Parameters
     ----------
@@ -51,11 +53,6 @@ def profile(volume: NDArray[np.float32], spacing: tuple[float, float, float]) ->
         ``(z, y, x)``.
     spacing
         ``(dz, dy, dx)`` in mm.
-
-    Returns
-    -------
-    list of float
-        One number per band; a band that a thin limb lacks takes the value of the one above.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -91,10 +88,10 @@ def profiles(cases: Sequence[TrainingCase]) -> list[list[float]]:
     return [profile(case.scans[0].read(), case.scans[0].geometry.spacing) for case in cases[::step]]
 
 
-def far_from_training(
+def differences_from_training(
     card: ModelCard, channels: NDArray[np.float32], spacing: tuple[float, float, float]
 ) -> list[str]:
-    """Say in sentences where a scan is far from what the model learned from.
+    """Return sentences on how a scan differs from what the model learned from.
 
     Parameters
     ----------

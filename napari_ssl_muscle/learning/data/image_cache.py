@@ -66,15 +66,13 @@ class ImageStore:
     Parameters
     ----------
     folder
-        Where images go that do not fit into memory. It is made when it is needed.
+        Where images go that do not fit into `memory` (bytes). It is made when it is needed.
     settings
         Crop and pixel size.
     table
         The muscles that are learned; None prepares images without targets.
     with_bodies
         Also prepare where there is tissue, for masks that stay inside the body.
-    memory
-        Bytes to keep in memory.
     """
 
     def __init__(

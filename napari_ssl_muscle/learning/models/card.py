@@ -51,7 +51,7 @@ class TrainingSource(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What a model is, what it expects and what is known of how well it does."""
+    """What a model is, what it expects and what is known of how well it performs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -93,7 +93,7 @@ class ModelCard(BaseModel):
         return number
 
     @model_validator(mode="after")
-    def _fits_together(self) -> ModelCard:
+    def _is_consistent(self) -> ModelCard:
         # The pretext may add one channel that tells the network where the holes are.
         allowed = {len(self.channels)}
         if self.task == "inpainting":
@@ -138,19 +138,13 @@ def read_card(path: Path) -> ModelCard:
     Raises
     ------
     BadInput
-        If the file is no safetensors file, or has no card, or the card does not hold together.
+        If the file is no safetensors file, or has no card, or the card is inconsistent.
     """
     return card_of(read_header(path), path)
 
 
 def card_of(header: Header, path: Path) -> ModelCard:
-    """Return the card in a header that was read from `path`.
-
-    Raises
-    ------
-    BadInput
-        If there is no card, or it does not hold together.
-    """
+    """Return the card in a header that was read from `path`; raises as `read_card`."""
     text = header.metadata.get("card")
     if text is None:
         raise no_model(path, "it carries no model card")
@@ -178,7 +172,7 @@ def card_metadata(card: ModelCard) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ListedModel:
-    """A model file that was found: `card`, or else the `problem` that it has, in words."""
+    """A model file that was found: its card, or else a sentence on its problem."""
 
     path: Path
     card: ModelCard | None
@@ -192,17 +186,12 @@ def shipped_folder() -> Path:
 
 
 def list_models(folders: Iterable[Path] = ()) -> list[ListedModel]:
-    """List the shipped models and those in other folders, broken ones included.
+    """List the shipped models, then those in other folders; broken ones, too, and each file once.
 
     Parameters
     ----------
     folders
-        Folders with model files, runs, or folders of runs.
-
-    Returns
-    -------
-    list of ListedModel
-        Shipped ones first; within a folder by name. Each file once.
+        Folders with model files, runs, or folders of runs; each is listed by name.
     """
     shipped = shipped_folder()
     found: dict[Path, ListedModel] = {}

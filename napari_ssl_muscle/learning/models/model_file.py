@@ -39,7 +39,7 @@ class Model:
 def save_model(
     path: Path, state: Mapping[str, Tensor], card: ModelCard, half: bool = False
 ) -> Path:
-    """Write a model file, whole or not at all.
+    """Write a model file, whole or not at all; return its path.
 
     Parameters
     ----------
@@ -53,11 +53,6 @@ def save_model(
         Store the convolutions' weights as float16: half the size, for models that are shipped.
         Vectors (normalisation, its running statistics, biases) stay float32: they are few and
         their range is wide. A tensor whose numbers float16 cannot hold stays float32, too.
-
-    Returns
-    -------
-    Path
-        The file.
 
     Raises
     ------
@@ -87,20 +82,10 @@ def save_model(
     return path
 
 
-def load_model(name_or_path: str | Path, device: str | torch.device = "cpu") -> Model:
-    """Load a model by file, run folder or name.
+def load_model(name_or_path: str | Path) -> Model:
+    """Load a model by file, run folder or name, as `card.find_model` does.
 
-    Parameters
-    ----------
-    name_or_path
-        As for `cards.find_model`.
-    device
-        Where the network goes.
-
-    Returns
-    -------
-    Model
-        With the network in evaluation mode and in float32, whatever the file stores.
+    Its network is in evaluation mode and in float32, whatever the file stores.
 
     Raises
     ------
@@ -126,7 +111,7 @@ def load_model(name_or_path: str | Path, device: str | torch.device = "cpu") -> 
         )
     net = UNet.from_settings(card.network, card.in_channels, card.outputs)
     net.load_state_dict(state)
-    return Model(card, net.eval().to(device), path)
+    return Model(card, net.eval(), path)
 
 
 def expected_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
@@ -137,7 +122,7 @@ def expected_shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
 
 
 def _misfit(shapes: Mapping[str, tuple[int, ...]], card: ModelCard) -> str | None:
-    """Return in words the first way in which tensors differ from the card's network, or None."""
+    """Describe the first way in which tensors differ from the card's network, or return None."""
     expected = expected_shapes(card)
     if missing := [name for name in expected if name not in shapes]:
         return f"{missing[0]} is missing"

@@ -1,8 +1,7 @@
-"""Does a model suit the open scan? Found out before the button is pressed, without torch."""
+"""Whether a model suits the open scan, checked before it is used and without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,18 +11,9 @@ from napari_ssl_muscle.learning.models.card import ListedModel
 
 @dataclass(frozen=True, eq=False)
 class ScanProperties:
-    """What is to be found out.
+    """A scan, ``(z, y, x)`` or ``(y, x)`` with its spacing in mm, and the models that may suit it.
 
-    Parameters
-    ----------
-    image
-        Canonical (z, y, x), or (y, x).
-    spacing
-        (dz, dy, dx) in mm.
-    chosen
-        The model that is chosen.
-    others
-        Models to choose from instead if it does not suit; empty if the user has chosen.
+    `others` are taken instead of the `chosen` one if it does not suit; none if the user chose.
     """
 
     image: np.ndarray
@@ -34,39 +24,31 @@ class ScanProperties:
 
 @dataclass(frozen=True)
 class ModelFit:
-    """A model, and in sentences where the scan is far from what it learned from."""
+    """A model, and sentences on how the scan differs from what it learned from."""
 
     model: ListedModel | None
     notes: tuple[str, ...] = ()
 
 
-def find_fit(question: ScanProperties) -> ModelFit:
+def find_fit(scan: ScanProperties) -> ModelFit:
     """Return the chosen model, or the first other one that suits the scan better."""
-    from napari_ssl_muscle.learning.data.contrast import far_from_training
+    from napari_ssl_muscle.learning.data.contrast import differences_from_training
 
-    image = question.image
-    channels = image.reshape((1,) * (4 - image.ndim) + image.shape).astype(np.float32, copy=False)
+    shape = (1,) * (4 - scan.image.ndim) + scan.image.shape
+    channels = scan.image.reshape(shape).astype(np.float32, copy=False)
 
     def notes(model: ListedModel) -> tuple[str, ...]:
         assert model.card is not None
-        return tuple(far_from_training(model.card, channels, question.spacing))
+        return tuple(differences_from_training(model.card, channels, scan.spacing))
 
-    chosen = question.chosen
-    far = notes(chosen) if chosen is not None else ()
-    if chosen is not None and not far:
+    chosen = scan.chosen
+    differences = notes(chosen) if chosen is not None else ()
+    if chosen is not None and not differences:
         return ModelFit(chosen)
-    for model in _candidates(question.others, chosen):
-        if not notes(model):
+    for model in scan.others:
+        # Models that take one image, as the chosen one does.
+        single = model.card is not None and model.card.in_channels == 1
+        other = chosen is None or model.path != chosen.path
+        if single and other and not notes(model):
             return ModelFit(model)
-    return ModelFit(chosen, far)
-
-
-def _candidates(models: Sequence[ListedModel], chosen: ListedModel | None) -> list[ListedModel]:
-    """Other models that take one image, as the chosen one does."""
-    return [
-        model
-        for model in models
-        if model.card is not None
-        and model.card.in_channels == 1
-        and (chosen is None or model.path != chosen.path)
-    ]
+    return ModelFit(chosen, differences)

@@ -22,12 +22,7 @@ _BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2,
 class Header:
     """The header of a safetensors file.
 
-    Attributes
-    ----------
-    tensors
-        Name → (type as safetensors writes it, shape), in the order of the file's header.
-    metadata
-        The strings beside them.
+    `tensors` maps a name to type (as safetensors writes it) and shape, in the file's order.
     """
 
     tensors: dict[str, tuple[str, tuple[int, ...]]]

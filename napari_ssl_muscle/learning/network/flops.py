@@ -36,8 +36,8 @@ class Flops:
     def training(self, frozen: Collection[str] = ()) -> float:
         """Return what a training step takes for this image.
 
-        Going back costs as much again for what each layer learns, and once more for what it
-        hands back to the layers before it; neither is done where nobody needs it.
+        Back-propagation costs as much again for the gradients of each layer's weights, and once
+        more for those of its input; neither is computed where it is not needed.
         """
         encoder, decoder = "encoder" not in frozen, "decoder" not in frozen
         return self.encoder * (1 + 2 * encoder) + self.decoder * (
@@ -48,19 +48,7 @@ class Flops:
 def flops_of(
     network: NetworkSettings, rows: int, columns: int, channels: int = 1, classes: int = 7
 ) -> Flops:
-    """Count the arithmetic of one image.
-
-    Parameters
-    ----------
-    network
-        The U-Net's shape.
-    rows, columns
-        The image's size in pixels.
-    channels
-        Input channels.
-    classes
-        Output channels.
-    """
+    """Count the arithmetic of one image of so many pixels and input channels."""
     bilinear, depth = network.up == "bilinear", network.depth
     widths = [network.width * 2**level for level in range(depth + 1)]
     handed_up = [w // 2 if bilinear and level else w for level, w in enumerate(widths)]

@@ -57,18 +57,8 @@ class TwoConvolutions(nn.Module):
 class UpStep(nn.Module):
     """Double the size, join the skip of that level, convolve twice.
 
-    Parameters
-    ----------
-    below
-        Channels that come from the level below.
-    skip
-        Channels of the skip.
-    outputs
-        Channels that leave.
-    up
-        "transposed" halves the channels while it doubles the size; "bilinear" leaves them.
-    norm
-        Name of the normalisation layer.
+    `below`, `skip` and `outputs` are numbers of channels. "transposed" up-sampling halves those
+    from below while it doubles the size; "bilinear" leaves them.
     """
 
     def __init__(self, below: int, skip: int, outputs: int, up: str, norm: str) -> None:
@@ -97,10 +87,9 @@ class UNet(nn.Module):
 
     Parameters
     ----------
-    in_channels
-        Input channels.
-    classes
-        Output channels: classes with the background first, or image channels for inpainting.
+    in_channels, classes
+        Input and output channels; outputs are classes with the background first, or image channels
+        for inpainting.
     width
         Channels of the first level; each level below has twice as many.
     depth
@@ -169,18 +158,7 @@ class UNet(nn.Module):
         return int(2**self.network.depth) * (2 if self.network.norm == "instance" else 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits.
-
-        Parameters
-        ----------
-        image
-            (n, in_channels, y, x), any y and x.
-
-        Returns
-        -------
-        Tensor
-            (n, classes, y, x).
-        """
+        """Map images (n, in_channels, y, x), of any y and x, to logits (n, classes, y, x)."""
         height, width = image.shape[-2:]
         missing_y, missing_x = max(0, self.smallest - height), max(0, self.smallest - width)
         if missing_y or missing_x:
@@ -213,5 +191,5 @@ class UNet(nn.Module):
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Return how many numbers a module learns or has learned (buffers not counted)."""
+    """Return how many parameters a module has, frozen or not (buffers not counted)."""
     return sum(math.prod(parameter.shape) for parameter in module.parameters())

@@ -24,14 +24,9 @@ STRIPS = "probes.png"
 
 
 class Probes:
-    """Some validation slices with fixed masks, on which one watches a pretraining learn.
+    """Some images of a task with fixed masks, on which one watches a pretraining learn.
 
-    Parameters
-    ----------
-    task
-        The pretext task.
-    items
-        Where the probe slices are taken from, spread evenly.
+    They are spread evenly over `items`.
     """
 
     def __init__(self, task: InpaintingTask, items: Sequence[Item]) -> None:

@@ -21,14 +21,9 @@ class BatchFitter:
     Parameters
     ----------
     images
-        How many images one would like to compute at once.
+        How many images to compute at once; the attribute is how many are computed now.
     on_halved
         Called with the old and the new number each time that it is halved.
-
-    Attributes
-    ----------
-    images
-        How many are computed at once now.
     """
 
     def __init__(self, images: int, on_halved: Callable[[int, int], None] | None = None) -> None:
@@ -38,15 +33,8 @@ class BatchFitter:
     def fit(self, attempt: Callable[[int], T]) -> T:
         """Return what `attempt` gives for a number of images, halved until memory suffices.
 
-        Parameters
-        ----------
-        attempt
-            Gets the number of images. What it changes before it fails must do no harm.
-
-        Raises
-        ------
-        Exception
-            Whatever `attempt` raises; for lack of memory only once it fails for a single image.
+        What it changes before it fails must do no harm. What it raises is passed on; lack of
+        memory only once it fails for a single image.
         """
         while True:
             try:

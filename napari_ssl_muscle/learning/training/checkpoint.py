@@ -21,7 +21,7 @@ from napari_ssl_muscle.learning.training.optimizer import MovingAverage, flatten
 
 @dataclass
 class TrainingState:
-    """Where a training stands. Everything random is derived from (seed, step), so this is all."""
+    """How far a training is. Everything random is derived from (seed, step), so this is all."""
 
     step: int = 0
     total: int = 0
@@ -80,7 +80,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: MovingAverage | None,
 ) -> TrainingState:
-    """Put everything back as `save_checkpoint` found it.
+    """Restore everything as `save_checkpoint` found it; return the state.
 
     Raises
     ------

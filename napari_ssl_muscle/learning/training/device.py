@@ -33,7 +33,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """Say in words what the device is: "CPU, 2 threads" or the GPU's name."""
+    """Describe the device: "CPU, 2 threads" or the GPU's name."""
     if device.type == "cuda":
         return f"GPU, {torch.cuda.get_device_name(device)}"
     if device.type == "mps":

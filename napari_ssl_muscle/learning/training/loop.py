@@ -35,6 +35,7 @@ from napari_ssl_muscle.learning.training.checkpoint import (
 )
 from napari_ssl_muscle.learning.training.steps import Stepper
 from napari_ssl_muscle.learning.training.task import Task
+from napari_ssl_muscle.learning.training.time_estimate import DEFAULT_EPOCHS
 
 CHECKPOINT_SECONDS = 120.0
 """A checkpoint is written at least this often."""
@@ -51,15 +52,7 @@ SaveBest = Callable[[nn.Module, TrainingState], None]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended.
-
-    Attributes
-    ----------
-    state
-        Steps done and the best validation.
-    stopped
-        The user stopped it before its planned end.
-    """
+    """How a training ended; `stopped` by the user before its planned end or not."""
 
     state: TrainingState
     stopped: bool
@@ -83,20 +76,18 @@ def train(
     ----------
     net
         On the CPU; frozen parts have ``requires_grad`` off already.
-    task
-        What is learned.
-    settings
-        Optimiser, schedule, length, seed. Without a length: 50 epochs.
+    task, settings
+        What is learned, and how.
     run
         Folder of the checkpoint.
     save_best
-        Called at each best validation (without validation images: at each checkpoint).
+        Called at each best validation (without validation images: at each validation).
     emit, stop
         The stream of events, and the question whether to end.
     action
         What the work is called in `Started`.
     resume
-        Go on from the checkpoint in `run`.
+        Continue from the checkpoint in `run`.
 
     Raises
     ------
@@ -153,7 +144,7 @@ class _Loop:
         if settings.steps is not None:
             return settings.steps
         if settings.minutes is None:
-            return (settings.epochs or 50) * self.steps.per_epoch
+            return (settings.epochs or DEFAULT_EPOCHS) * self.steps.per_epoch
         seconds, validation = self.steps.time_steps()
         total = max(1, int(60 * settings.minutes / (seconds + validation / self.interval)))
         if settings.epochs is not None:

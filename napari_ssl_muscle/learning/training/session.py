@@ -62,18 +62,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training left behind.
+    """What a training left behind: the model file, and validation figures of its weights, if any.
 
-    Attributes
-    ----------
-    model
-        The model file in the run's folder.
-    metrics
-        Validation figures of the saved weights; may be empty.
-    notes
-        Sentences that the user should read.
-    stopped
-        Whether the user ended it early; the best weights until then were saved.
+    `notes` are sentences that the user should read. If the user `stopped` it early, the best
+    weights until then were saved.
     """
 
     model: Path
@@ -83,14 +75,12 @@ class TrainedModel:
 
 
 class TrainingSession:
-    """The steps of one training, as a context that removes its image cache at the end.
+    """The parts of one training, as a context that removes its image cache at the end.
 
     Parameters
     ----------
-    recipe
-        Network, slices, augmentation, training.
-    run
-        Where and how it runs.
+    recipe, run
+        What is trained, and where and how it runs.
     table
         The muscles that are learned; None prepares images without targets.
     with_bodies
@@ -127,17 +117,12 @@ class TrainingSession:
     ) -> list[tuple[TrainingCase, list[int]]]:
         """Read cases into the store; return each with the indices of its series.
 
-        Parameters
-        ----------
-        cases
-            What to read.
-        skip_unreadable
-            Leave out a case that cannot be used, with a warning, as long as one other can.
+        With `skip_unreadable`, a case that cannot be used is left out with a warning.
 
         Raises
         ------
         BadInput
-            If a case cannot be used.
+            If a case, or with `skip_unreadable` every case, cannot be used.
         StoppedByUser
             If the user ended it.
         """
@@ -184,15 +169,7 @@ class TrainingSession:
         )
 
     def card(self, cases: Sequence[TrainingCase], **fields: Any) -> ModelCard:
-        """Return the model's card: `fields`, and what is the same for every training.
-
-        Parameters
-        ----------
-        cases
-            Those whose contrast the card describes.
-        fields
-            Of `ModelCard`.
-        """
+        """Return the model's card: `fields` of it, the contrast of some cases, and the recipe."""
         # The first series of a case carry its spacing; legs of one case share it.
         spacing = np.median([series.spacing for series in self.store.series], axis=0)
         return ModelCard(

@@ -1,4 +1,4 @@
-"""How long a training will take, said before it starts; nothing here imports torch.
+"""How long a training will take, estimated before it starts; nothing here imports torch.
 
 The arithmetic of a training is known beforehand. How fast a computer does it is learned from the
 trainings that ran on it: their speeds are kept in a small file in the user's home folder.
@@ -34,7 +34,7 @@ _APART = 2.0
 _SIZE = 256
 """Rows and columns where the scans decide and are not read yet."""
 
-_EPOCHS = 50
+DEFAULT_EPOCHS = 50
 """Length of a training whose recipe names none."""
 
 _SLOW_CORE, _FAST_CORE = 8.0, 60.0
@@ -47,17 +47,11 @@ _MOST_CORES = 4, 8
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a training will take.
+    """How long a training will take, in seconds, and what that is based on.
 
-    Attributes
-    ----------
-    shortest, longest
-        In seconds.
-    by
-        "asked": the length was given in minutes; "known": this computer did much the same before;
-        "alike": it trained something else before; "guess": it never trained anything.
-    device
-        What it was "known" or "alike" on; empty otherwise.
+    `by` is "asked" where the length was given in minutes, "known" if this computer did much the
+    same before (on `device`), "alike" if it trained something else before (on `device`), and
+    "guess" if it never trained anything.
     """
 
     shortest: float
@@ -102,7 +96,9 @@ def estimate(
     channels: int = 1,
     classes: int = 7,
 ) -> Estimate | None:
-    """Say how long a training takes here.
+    """Return how long a training takes here.
+
+    None if nothing is known of it: a GPU that never trained, or an unknown number of images.
 
     Parameters
     ----------
@@ -117,12 +113,6 @@ def estimate(
         Training images, for a length in epochs.
     channels, classes
         Inputs and outputs of the network.
-
-    Returns
-    -------
-    Estimate or None
-        None if there is nothing to go by: a GPU that never trained, or an unknown number of
-        images.
     """
     training = recipe.training
     if training.minutes is not None and training.steps is None:
@@ -133,13 +123,13 @@ def estimate(
     elif images is None:
         return None
     else:
-        steps = (training.epochs or _EPOCHS) * -(-images // training.batch)
+        steps = (training.epochs or DEFAULT_EPOCHS) * -(-images // training.batch)
     count = steps * training.batch
     size = recipe.slices.size or _SIZE
     work = flops_of(recipe.network, size, size, channels, classes).training(FROZEN[freeze])
     speeds = [s for s in known_speeds() if s.device.startswith("CPU") or not only_cpu]
     if speeds:
-        return _from_speeds(speeds, work, count, sure=recipe.slices.size is not None)
+        return _from_speeds(speeds, work, count, size_known=recipe.slices.size is not None)
     if not only_cpu:
         return None
     cores = os.cpu_count() or 1
@@ -150,7 +140,7 @@ def estimate(
     )
 
 
-def _from_speeds(speeds: list[Speed], work: float, count: int, *, sure: bool) -> Estimate:
+def _from_speeds(speeds: list[Speed], work: float, count: int, *, size_known: bool) -> Estimate:
     device = speeds[-1].device
     # Of trainings that are equally alike, the newer one.
     nearest = min(
@@ -159,7 +149,7 @@ def _from_speeds(speeds: list[Speed], work: float, count: int, *, sure: bool) ->
     )
     ratio = work / nearest.gflop
     seconds = count * nearest.seconds * ratio
-    if sure and 1 / _ALIKE <= ratio <= _ALIKE:
+    if size_known and 1 / _ALIKE <= ratio <= _ALIKE:
         return Estimate(seconds + START_SECONDS, seconds + START_SECONDS, "known", device)
     return Estimate(
         seconds / _APART + START_SECONDS, seconds * _APART + START_SECONDS, "alike", device
