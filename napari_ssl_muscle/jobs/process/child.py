@@ -1,32 +1,32 @@
 """A job in a child process: the window stays alive, and the job can always be stopped.
 
-The child prints its events as JSON lines into a file on its desk, which a thread here follows. It
-is asked to stop through a file, too, because the systems have no common signal for that; after a
-grace period it is ended. A child has no tie to its parent: it goes on when the parent ends or is
-killed, and whoever finds its desk can follow it from the beginning (`AttachedJob`).
+The child prints its events as JSON lines into a file of its job folder, which a thread here
+follows. It is asked to stop through a file, too, because operating systems have no common signal
+for that; after a grace period it is terminated. The child goes on when its parent ends or is
+killed, and a process that finds the job folder can follow it from the beginning (`AttachedJob`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.process.job_folder import JobFolder
+from napari_ssl_muscle.jobs.process.launch import launch
 from napari_ssl_muscle.jobs.process.process_id import (
     UNKNOWN_CODE,
     OtherProcess,
+    lower_priority,
     process_id_of,
-    step_back,
 )
 from napari_ssl_muscle.jobs.run_folder import JOB, append_event, missing_folders, withdraw
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
@@ -40,7 +40,7 @@ from napari_ssl_muscle.learning.events import (
 )
 
 KILL_AFTER = 5.0
-"""Seconds after which a child that was told to end and did not is killed."""
+"""Seconds after which a child that did not end when terminated is killed."""
 
 LOOK_EVERY = 0.05
 """Seconds between looks at what the child has printed."""
@@ -51,12 +51,13 @@ _LAST_LINES = 30
 _KILLED = -9
 """Exit code of a child that was killed: so Linux ends what takes more memory than there is."""
 
-_OF_THE_MOMENT = (b'{"kind":"progress"',)
-_OUTDATED = (*_OF_THE_MOMENT, b'{"kind":"preview"', b'{"kind":"checkpoint"')
-"""How lines begin of which only the latest counts: always, and for one who comes later."""
+_LATEST_ONLY = (b'{"kind":"progress"',)
+_LATEST_ONLY_AT_FIRST = (*_LATEST_ONLY, b'{"kind":"preview"', b'{"kind":"checkpoint"')
+"""Beginnings of lines of which only the last is passed on: of those read at once, always and in
+the first read, which may hold everything since the start."""
 
-_left: list[subprocess.Popen[bytes]] = []
-"""Children that run without being watched: somebody must take note of their end."""
+_detached: list[subprocess.Popen[bytes]] = []
+"""Children that run without being followed; polled, so that they do not stay zombies."""
 
 
 class _Process(Protocol):
@@ -76,28 +77,28 @@ class ChildJob:
     job
         What to do. Paths are made absolute.
     on_event
-        Told every event, on a thread of this object. The last one is always `Finished`,
-        `Stopped` or `Failed`, and comes exactly once, unless the child is left (`detach`).
+        Called with every event, on a thread of this object. The last one is always `Finished`,
+        `Stopped` or `Failed`, and comes exactly once, unless the child is detached.
     """
 
     def __init__(self, job: AnyJob, on_event: Callable[[Event], None]) -> None:
         self.job = job
-        self._tell = on_event
+        self._on_event = on_event
         self._process: _Process | None = None
         self._reader: threading.Thread | None = None
         self._job_folder: JobFolder | None = None
-        self._asked = threading.Event()
+        self._stop_asked = threading.Event()
         self._saved = threading.Event()
-        self._leave = threading.Event()
+        self._detach = threading.Event()
         self._over = threading.Event()
-        self._strays: list[str] = []
+        self._other_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._began = 0.0
         self._missing: list[Path] = []
         self._end: Event | None = None
 
     @property
     def running(self) -> bool:
-        """Whether the closing event is still to come, and will be told."""
+        """Whether the closing event is still to come."""
         return self._reader is not None and not self._over.is_set()
 
     @property
@@ -120,41 +121,41 @@ class ChildJob:
         self._reader.start()
 
     def stop(self, grace: float = 1.0) -> None:
-        """Ask the child to stop; end it if it has not ended after `grace` seconds.
+        """Ask the child to stop; terminate it if it has not ended after `grace` seconds.
 
-        Returns at once and may be called again. The step in progress may end, so that everything
-        up to it is kept; otherwise the last checkpoint stands. A child that has written a
-        checkpoint by then gets a little longer, to finish its files.
+        Returns at once and may be called again. A step that ends within that time is kept;
+        otherwise the last checkpoint stands. A child that has written a checkpoint by then gets
+        `KILL_AFTER` seconds more, to finish its files.
         """
-        if self._asked.is_set() or not self.running:
+        if self._stop_asked.is_set() or not self.running:
             return
-        self._asked.set()
+        self._stop_asked.set()
         with contextlib.suppress(OSError):
             self._stop_file.touch()
         # Not a daemon: a window that is closed now must not end before the child has.
         threading.Thread(target=self._stop_after, args=(grace,), name="ssl-muscle stop").start()
 
     def detach(self) -> None:
-        """Follow the child no more and let it run: it can be found again by its desk.
+        """Stop following the child and let it run: it can be found again by its job folder.
 
-        No closing event is told after this returns; none at all, if the child still runs.
+        No event is passed on after this returns.
         """
         if self._reader is None or self._over.is_set():
             return
-        self._leave.set()
+        self._detach.set()
         if threading.current_thread() is not self._reader:
             self._reader.join()
 
     def wait(self, timeout: float | None = None) -> Event | None:
-        """Wait for the end and return the closing event; None if time ran out or it was left."""
+        """Wait for the closing event; None if time ran out or the child was detached."""
         self._over.wait(timeout)
         return self._end
 
     def command(self, job_file: Path, stop_file: Path) -> list[str]:
-        """Return the words that start the child; no shell reads them."""
+        """Return the command line that starts the child; no shell reads it."""
         # -P: modules in the current folder must not shadow the program's.
-        words = [sys.executable, "-P", "-m", "napari_ssl_muscle", "run", str(job_file)]
-        return [*words, "--events", "--stop-file", str(stop_file)]
+        program = [sys.executable, "-P", "-m", "napari_ssl_muscle"]
+        return [*program, "run", str(job_file), "--events", "--stop-file", str(stop_file)]
 
     @property
     def _stop_file(self) -> Path:
@@ -162,40 +163,31 @@ class ChildJob:
         return self._job_folder.stop
 
     def _start_in_folder(self) -> JobFolder:
-        """Start the child at a desk of its own."""
-        _left[:] = [process for process in _left if process.poll() is None]
+        """Start the child in a job folder of its own; return that."""
+        _detached[:] = [process for process in _detached if process.poll() is None]
         job_folder = JobFolder.set_up(self.job)
         try:
             self._began = time.time()
             self._missing = missing_folders(self.job.out.absolute())
-            with job_folder.events.open("ab") as events, job_folder.errors.open("ab") as errors:
-                process = subprocess.Popen(
-                    self.command(job_folder.job_file, job_folder.stop),
-                    stdin=subprocess.DEVNULL,
-                    stdout=events,
-                    stderr=errors,
-                    env=_environment(),
-                    # Ctrl-C in the parent's terminal, or its end, is none of the child's business.
-                    start_new_session=True,
-                    creationflags=_flags("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP"),
-                )
+            process = launch(self.command(job_folder.job_file, job_folder.stop), job_folder)
         except BaseException:
             job_folder.clear()
             raise
         self._process = process
-        step_back(process.pid)
-        mark = process_id_of(process.pid)
-        if mark is not None:
-            with contextlib.suppress(BadInput):  # the disk is full: it runs, but cannot be left
-                job_folder.note_child(mark, self._began, self._missing)
+        lower_priority(process.pid)
+        process_id = process_id_of(process.pid)
+        if process_id is not None:
+            # A full disk: it runs, but cannot be found again.
+            with contextlib.suppress(BadInput):
+                job_folder.note_child(process_id, self._began, self._missing)
         return job_folder
 
     def _stop_after(self, grace: float) -> None:
-        self._end_it(grace)
+        self._terminate(grace)
         if self._reader is not None:
             self._reader.join(KILL_AFTER)  # it tidies up after the child
 
-    def _end_it(self, grace: float) -> None:
+    def _terminate(self, grace: float) -> None:
         if self._ends_within(grace):
             return
         # A checkpoint since then: the step is over, and only the model is still to be written.
@@ -220,31 +212,31 @@ class ChildJob:
         assert job_folder is not None
         try:
             closing = self._follow(process, job_folder)
-        except OSError as error:  # the desk is gone or out of reach
-            self._strays.append(f"{error}\n")
+        except OSError as error:  # the job folder is gone or out of reach
+            self._other_lines.append(f"{error}\n")
             closing = None
-            while process.poll() is None and not self._leave.wait(LOOK_EVERY):
+            while process.poll() is None and not self._detach.wait(LOOK_EVERY):
                 pass
-        if self._leave.is_set():
+        if self._detach.is_set():
             if isinstance(process, subprocess.Popen):
-                _left.append(process)
-            job_folder.let_go()
+                _detached.append(process)
+            job_folder.release()
             self._over.set()
             return
         if closing is None:
             closing = self._ended(process.wait(), job_folder)
         self._end = closing
-        self._pass_on(closing)
+        self._notify(closing)
         job_folder.clear()
         self._over.set()
 
     def _follow(self, process: _Process, job_folder: JobFolder) -> Event | None:
-        """Tell the events of a child until it ends or is left; return how it says it ended."""
+        """Pass on the child's events until it ends or is detached; return its closing event."""
         closing: Event | None = None
         rest = b""
-        latest_only: tuple[bytes, ...] = _OUTDATED
+        latest_only: tuple[bytes, ...] = _LATEST_ONLY_AT_FIRST
         with job_folder.events.open("rb") as file:
-            while not self._leave.is_set():
+            while not self._detach.is_set():
                 over = process.poll() is not None  # asked first: nothing is printed after that
                 *lines, rest = (rest + file.read()).split(b"\n")
                 if over:
@@ -253,17 +245,17 @@ class ChildJob:
                     if isinstance(event, Finished | Stopped | Failed):
                         closing = event
                         continue
-                    if isinstance(event, Checkpoint) and self._asked.is_set():
+                    if isinstance(event, Checkpoint) and self._stop_asked.is_set():
                         self._saved.set()
-                    self._pass_on(event)
+                    self._notify(event)
                 if over:
                     break
-                latest_only = _OF_THE_MOMENT
-                self._leave.wait(LOOK_EVERY)
+                latest_only = _LATEST_ONLY
+                self._detach.wait(LOOK_EVERY)
         return closing
 
     def _events(self, lines: list[bytes], latest_only: tuple[bytes, ...]) -> Iterator[Event]:
-        """Return the events in some lines; of some kinds, only the last one."""
+        """Return the events in some lines; of lines that begin as in `latest_only`, the last."""
         last = {
             kind: max((at for at, line in enumerate(lines) if line.startswith(kind)), default=-1)
             for kind in latest_only
@@ -276,26 +268,26 @@ class ChildJob:
                 yield from_line(text)
             except ValueError:  # a library's own print, or an event that was cut short
                 if text.strip() and not text.startswith('{"kind"'):
-                    self._strays = [*self._strays, text.rstrip("\r") + "\n"][-_LAST_LINES:]
+                    self._other_lines.append(text.rstrip("\r") + "\n")
 
-    def _pass_on(self, event: Event) -> None:
-        """Tell the listener; what it does wrong must not end the thread that follows the child."""
+    def _notify(self, event: Event) -> None:
+        """Call `on_event`; its errors must not end the thread that follows the child."""
         try:
-            self._tell(event)
+            self._on_event(event)
         except Exception:
             logging.getLogger(__name__).exception("A listener failed on %s", event.kind)
 
     def _ended(self, code: int, job_folder: JobFolder) -> Event:
-        """Tidy up after a child that could not say how it ended, and say it for it."""
+        """Remove what a child without a closing event left behind, and return such an event."""
         out = self.job.out.absolute()
         closing: Event
-        if self._asked.is_set() or job_folder.stop.exists():
+        if self._stop_asked.is_set() or job_folder.stop.exists():
             closing = Stopped(result={"out": str(out), "ended": True})
         else:
-            errors = [*self._strays, *job_folder.last_errors()][-_LAST_LINES:]
+            errors = [*self._other_lines, *job_folder.last_errors()][-_LAST_LINES:]
             closing = Failed(sentence=format_exit(errors, code), details="".join(errors))
         for part in out.glob(".part-*"):
-            # What the child was writing; older ones are somebody else's.
+            # What the child was writing; older ones are another process's.
             with contextlib.suppress(OSError):
                 if part.stat().st_mtime >= self._began - 2:
                     part.unlink()
@@ -307,15 +299,15 @@ class ChildJob:
 
 
 class AttachedJob(ChildJob):
-    """A job that a parent of another time has started, found by its desk.
+    """A job that an earlier parent has started, found by its job folder.
 
-    What has happened so far is told first: all of it, but of progress, previews and checkpoints
+    Everything that has happened so far is passed on first, of progress, previews and checkpoints
     only the latest. If the child has ended meanwhile, its closing event follows at once.
 
     Parameters
     ----------
-    desk
-        Its desk.
+    job_folder
+        Where it runs.
     on_event
         As for `ChildJob`.
 
@@ -341,14 +333,9 @@ class AttachedJob(ChildJob):
 
 
 def format_exit(errors: Sequence[str], code: int = UNKNOWN_CODE) -> str:
-    """Return the sentence on a child that ended without a word.
+    """Return the sentence on a child that ended without a closing event.
 
-    Parameters
-    ----------
-    errors
-        The last lines that it printed on stderr.
-    code
-        Its exit code.
+    `errors` are the last lines that it printed on stderr.
     """
     if code == _KILLED:
         return (
@@ -360,23 +347,3 @@ def format_exit(errors: Sequence[str], code: int = UNKNOWN_CODE) -> str:
     return f"The job's process ended unexpectedly{which}" + (
         f": {last.rstrip('.')}." if last else "."
     )
-
-
-def _flags(*names: str) -> int:
-    """Return flags for starting a process, which exist on Windows only."""
-    flags = 0
-    for name in names:
-        flags |= getattr(subprocess, name, 0)
-    return flags
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which the child imports this very package."""
-    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
-    root = str(Path(__file__).resolve().parents[3])
-    # An installed package is found anyway; its folder in front would shadow the standard library.
-    installed = {os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
-    if os.path.realpath(root) not in installed:
-        before = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = root if not before else os.pathsep.join([root, before])
-    return environment

@@ -1,4 +1,4 @@
-"""Jobs that run without a window, or have ended without one: found, told of, followed, let go."""
+"""Jobs that run, or have ended, while no window followed them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from napari_ssl_muscle.learning.events import (
 )
 
 KEPT = 30 * 24 * 3600.0
-"""Seconds after which the end of a job is no news any more."""
+"""Seconds after which the end of a job is shown no more."""
 
 UNFOUNDED = 24 * 3600.0
-"""Seconds after which a desk that never got a child is removed."""
+"""Seconds after which a job folder without a child process is removed."""
 
 _NAMES = {
     "finetune": "Fine-tuning",
@@ -47,20 +47,7 @@ _NAMES = {
 class FoundJob:
     """A job that no window shows.
 
-    Attributes
-    ----------
-    desk
-        Where it is at work.
-    job
-        What it does.
-    since
-        When it began.
-    alive
-        Whether its process runs.
-    progress
-        How far it is, or was when it ended.
-    end
-        How it ended; None while it runs.
+    `progress` is how far it is, or was when it ended; `end` is None while it runs.
     """
 
     job_folder: JobFolder
@@ -81,19 +68,18 @@ class FoundJob:
         return AttachedJob(self.job_folder, on_event)
 
     def forget(self) -> None:
-        """Take note of its end: nobody will be told again, and what a dead child left is tidied."""
+        """Remove the job folder of an ended job, and what a killed child left behind."""
         _settle(self.job_folder)
 
     def look_again(self) -> FoundJob | None:
-        """Return what has become of it; None if its desk is gone or watched by now."""
+        """Return its present state; None if its folder is gone or followed by now."""
         return None if self.job_folder.watched else _found(self.job_folder)
 
 
 def running_jobs() -> list[FoundJob]:
-    """Return the jobs of this user and computer that nobody watches, the oldest first.
+    """Return the jobs of this user and computer that no process follows, the oldest first.
 
-    Those that run, and those that have ended and nobody was told. A job that a window shows,
-    in this process or another one, is that window's business and not among them.
+    Those that run, and those that have ended since and were not shown.
     """
     found = []
     for job_folder in all_job_folders():
@@ -104,7 +90,7 @@ def running_jobs() -> list[FoundJob]:
             if job_folder.child() is None and job_folder.age > UNFOUNDED:
                 job_folder.clear()
         elif one.end is not None and (job_folder.stop.exists() or job_folder.age > KEPT):
-            one.forget()  # who stopped it knows; or it was long ago
+            one.forget()  # stopped by the user, or long ago
         else:
             found.append(one)
     return sorted(found, key=lambda one: one.since)
@@ -116,7 +102,7 @@ def name_of(job: AnyJob) -> str:
 
 
 def _found(job_folder: JobFolder) -> FoundJob | None:
-    """Return the job at a desk; None if there is none, or it is another computer's or version's."""
+    """Return the job of a folder; None without one, or with one of another computer or version."""
     child, job = job_folder.child(), readable_job(job_folder)
     if child is None or job is None or not child.is_here:
         return None
@@ -124,7 +110,7 @@ def _found(job_folder: JobFolder) -> FoundJob | None:
     alive = is_alive(child.process)
     progress, end = _latest(job_folder)
     if alive:
-        end = None  # it says how it ended a moment before it does
+        end = None  # the closing event comes a moment before the end
     elif end is None:
         end = _died(job_folder)
     return FoundJob(job_folder, job, _time(child), alive, progress, end)
@@ -155,7 +141,7 @@ def _time(child: Child) -> datetime.datetime:
 
 
 def _settle(job_folder: JobFolder) -> None:
-    """Let a job that has ended be tidied up after and removed, as if somebody had listened."""
+    """Follow a job that has ended to its closing event, which removes its folder."""
     with contextlib.suppress(BadInput):
         ended = AttachedJob(job_folder, ignore_event)
         ended.start()

@@ -1,9 +1,9 @@
-"""Where a child process works for a window: a folder that both can lose sight of and find again.
+"""The folder of a job in a child process, by which window and child find each other again.
 
-A desk holds the job, everything that the child says (events as JSON lines, and what libraries
-print), the file that asks it to stop, who the child is, and who watches it. Desks are in the
-user's home, so that a job whose window was closed or killed is found by the next one. A desk is
-removed once somebody was told how its job ended.
+It holds the job, everything that the child prints (events as JSON lines, and what libraries
+print), the file that asks it to stop, the child's process id, and that of the process that
+follows it. Job folders are in the user's home, so that a job whose window was closed or killed is
+found by the next one. A job folder is removed once the end of its job was shown.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _TAIL = 1 << 18
 
 
 class Child(BaseModel):
-    """The child process of a desk, as it was started."""
+    """The child process of a job folder, as it was started."""
 
     computer: str
-    """Homes may lie on a server: only this computer can look after the process."""
+    """Homes may be on a server; the process id is valid on this computer only."""
     process: ProcessId
     began: float
     """Seconds since 1970."""
@@ -51,7 +51,7 @@ class Child(BaseModel):
 
 
 class JobFolder:
-    """One job's desk.
+    """The folder of one job in a child process.
 
     Parameters
     ----------
@@ -68,10 +68,10 @@ class JobFolder:
 
     @classmethod
     def set_up(cls, job: AnyJob) -> JobFolder:
-        """Make a desk for a job; it is watched by this process.
+        """Make the folder of a job, followed by this process.
 
-        Where the home cannot be written to, the desk is a temporary folder, and the job cannot
-        be found again.
+        Where the home cannot be written to, it is a temporary folder, and the job cannot be found
+        again.
         """
         name = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{job.action}-"
         try:
@@ -100,12 +100,12 @@ class JobFolder:
         return read_job(self.job_file)
 
     def note_child(self, process: ProcessId, began: float, missing: list[Path]) -> None:
-        """Write down who the child is."""
+        """Record the child process."""
         child = Child(computer=platform.node(), process=process, began=began, missing=missing)
         write_text(self.folder / _CHILD, child.model_dump_json(indent=2) + "\n")
 
     def child(self) -> Child | None:
-        """Return who the child is; None if that was never written down."""
+        """Return the child process; None if it was not recorded."""
         try:
             text = (self.folder / _CHILD).read_text(encoding="utf-8")
             return Child.model_validate_json(text)
@@ -113,21 +113,20 @@ class JobFolder:
             return None
 
     def claim(self) -> bool:
-        """Watch this desk from now on; return False if a living process watches it already."""
+        """Record this process as the follower; return False if a living one follows already."""
         if self.watched:
             return False
-        mark = this_process().model_dump_json()
-        write_text(self.folder / _WATCHER, mark + "\n")
+        write_text(self.folder / _WATCHER, this_process().model_dump_json() + "\n")
         return True
 
-    def let_go(self) -> None:
-        """Watch it no more."""
+    def release(self) -> None:
+        """Record that no process follows the job."""
         with contextlib.suppress(OSError):
             (self.folder / _WATCHER).unlink()
 
     @property
     def watched(self) -> bool:
-        """Whether a living process, this one or another, watches it."""
+        """Whether a living process, this one or another, follows the job."""
         try:
             text = (self.folder / _WATCHER).read_text(encoding="utf-8")
             return is_alive(ProcessId.model_validate_json(text))
@@ -152,12 +151,12 @@ class JobFolder:
         return _last_lines(self.errors)
 
     def clear(self) -> None:
-        """Remove it: whoever had to know how the job ended was told."""
+        """Remove it, once the end of the job was shown."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def all_job_folders() -> list[JobFolder]:
-    """Return all desks of this user, the oldest first."""
+    """Return all job folders of this user, the oldest first."""
     try:
         folders = sorted(path for path in running_folder().iterdir() if path.is_dir())
     except (OSError, RuntimeError):
@@ -166,7 +165,7 @@ def all_job_folders() -> list[JobFolder]:
 
 
 def readable_job(job_folder: JobFolder) -> AnyJob | None:
-    """Return a desk's job; None if it cannot be read."""
+    """Return the job of a folder; None if it cannot be read."""
     try:
         return job_folder.job()
     except BadInput:

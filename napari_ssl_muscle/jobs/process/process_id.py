@@ -16,10 +16,10 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 UNKNOWN_CODE = 256
-"""Stands for the exit code of a process that is not our child: no system tells it."""
+"""Stands for the exit code of a process that is not our child, which no system gives."""
 
 NICE = 10
-"""How far a child steps back on POSIX systems, from 0 (not) to 19."""
+"""Niceness of a child on POSIX systems, from 0 (none) to 19."""
 
 _LOOK_EVERY = 0.02
 
@@ -35,25 +35,25 @@ class ProcessId(BaseModel):
 
 
 def process_id_of(pid: int) -> ProcessId | None:
-    """Return the mark of a process that is there (it may have ended and wait to be noticed)."""
+    """Return the id of a process that exists (it may be a zombie); None if it does not."""
     started = _started(pid)
     return None if started is None else ProcessId(pid=pid, started=started)
 
 
 def this_process() -> ProcessId:
-    """Return the mark of the process that asks."""
-    mark = process_id_of(os.getpid())
-    assert mark is not None
-    return mark
+    """Return the id of this process."""
+    process_id = process_id_of(os.getpid())
+    assert process_id is not None
+    return process_id
 
 
-def is_alive(mark: ProcessId) -> bool:
-    """Whether the very process still runs."""
-    return process_id_of(mark.pid) == mark and _runs(mark.pid)
+def is_alive(process_id: ProcessId) -> bool:
+    """Whether this process, not a later one of the same number, still runs."""
+    return process_id_of(process_id.pid) == process_id and _runs(process_id.pid)
 
 
-def step_back(pid: int) -> None:
-    """Let a process compute only with what others leave, so that a window beside it stays quick.
+def lower_priority(pid: int) -> None:
+    """Lower a process's priority, so that a window beside it stays responsive.
 
     On an idle computer it is as fast as before. Where the system does not allow it, nothing
     happens.
@@ -64,21 +64,21 @@ def step_back(pid: int) -> None:
 
 
 class OtherProcess:
-    """A process that somebody else started, with the methods of `subprocess.Popen` that count.
+    """A process that another one started, with the methods of `subprocess.Popen` used here.
 
     Parameters
     ----------
-    mark
-        Which one; it may have ended.
+    process_id
+        Of the process; it may have ended.
     """
 
-    def __init__(self, mark: ProcessId) -> None:
-        self.mark = mark
-        self.pid = mark.pid
+    def __init__(self, process_id: ProcessId) -> None:
+        self.process_id = process_id
+        self.pid = process_id.pid
 
     def poll(self) -> int | None:
         """Return None while it runs, then `UNKNOWN_CODE`."""
-        return None if is_alive(self.mark) else UNKNOWN_CODE
+        return None if is_alive(self.process_id) else UNKNOWN_CODE
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end.
@@ -99,13 +99,13 @@ class OtherProcess:
     def terminate(self) -> None:
         """Ask the system to end it."""
         with contextlib.suppress(psutil.Error):
-            if is_alive(self.mark):
+            if is_alive(self.process_id):
                 psutil.Process(self.pid).terminate()
 
     def kill(self) -> None:
-        """End it whether it wants or not."""
+        """End it at once."""
         with contextlib.suppress(psutil.Error):
-            if is_alive(self.mark):
+            if is_alive(self.process_id):
                 psutil.Process(self.pid).kill()
 
 
@@ -129,7 +129,7 @@ if sys.platform == "linux":
         return text.rpartition(")")[2].split()
 
     def _boot() -> str:
-        """Return what tells this start of the computer from others."""
+        """Return the id of this boot, as process start times count from it."""
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         except OSError:
@@ -148,5 +148,5 @@ else:
             return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
-        except psutil.Error:  # it is there, and somebody else's
+        except psutil.Error:  # it is there, and another user's
             return True

@@ -25,7 +25,7 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.learning.training import loop
 
-pytestmark = pytest.mark.usefixtures("home")  # desks of child processes are there
+pytestmark = pytest.mark.usefixtures("home")  # job folders are there
 
 STEPS = 8
 """More than two epochs of three steps each."""

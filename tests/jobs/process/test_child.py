@@ -13,7 +13,7 @@ from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, MeasureJob
 from napari_ssl_muscle.learning.events import Event, Failed, Progress, Stopped, from_line
 
 PRINT = "import sys; from pathlib import Path; job, stop = map(Path, sys.argv[1:]); "
-pytestmark = pytest.mark.usefixtures("home")  # desks are there
+pytestmark = pytest.mark.usefixtures("home")  # job folders are there
 
 LOOP = 'import time\nprint(\'{"kind": "progress", "done": 1, "total": 2}\', flush=True)\n'
 
@@ -164,7 +164,7 @@ def test_a_listener_that_fails_does_not_lose_the_end(job: MeasureJob) -> None:
         raise RuntimeError("a deleted widget")
 
     child = Scripted(job, LOOP + 'print(\'{"kind": "finished"}\')')
-    child._tell = broken
+    child._on_event = broken
     child.start()
     end = child.wait(60)
     assert end is not None

@@ -72,7 +72,7 @@ class Waiting(ChildJob):
         return [sys.executable, "-c", self.script, *files]
 
     @property
-    def desk_folder(self) -> Path:
+    def job_folder_path(self) -> Path:
         assert self._job_folder is not None
         return self._job_folder.folder
 
@@ -113,7 +113,7 @@ def left(job: AnyJob, release: Path, script: str = FINISH) -> Waiting:
     child = Waiting(job, release, script)
     child.start()
     assert child.waits.wait(60)
-    assert child.desk_folder not in found_folders()  # watched: no other window's business
+    assert child.job_folder_path not in found_folders()  # watched: no other window's business
     child.detach()
     assert not child.running
     return child
@@ -252,7 +252,7 @@ def test_another_process_with_the_number_of_a_dead_child_is_not_taken_for_it(
     job_folder = JobFolder.set_up(job)
     here = this_process()
     job_folder.note_child(ProcessId(pid=here.pid, started="another time"), 0.0, [])
-    job_folder.let_go()
+    job_folder.release()
     (found,) = running_jobs()
     assert not found.alive
     assert isinstance(found.end, Failed)
@@ -278,13 +278,13 @@ def test_what_is_another_computer_s_or_makes_no_sense_is_left_alone(job: Measure
     other = JobFolder.set_up(job)
     child = Child(computer="elsewhere", process=this_process(), began=0.0, missing=[])
     (other.folder / "child.json").write_text(child.model_dump_json(), encoding="utf-8")
-    other.let_go()
+    other.release()
     (running_folder() / "notes").mkdir()
     (running_folder() / "a file").touch()
     broken = JobFolder.set_up(job)
     broken.note_child(this_process(), 0.0, [])
     broken.job_file.write_text("{}", encoding="utf-8")
-    broken.let_go()
+    broken.release()
     assert running_jobs() == []
     assert len(all_job_folders()) == 3
     with pytest.raises(BadInput):
