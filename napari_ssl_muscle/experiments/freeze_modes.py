@@ -24,13 +24,15 @@ from napari_ssl_muscle.experiments.freeze_results import (
     write_results,
 )
 from napari_ssl_muscle.files import write_json
-from napari_ssl_muscle.jobs.actions.finetune import TrainingData, training, training_data_of
+from napari_ssl_muscle.jobs.actions.finetune import training
 from napari_ssl_muscle.jobs.recipe import recipe_of
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, MODEL, check_writable
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FROZEN
 from napari_ssl_muscle.jobs.training_data.accepted import AcceptedLabels
+from napari_ssl_muscle.jobs.training_data.collect import TrainingData, collect
+from napari_ssl_muscle.jobs.training_data.split_choice import slice_names
 from napari_ssl_muscle.learning.data.case import FEWEST, TrainingCase
 from napari_ssl_muscle.learning.events import (
     Checkpoint,
@@ -69,7 +71,7 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     """
     assert job.init is not None
     check_writable(job.out)
-    data = _with_labels_in_memory(training_data_of(job))
+    data = _with_labels_in_memory(collect(job))
     _check_validation(job, data)
     labels = _hash_of(data)
     before = read_comparison(job.out) if job.resume else None
@@ -201,8 +203,8 @@ def _with_labels_in_memory(data: TrainingData) -> TrainingData:
         values = labels.read().astype(np.uint16)
         return replace(case, labels=_LabelsInMemory(labels.path, labels.geometry, values))
 
-    cases = [in_memory(case) for case in data.gathered.cases]
-    return replace(data, gathered=replace(data.gathered, cases=cases))
+    cases = [in_memory(case) for case in data.cases]
+    return replace(data, cases=cases)
 
 
 def _check_validation(job: CompareFreezingJob, data: TrainingData) -> None:
@@ -218,11 +220,11 @@ def _check_validation(job: CompareFreezingJob, data: TrainingData) -> None:
                 "Label more slices, or choose scans of three subjects or more."
             )
         return
-    subjects = {case.name: case.subject for case in data.gathered.cases}
+    subjects = {case.name: case.subject for case in data.cases}
     there = (
         {subjects[name] for name, found in slices.items() if found}
         if split.unit == "subject"
-        else {f"{name}:{z}" for name, found in slices.items() for z in found}
+        else set(slice_names(slices))
     )
     if not there & set(split.validation):
         raise BadInput(
@@ -234,7 +236,7 @@ def _check_validation(job: CompareFreezingJob, data: TrainingData) -> None:
 def _hash_of(data: TrainingData) -> str:
     """Return twelve digits that change with labels, with what may train, and with the split."""
     digest = hashlib.sha256(repr(data.split and data.split.hash).encode())
-    for case in data.gathered.cases:
+    for case in data.cases:
         labels = case.labels
         assert labels is not None
         which = case.name, sorted(case.held_out), sorted(case.accepted_empty)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.fields import SECTIONS, for_recipe
-from napari_ssl_muscle.jobs.settings import LENGTHS, Job, LearningJob
-from napari_ssl_muscle.learning.models.card import ModelCard
+from napari_ssl_muscle.jobs.settings import LENGTHS, Job, LabelledJob, LearningJob, PretrainJob
+from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.settings import (
     AugmentSettings,
     NetworkSettings,
@@ -59,6 +59,17 @@ def pretext_with(job: Job, base: PretextSettings) -> PretextSettings:
     given = {name: getattr(job, name, None) for name in PretextSettings.model_fields}
     changed = {name: for_recipe(name, v) for name, v in given.items() if v is not None}
     return PretextSettings.model_validate({**base.model_dump(), **changed})
+
+
+def start_card(job: LabelledJob | PretrainJob) -> ModelCard | None:
+    """Return the card of the model that a training starts from; None for none.
+
+    Raises
+    ------
+    BadInput
+        If there is no such model, or its card cannot be read.
+    """
+    return None if job.init is None else read_card(find_model(job.init))
 
 
 def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[str]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.recipe import recipe_from
+from napari_ssl_muscle.jobs.actions.training import emit_notes, run_options, training_outcome
+from napari_ssl_muscle.jobs.recipe import recipe_from, start_card
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.settings import PretrainJob
+from napari_ssl_muscle.jobs.training_data.split_choice import test_slices, test_subjects
 from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
-from napari_ssl_muscle.learning.models.card import find_model, read_card
+from napari_ssl_muscle.learning.events import Emit, ShouldStop
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.split import Split, read_split
@@ -28,7 +27,7 @@ def prepare(job: PretrainJob) -> PreparedJob:
         If no scan is left, squares do not fit into the images, or the model to start from is
         another network.
     """
-    card = None if job.init is None else read_card(find_model(job.init))
+    card = start_card(job)
     recipe, notes = recipe_from(job, card)
     folders = {folder.resolve(): folder for folder in job.cohorts}
     cohorts = [open_cohort(folder) for folder in folders.values()]
@@ -39,32 +38,29 @@ def prepare(job: PretrainJob) -> PreparedJob:
         cohorts,
         channels=job.channels,
         volume=job.volume,
-        leave_out=[*(job.leave_out or ()), *_subjects(tested, there)],
-        held_out=_slices(tested),
+        leave_out=[*(job.leave_out or ()), *test_subjects(tested, there)],
+        held_out=test_slices(tested),
     )
     check_squares(recipe, found.cases)
-    about = _about(job, split, tested, there) + found.notes
+    about = _format_test_set(job, split, tested, there) + found.notes
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         # Here, because it imports torch: a request that is refused does not wait for it.
         from napari_ssl_muscle.learning.pretext.probes import STRIPS
         from napari_ssl_muscle.learning.pretrain import pretrain
-        from napari_ssl_muscle.learning.training.session import RunOptions
 
-        for text in found.warnings:
-            emit(Note(text=text, warning=True))
-        for text in [*notes, *about]:
-            emit(Note(text=text))
-        result = pretrain(
+        emit_notes(emit, [*notes, *about], found.warnings)
+        trained = pretrain(
             found.cases,
             recipe,
-            RunOptions(job.out, emit, stop, init=job.init, resume=job.resume),
+            run_options(job, emit, stop),
             channels=job.channels,
             transductive=job.transductive,
             about=about,
         )
-        files = [result.model, *(path for path in [job.out / STRIPS] if path.exists())]
-        return Outcome(_result(job, files, result.metrics), result.stopped)
+        strips = job.out / STRIPS
+        files = [strips] if strips.exists() else []
+        return training_outcome(job, trained, _format_errors(trained.metrics), files)
 
     return work
 
@@ -104,27 +100,10 @@ def check_squares(recipe: Recipe, cases: Sequence[TrainingCase]) -> None:
         )
 
 
-def _subjects(split: Split | None, there: set[str]) -> list[str]:
-    """Return the test subjects of a split that have scans here."""
-    if split is None or split.unit != "subject":
-        return []
-    return [name for name in split.test if name in there]
-
-
-def _slices(split: Split | None) -> dict[str, frozenset[int]]:
-    """Return case → test slices of a split by slice."""
-    slices: dict[str, frozenset[int]] = {}
-    if split is not None and split.unit == "slice":
-        for member in split.test:
-            case, _, z = member.rpartition(":")
-            slices[case] = slices.get(case, frozenset()) | {int(z)}
-    return slices
-
-
-def _about(
+def _format_test_set(
     job: PretrainJob, split: Split | None, tested: Split | None, there: set[str]
 ) -> list[str]:
-    """Say what became of the test set, for the user and for the card."""
+    """Say whether the test set takes part, for the user and for the card."""
     if job.transductive:
         which = f" of split {split.hash} ({', '.join(split.test)})" if split else ""
         return [f"Transductive: images of the test set{which} take part."]
@@ -135,23 +114,16 @@ def _about(
             f"LEAKING: only the test slices of split {tested.hash} are left out; "
             "their neighbours take part."
         ]
-    if not _subjects(tested, there):
+    if not test_subjects(tested, there):
         return [f"None of the test subjects of split {tested.hash} is among these scans."]
     return [f"The test subjects of split {tested.hash} are left out."]
 
 
-def _result(job: PretrainJob, files: Sequence[Path], metrics: dict[str, float]) -> dict[str, Any]:
-    lines = []
-    if metrics:
-        lines = [
-            f"Error inside the masks {metrics['masked_error']:.4f} "
-            f"(a constant reaches {metrics['constant_error']:.4f}), "
-            f"over the whole image {metrics['image_error']:.4f}"
-        ]
-    return {
-        "text": "\n".join(lines),
-        "files": [str(path) for path in files],
-        "model": str(files[0]),
-        "metrics": metrics,
-        "out": str(job.out),
-    }
+def _format_errors(metrics: dict[str, float]) -> str:
+    if not metrics:
+        return ""
+    return (
+        f"Error inside the masks {metrics['masked_error']:.4f} "
+        f"(a constant reaches {metrics['constant_error']:.4f}), "
+        f"over the whole image {metrics['image_error']:.4f}"
+    )

@@ -10,7 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.training_data.labelled import choose_muscles
+from napari_ssl_muscle.jobs.training_data.labelled import (
+    choose_muscles,
+    open_channels,
+    without_channels,
+)
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.cohort import Case, Cohort
@@ -35,15 +39,15 @@ class AcceptedLabels(LabelMap):
     ----------
     slices
         The slices that are accepted now; the file may hold more from before.
-    own
-        What its values mean.
-    wanted
-        What the values shall mean; None leaves them.
+    stored
+        What the values in the file mean.
+    target
+        What the values that are read shall mean; None leaves them.
     """
 
     slices: frozenset[int]
-    own: MuscleTable
-    wanted: MuscleTable | None = None
+    stored: MuscleTable
+    target: MuscleTable | None = None
 
     def read(self) -> npt.NDArray[np.int32]:
         """Read the label values, as `LabelMap.read` does.
@@ -54,13 +58,13 @@ class AcceptedLabels(LabelMap):
             Also if a value is not in the study's table.
         """
         values = super().read()
-        self.own.require_known(values, str(self.path))
+        self.stored.require_known(values, str(self.path))
         values[[z for z in range(len(values)) if z not in self.slices]] = 0
-        if self.wanted is None or self.wanted == self.own:
+        if self.target is None or self.target == self.stored:
             return values
-        lookup = np.zeros(max((0, *self.own.values)) + 1, np.int32)
-        for muscle in self.own.muscles:
-            lookup[muscle.value] = _value(self.wanted, muscle.name) or 0
+        lookup = np.zeros(max((0, *self.stored.values)) + 1, np.int32)
+        for muscle in self.stored.muscles:
+            lookup[muscle.value] = _value(self.target, muscle.name) or 0
         return lookup[values]
 
 
@@ -83,8 +87,8 @@ def accepted_cases(study: Study) -> list[StudyCase]:
 
 def study_case(
     case: StudyCase,
-    own: MuscleTable,
-    wanted: MuscleTable | None = None,
+    stored: MuscleTable,
+    target: MuscleTable | None = None,
     *,
     held_out: bool = False,
 ) -> TrainingCase:
@@ -94,8 +98,8 @@ def study_case(
     ----------
     case
         From `training_cases`.
-    own, wanted
-        What the values of its label map mean, and what they shall mean.
+    stored, target
+        As in `AcceptedLabels`.
     held_out
         Let the labels of held-out slices be read, to compare models with them.
     """
@@ -106,8 +110,8 @@ def study_case(
         labels.path,
         labels.geometry,
         slices if held_out else slices - case.held_out,
-        own,
-        wanted,
+        stored,
+        target,
     )
     check_same_grid(case.scan, kept)
     never = case.held_out | (frozenset(range(depth)) - case.accepted)
@@ -160,12 +164,13 @@ def common_with_study(
     return MuscleTable(kept), notes
 
 
-def join(
+def add_accepted(
     cohort: Cohort,
     labelled: Sequence[TrainingCase],
     study: Study,
+    accepted: Sequence[StudyCase],
     *,
-    wanted: MuscleTable,
+    table: MuscleTable,
     channels: Sequence[str],
     volume: int | None = None,
 ) -> tuple[list[TrainingCase], list[str]]:
@@ -178,9 +183,9 @@ def join(
     ----------
     cohort, labelled
         The cohort and its cases that train.
-    study
-        The study.
-    wanted
+    study, accepted
+        The study and its cases, from `accepted_cases`.
+    table
         What label values mean in the cohort.
     channels
         The image channels that are learned from.
@@ -197,14 +202,14 @@ def join(
     Raises
     ------
     BadInput
-        If nothing is accepted, a scan cannot be used, or lacks channels.
+        If a scan cannot be used, or lacks channels.
     """
     cases = list(labelled)
     notes = []
-    for found in accepted_cases(study):
-        made = study_case(found, study.table, wanted)
-        twin = _twin(found, cohort)
-        if twin is None:
+    for found in accepted:
+        made = study_case(found, study.table, table)
+        same = _same_scan(found, cohort)
+        if same is None:
             if len(channels) != 1:
                 raise BadInput(
                     f"The scan {found.scan.path} of the study {study.folder} is one image and not "
@@ -217,24 +222,20 @@ def join(
             continue
         never = found.held_out | found.accepted
         cases = [
-            replace(case, held_out=case.held_out | never) if case.name == twin.name else case
+            replace(case, held_out=case.held_out | never) if case.name == same.name else case
             for case in cases
         ]
-        if any(name not in twin.images for name in channels):
-            notes.append(
-                f"{found.name} was left out: it has no image of channel {', '.join(channels)}."
-            )
+        if (missing := without_channels(found.name, same, channels)) is not None:
+            notes.append(missing)
             continue
-        scans = tuple(open_scan(twin.images[name], volume) for name in channels)
         assert made.labels is not None
-        for scan in scans:
-            check_same_grid(scan, made.labels)
-        cases.append(replace(made, name=twin.name, subject=twin.subject, scans=scans))
+        scans = open_channels(same, channels, volume, made.labels)
+        cases.append(replace(made, name=same.name, subject=same.subject, scans=scans))
     return cases, notes
 
 
-def about(cases: Sequence[StudyCase], folder: Path) -> str:
-    """Say what a study gives to a training."""
+def study_note(cases: Sequence[StudyCase], folder: Path) -> str:
+    """Say how many accepted slices of a study train."""
     training = sum(len(case.accepted - case.held_out) for case in cases)
     held_out = sum(len(case.accepted & case.held_out) for case in cases)
     return (
@@ -243,16 +244,9 @@ def about(cases: Sequence[StudyCase], folder: Path) -> str:
     )
 
 
-def unsaved(case: StudyCase, labels: npt.NDArray[np.integer]) -> list[str]:
-    """Say which accepted slices have no label in the file.
-
-    Parameters
-    ----------
-    case
-        The case.
-    labels
-        What its label map holds, ``(z, y, x)``.
-    """
+def unsaved_slices(case: StudyCase) -> list[str]:
+    """Say which accepted slices have no label in the file of the case."""
+    labels = open_label_map(case.labels).read()
     there = set(np.flatnonzero(labels.any(axis=(1, 2))).tolist())
     bare = sorted(case.accepted - case.accepted_empty - there)
     if not bare:
@@ -264,7 +258,7 @@ def unsaved(case: StudyCase, labels: npt.NDArray[np.integer]) -> list[str]:
     ]
 
 
-def _twin(case: StudyCase, cohort: Cohort) -> Case | None:
+def _same_scan(case: StudyCase, cohort: Cohort) -> Case | None:
     """Return the cohort's case that has this very scan, under whatever name."""
     size, digest = fingerprint(case.scan.path)
     for candidate in cohort.cases:

@@ -17,7 +17,13 @@ from napari_ssl_muscle.scans.muscles import (
     side_of,
     standard_name,
 )
-from napari_ssl_muscle.scans.volume import check_same_grid, open_label_map, open_scan
+from napari_ssl_muscle.scans.volume import (
+    LabelMap,
+    Scan,
+    check_same_grid,
+    open_label_map,
+    open_scan,
+)
 
 ALL = "all"
 """What the user writes for every muscle of the table."""
@@ -166,39 +172,55 @@ def labelled_cases(
             f"{cohort.folder} has no labelled subject {unknown[0]}; "
             f"it has {', '.join(sorted(known)) or 'none'}."
         )
-    whole = [case for case in labelled if all(name in case.images for name in channels)]
-    notes = [
-        f"{case.name} was left out: it has no image of channel {', '.join(channels)}."
-        for case in labelled
-        if case not in whole
-    ]
-    drawn = []
-    for case in whole:
-        if (model := _only_predicted(case)) is None:
-            drawn.append(case)
-        else:
-            notes.append(
+    missing, predicted, cases = [], [], []
+    for case in labelled:
+        if (sentence := without_channels(case.name, case, channels)) is not None:
+            missing.append(sentence)
+        elif (model := _only_predicted(case)) is not None:
+            predicted.append(
                 f"{case.name} was left out: its labels are what the model {model} predicted, and "
                 "nobody has corrected them."
             )
-    cases = [_open(case, channels, volume, (empty or {}).get(case.name)) for case in drawn]
+        else:
+            cases.append(_open(case, channels, volume, (empty or {}).get(case.name)))
     if not cases:
         raise BadInput(
             f"{cohort.folder} has no scan with a label map"
             + (f" and the channel {', '.join(channels)}" if labelled else "")
             + "; label at least one slice, or check the names of the files."
         )
-    return cases, notes
+    return cases, [*missing, *predicted]
+
+
+def without_channels(name: str, case: Case, channels: Sequence[str]) -> str | None:
+    """Say that a case is left out, if it lacks one of the channels; `name` is what it is called."""
+    if all(channel in case.images for channel in channels):
+        return None
+    return f"{name} was left out: it has no image of channel {', '.join(channels)}."
+
+
+def open_channels(
+    case: Case, channels: Sequence[str], volume: int | None, labels: LabelMap
+) -> tuple[Scan, ...]:
+    """Open the images of a case, one for each channel.
+
+    Raises
+    ------
+    BadInput
+        If one cannot be used, or lies on another grid than the labels.
+    """
+    scans = tuple(open_scan(case.images[name], volume) for name in channels)
+    for scan in scans:
+        check_same_grid(scan, labels)
+    return scans
 
 
 def _open(
     case: Case, channels: Sequence[str], volume: int | None, empty: frozenset[int] | None
 ) -> TrainingCase:
     assert case.labels is not None
-    scans = tuple(open_scan(case.images[name], volume) for name in channels)
     labels = open_label_map(case.labels)
-    for scan in scans:
-        check_same_grid(scan, labels)
+    scans = open_channels(case, channels, volume, labels)
     depth = labels.geometry.canonical_shape[0]
     outside = [z for z in empty or () if z >= depth]
     if outside:

@@ -13,11 +13,10 @@ from pydantic import ValidationError
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
-from napari_ssl_muscle.jobs.recipe import recipe_from, recipe_of
+from napari_ssl_muscle.jobs.recipe import recipe_from, recipe_of, start_card
 from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
-from napari_ssl_muscle.learning.models.card import find_model, read_card
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.layers.grid import is_picture
@@ -199,7 +198,7 @@ class PretrainForm(Form):
             raise BadInput(BUSY)
         job = work.job
         assert isinstance(job, PretrainJob)
-        card = None if job.init is None else read_card(find_model(job.init))
+        card = start_card(job)
         self._running = recipe_from(job, card)[0]
         self._enable(False)
         self.probes.begin()
