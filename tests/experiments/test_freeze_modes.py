@@ -27,6 +27,7 @@ from napari_ssl_muscle.jobs.run_folder import read_epochs
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob
 from napari_ssl_muscle.learning import finetune as learning
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
+from napari_ssl_muscle.learning.data.validation_split import Holdout
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Event,
@@ -37,6 +38,7 @@ from napari_ssl_muscle.learning.events import (
     Stopped,
 )
 from napari_ssl_muscle.learning.models.card import read_card
+from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.training.steps import Stepper
 from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
 from napari_ssl_muscle.scans.muscles import default_table
@@ -307,11 +309,13 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Slices, Slices]]:
     seen: list[tuple[Slices, Slices]] = []
     real = learning.SegmentationTask
 
-    def spy(store: ImageStore, training: Any, validation: Any, **more: Any) -> Any:
-        seen.append(
-            tuple({(store.series[i.series].case, i.z) for i in p} for p in (training, validation))  # type: ignore[arg-type]
+    def spy(store: ImageStore, chosen: Holdout, recipe: Recipe) -> Any:
+        training, validation = (
+            {(store.series[item.series].case, item.z) for item in items}
+            for items in (chosen.training, chosen.validation)
         )
-        return real(store, training, validation, **more)
+        seen.append((training, validation))
+        return real(store, chosen, recipe)
 
     monkeypatch.setattr(learning, "SegmentationTask", spy)
     return seen

@@ -21,8 +21,10 @@ from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
 from napari_ssl_muscle.learning import finetune as learning
 from napari_ssl_muscle.learning.data.image_cache import ImageStore
+from napari_ssl_muscle.learning.data.validation_split import Holdout
 from napari_ssl_muscle.learning.events import Event, Note
 from napari_ssl_muscle.learning.models.card import read_card
+from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
 from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table
@@ -72,9 +74,10 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Slices]:
     seen: list[Slices] = []
     real = learning.SegmentationTask
 
-    def spy(store: ImageStore, training: Any, validation: Any, **more: Any) -> Any:
-        seen.append({(store.series[i.series].case, i.z) for i in (*training, *validation)})
-        return real(store, training, validation, **more)
+    def spy(store: ImageStore, chosen: Holdout, recipe: Recipe) -> Any:
+        items = (*chosen.training, *chosen.validation)
+        seen.append({(store.series[i.series].case, i.z) for i in items})
+        return real(store, chosen, recipe)
 
     monkeypatch.setattr(learning, "SegmentationTask", spy)
     return seen
@@ -193,12 +196,12 @@ def test_accepted_slices_take_the_place_of_the_cohorts_labels(
     found: dict[tuple[str, int], list[set[int]]] = {}
     real = learning.SegmentationTask
 
-    def spy(store: ImageStore, training: Any, validation: Any, **more: Any) -> Any:
-        for item in training:
+    def spy(store: ImageStore, chosen: Holdout, recipe: Recipe) -> Any:
+        for item in chosen.training:
             target = store.targets([item], (64, 64)).numpy()
             key = store.series[item.series].case, item.z
             found.setdefault(key, []).append(set(np.unique(target[target < 255]).tolist()))
-        return real(store, training, validation, **more)
+        return real(store, chosen, recipe)
 
     monkeypatch.setattr(learning, "SegmentationTask", spy)
     finetune(study, tmp_path / "run", cohort=cohort, split="none", crop="none")
