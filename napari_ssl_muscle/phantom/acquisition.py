@@ -12,8 +12,8 @@ from napari_ssl_muscle.phantom.settings import Contrast
 
 
 @dataclass(frozen=True)
-class Look:
-    """Signal of each tissue relative to muscle, and the scanner's own marks, in one session."""
+class Appearance:
+    """Signal of each tissue relative to muscle, and blur, bias and noise, in one session."""
 
     fat: float
     marrow: float
@@ -32,11 +32,11 @@ class Look:
     """Deviation of the in-plane blur in pixels."""
     bias: float
     """Strength of the bias field: standard deviation of its logarithm."""
-    glow: float
+    coil_gain: float
     """How much brighter the skin's side is than the middle, as with surface coils."""
 
 
-def draw_look(seed: int, subject: int, session: int, contrast: Contrast) -> Look:
+def draw_appearance(seed: int, subject: int, session: int, contrast: Contrast) -> Appearance:
     """Draw the contrast: mostly the session's protocol, a little of the single scan.
 
     Spoiled gradient- and spin-echo T1 images of thighs show fat at 1.7 to 3 times the signal
@@ -56,7 +56,7 @@ def draw_look(seed: int, subject: int, session: int, contrast: Contrast) -> Look
     bright = protocol.random() < 0.5
     flow = scan.uniform(0.8, 1.2, 2)
     jitter = scan.normal(1.0, 0.05, 4)
-    return Look(
+    return Appearance(
         fat=float(fat * jitter[0]),
         marrow=float(marrow * jitter[0]),
         skin=float(skin * jitter[1]),
@@ -70,12 +70,12 @@ def draw_look(seed: int, subject: int, session: int, contrast: Contrast) -> Look
         noise=float(protocol.uniform(0.03, 0.07) * scan.uniform(0.85, 1.2)),
         blur=float(protocol.uniform(0.35, 0.6)),
         bias=float(protocol.uniform(0.07, 0.2)),
-        glow=float(protocol.uniform(0.0, 0.35)),
+        coil_gain=float(protocol.uniform(0.0, 0.35)),
     )
 
 
-def expose(
-    signal: Floats, cover: Floats, look: Look, random: np.random.Generator, noise: float
+def acquire(
+    signal: Floats, cover: Floats, appearance: Appearance, random: np.random.Generator, noise: float
 ) -> Floats:
     """Blur, shade and add Rician noise.
 
@@ -85,8 +85,8 @@ def expose(
         Noise-free signal (z, y, x) relative to muscle, zero in air.
     cover
         Share of body in every pixel.
-    look
-        The scanner's marks.
+    appearance
+        Contrast, blur, bias and noise of the session.
     random
         Source of the numbers.
     noise
@@ -98,17 +98,17 @@ def expose(
     """
     blurred = np.empty_like(signal)
     for z, section in enumerate(signal):
-        ndimage.gaussian_filter(section, look.blur, output=blurred[z])
-    shading = look.bias * smooth_field(random, signal.shape, (4, 4, 4))
-    if look.glow:
+        ndimage.gaussian_filter(section, appearance.blur, output=blurred[z])
+    shading = appearance.bias * smooth_field(random, signal.shape, (4, 4, 4))
+    if appearance.coil_gain:
         inner = ndimage.uniform_filter(cover[:, ::4, ::4], (1, 9, 9))
         inner = np.repeat(np.repeat(inner, 4, axis=1), 4, axis=2)
         inner = ndimage.uniform_filter(inner[:, : signal.shape[1], : signal.shape[2]], (1, 9, 9))
-        shading -= look.glow * (inner - 0.7)
+        shading -= appearance.coil_gain * (inner - 0.7)
     blurred *= np.exp(shading)
     if noise:
-        deviation = np.float32(look.noise * noise)
+        deviation = np.float32(appearance.noise * noise)
         real = blurred + deviation * random.standard_normal(signal.shape, dtype=np.float32)
         imaginary = deviation * random.standard_normal(signal.shape, dtype=np.float32)
         blurred = np.hypot(real, imaginary)
-    return np.asarray(np.rint(blurred * np.float32(look.gain)), np.float32)
+    return np.asarray(np.rint(blurred * np.float32(appearance.gain)), np.float32)

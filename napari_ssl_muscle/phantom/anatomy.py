@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ssl_muscle.phantom.atlas import MUSCLES
-from napari_ssl_muscle.phantom.leg_shape import ANGLES, LegShape, track
+from napari_ssl_muscle.phantom.leg_shape import ANGLES, LegShape, leg_shape
 from napari_ssl_muscle.phantom.random_fields import Floats, sample
 from napari_ssl_muscle.phantom.subject import SIDES, Array, Leg, Pose, Subject
 
-SOFT = 1.4
+CORNER_MM = 1.4
 """Roundness of corners: scale in mm of the soft minimum."""
-BEND = 2.6
+BEND_MM = 2.6
 """Typical displacement in mm by which the outlines deviate from the drawn ones."""
-CLOSE = 0.5
+SHEATH_MM = 0.5
 """By how much, in standard mm, muscles lie closer to fascia and bone than to each other."""
-NOBODY = 255
+NO_MUSCLE = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Sections:
     s: Floats
     """Level of every slice, 0 to 1; shape (z,)."""
     owner: NDArray[np.uint8]
-    """Index into `MUSCLES`, or `NOBODY` where there is none."""
+    """Index into `MUSCLES`, or `NO_MUSCLE` where there is none."""
     margin: Floats
     """How far the owner wins over all else, standard mm: about twice the way to the boundary."""
     shared: Floats
@@ -50,7 +50,7 @@ class Sections:
     in_fascia: Floats
     in_bone: Floats
     """Distance to the surface, positive inside."""
-    carried: tuple[Floats, ...]
+    bundle_shift: tuple[Floats, ...]
     """Displacement (z, 2) of what lies in each of `BUNDLES`, standard mm."""
     saphenous: Floats
     """Great saphenous vein under the skin: u, v and radius in standard mm; shape (z, 3)."""
@@ -86,11 +86,11 @@ def sections(
         Whether this is the only leg; then it lies in the middle.
     """
     turn = leg.rotation + pose.turn[leg.side]
-    along_leg = track(subject, leg, levels, turn)
+    along_leg = leg_shape(subject, leg, levels, turn)
     lateral = SIDES[leg.side]
     wide = pose.flatten[leg.side]
     stretch = np.array([scale * wide, scale / wide])
-    medial = along_leg.fascia[:, ANGLES // 2] * stretch[0] + along_leg.cushion[:, ANGLES // 2]
+    medial = along_leg.fascia[:, ANGLES // 2] * stretch[0] + along_leg.fat_thickness[:, ANGLES // 2]
     gap = subject.spread + (subject.gap - subject.spread) * levels**0.8
     aside_mm = np.zeros_like(gap) if alone else lateral * (medial + gap / 2)
     centre_x: Array = pose.centre[0] + aside_mm
@@ -106,13 +106,13 @@ def sections(
         v=np.zeros(shape, np.float32),
         bent=(np.zeros(shape, np.float32), np.zeros(shape, np.float32)),
         s=levels.astype(np.float32),
-        owner=np.full(shape, NOBODY, np.uint8),
+        owner=np.full(shape, NO_MUSCLE, np.uint8),
         margin=np.zeros(shape, np.float32),
         shared=np.zeros(shape, np.float32),
         in_skin=np.zeros(shape, np.float32),
         in_fascia=np.zeros(shape, np.float32),
         in_bone=np.zeros(shape, np.float32),
-        carried=along_leg.carried,
+        bundle_shift=along_leg.bundle_shift,
         saphenous=_saphenous(along_leg, scale, levels),
         cortex=(along_leg.femur[:, 4] * scale).astype(np.float32),
         scale=scale,
@@ -131,7 +131,7 @@ def sections(
         # Muscles follow the subject's own outline: the more, the nearer to the fascia they lie.
         inner = 1 / (1 + _around(along_leg.outline[z], place) * np.minimum(radius / fascia, 1) ** 2)
         found.in_fascia[z] = (fascia - radius) * np.float32(scale)
-        skin = found.in_fascia[z] + _around(along_leg.cushion[z], place)
+        skin = found.in_fascia[z] + _around(along_leg.fat_thickness[z], place)
         if midline is not None:
             # Pressed thighs flatten each other at the midline.
             crease = lateral * (x - midline)[None, :] - 0.3 * subject.skin
@@ -147,9 +147,9 @@ def _saphenous(along_leg: LegShape, scale: float, levels: Array) -> Floats:
     angle = np.pi * (1.08 - 0.3 * levels)
     column = np.rint(angle / (2 * np.pi) * ANGLES).astype(int)
     slices = np.arange(len(levels))
-    cushion = along_leg.cushion[slices, column] / scale
-    radius = along_leg.fascia[slices, column] + 0.35 * cushion
-    width = np.minimum(1.9, 0.3 * cushion)
+    fat_thickness = along_leg.fat_thickness[slices, column] / scale
+    radius = along_leg.fascia[slices, column] + 0.35 * fat_thickness
+    width = np.minimum(1.9, 0.3 * fat_thickness)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), width], axis=1).astype(
         np.float32
     )
@@ -165,7 +165,7 @@ def _box(
     midline: float | None,
 ) -> tuple[slice, slice]:
     """Rows and columns that hold the leg; with two legs each keeps to its half."""
-    reach = (along_leg.fascia * stretch.max() + along_leg.cushion).max(axis=1) + 4.0
+    reach = (along_leg.fascia * stretch.max() + along_leg.fat_thickness).max(axis=1) + 4.0
     y, x = grid
     rows = (y >= (centre_y - reach).min()) & (y <= (centre_y + reach).max())
     columns = (x >= np.min(centre_x - reach)) & (x <= np.max(centre_x + reach))
@@ -206,7 +206,7 @@ def _in_bone(femur: Array, u: Floats, v: Floats) -> Floats:
 
 
 def _pack(found: Sections, along_leg: LegShape, leg: Leg, z: int, inner: Floats) -> None:
-    """Decide for every point of one slice inside the fascia whose it is, and by how much."""
+    """Find the muscle and the margin of every point of one slice inside the fascia."""
     rows, columns = np.nonzero((found.in_fascia[z] > -1.0) & (found.in_bone[z] < 1.0))
     if not rows.size:
         return
@@ -215,8 +215,8 @@ def _pack(found: Sections, along_leg: LegShape, leg: Leg, z: int, inner: Floats)
     wall = np.minimum(found.in_fascia[z], found.in_skin[z] - 2.5)[rows, columns]
     u, v = found.u[z][rows, columns] * inner, found.v[z][rows, columns] * inner
     depth = np.full_like(u, found.s[z] * 5.0)
-    bent = [u + BEND * sample(leg.bend[0], depth, v / 8.0, u / 8.0),
-            v + BEND * sample(leg.bend[1], depth, v / 8.0, u / 8.0)]  # fmt: skip
+    bent = [u + BEND_MM * sample(leg.bend[0], depth, v / 8.0, u / 8.0),
+            v + BEND_MM * sample(leg.bend[1], depth, v / 8.0, u / 8.0)]  # fmt: skip
     found.bent[0][z][rows, columns], found.bent[1][z][rows, columns] = bent
     start = along_leg.start[z].astype(np.float32)
     step = along_leg.step[z].astype(np.float32)
@@ -230,20 +230,20 @@ def _pack(found: Sections, along_leg: LegShape, leg: Leg, z: int, inner: Floats)
     ahead -= t * step[:, 1:2]
     distance = np.hypot(across, ahead) - start[:, 2:] - t * step[:, 2:]
     weight = np.exp(
-        np.clip(np.minimum.reduceat(distance, along_leg.first, axis=0), -25.0, 60.0) / -SOFT
+        np.clip(np.minimum.reduceat(distance, along_leg.first, axis=0), -25.0, 60.0) / -CORNER_MM
     )
     muscles = weight[: len(MUSCLES)]
     owner = muscles.argmax(axis=0)
     own = np.take_along_axis(muscles, owner[None], axis=0)[0]
     others = np.maximum(muscles.sum(axis=0) - own, 1e-7 * own) / own
     # Everything about packing is in standard mm, so that a leg that grows keeps its proportions.
-    surface = np.float32(2.0 / (SOFT * found.scale))
-    close = 2.0 * CLOSE / SOFT
-    fat = (weight[len(MUSCLES) :].sum(axis=0) + np.exp(-along_leg.reach[z] / SOFT)) / own
+    surface = np.float32(2.0 / (CORNER_MM * found.scale))
+    close = 2.0 * SHEATH_MM / CORNER_MM
+    fat = (weight[len(MUSCLES) :].sum(axis=0) + np.exp(-along_leg.reach[z] / CORNER_MM)) / own
     fat += np.exp(np.clip(-surface * wall - close, None, 30.0))
     fat += np.exp(np.clip(surface * found.in_bone[z][rows, columns] - close, None, 30.0))
     found.owner[z][rows, columns] = owner
     # Fat between muscles is nowhere of even thickness; here and there it is missing.
     uneven = 0.6 * sample(leg.grain, depth * 4.0, v / 6.0, u / 6.0)
-    found.margin[z][rows, columns] = -SOFT * np.log(others + fat) - uneven
+    found.margin[z][rows, columns] = -CORNER_MM * np.log(others + fat) - uneven
     found.shared[z][rows, columns] = others / (others + fat)

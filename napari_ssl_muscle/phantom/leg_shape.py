@@ -31,7 +31,7 @@ class LegShape:
     start: Array
     step: Array
     """Segments (z, segments, 3): u, v, radius at the start, and from there to the end."""
-    carried: tuple[Floats, ...]
+    bundle_shift: tuple[Floats, ...]
     """Displacement (z, 2) of each bundle, standard mm."""
     first: NDArray[np.intp]
     """First segment of each muscle and bundle."""
@@ -41,7 +41,7 @@ class LegShape:
     """Radius (z, ANGLES) of the compartment in standard mm."""
     outline: Array
     """Relative deviation (z, ANGLES) of this radius from the standard leg's."""
-    cushion: Array
+    fat_thickness: Array
     """Thickness (z, ANGLES) of skin and subcutaneous fat in mm."""
 
 
@@ -51,8 +51,8 @@ def along(values: object, s: Array) -> Array:
     return np.asarray(PchipInterpolator(LEVELS, table, axis=0)(s), dtype=float)
 
 
-def track(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
-    """Work out everything of one leg that depends only on the level.
+def leg_shape(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
+    """Evaluate everything of one leg that depends only on the level.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def track(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
     starts: list[Array] = []
     steps: list[Array] = []
     first: list[int] = []
-    carried: list[Floats] = []
+    bundle_shift: list[Floats] = []
     offset = leg.femur
     for index, part in enumerate((*MUSCLES, *BUNDLES)):
         chain = along(part.chain, s)
@@ -74,7 +74,9 @@ def track(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
         if part.around_bone or index >= len(MUSCLES):
             chain[..., :2] += 0.7 * offset
         if index >= len(MUSCLES):
-            carried.append((chain - along(part.chain, s))[..., :2].mean(axis=1).astype(np.float32))
+            bundle_shift.append(
+                (chain - along(part.chain, s))[..., :2].mean(axis=1).astype(np.float32)
+            )
         # Growth fades where the muscle ends, so that it still ends.
         fade = np.clip(chain[..., 2] / 4.0, 0.0, 1.0)
         chain[..., 2] += fade * leg.growth[index]
@@ -93,7 +95,7 @@ def track(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
         (np.abs(cosine) / width[:, None]) ** power + (np.abs(sine) / depth[:, None]) ** power
     ) ** (-1 / power)
     outline = _fourier(leg.outline, angle, s)
-    cushion = along(SUBCUTANEOUS, s) @ np.stack(
+    fat_thickness = along(SUBCUTANEOUS, s) @ np.stack(
         [
             np.clip(cosine, 0, None) ** 2,
             np.clip(sine, 0, None) ** 2,
@@ -101,32 +103,34 @@ def track(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
             np.clip(-sine, 0, None) ** 2,
         ]
     )
-    cushion *= subject.fat * np.clip(1.0 + _fourier(leg.cushion, angle, s), 0.4, 1.8)
+    fat_thickness *= subject.fat * np.clip(1.0 + _fourier(leg.fat_thickness, angle, s), 0.4, 1.8)
     fascia *= 1.0 + outline
-    cushion = _pressed(fascia, np.maximum(cushion, 2.5), np.sin(turn - angle)) + subject.skin
+    fat_thickness = (
+        _flattened(fascia, np.maximum(fat_thickness, 2.5), np.sin(turn - angle)) + subject.skin
+    )
     return LegShape(
         start=np.moveaxis(np.concatenate(starts), 0, 1),
         step=np.moveaxis(np.concatenate(steps), 0, 1),
-        carried=tuple(carried),
+        bundle_shift=tuple(bundle_shift),
         first=np.asarray(first, dtype=np.intp),
         femur=femur,
         reach=along(REACH, s) * subject.lean**-0.5,
         fascia=fascia,
         outline=outline,
-        cushion=cushion,
+        fat_thickness=fat_thickness,
     )
 
 
-def _pressed(fascia: Array, cushion: Array, down: Array) -> Array:
+def _flattened(fascia: Array, fat_thickness: Array, down: Array) -> Array:
     """Flatten the thigh where it lies on the table: there the fat gives way.
 
     `down` is the share of every direction that points to the table.
     """
-    body = fascia + cushion
+    body = fascia + fat_thickness
     table = 0.95 * body[:, [int(down.argmax())]]
-    under = np.maximum(table / np.clip(down, 1e-3, None) - fascia, 0.3 * cushion)
+    under = np.maximum(table / np.clip(down, 1e-3, None) - fascia, 0.3 * fat_thickness)
     # Round off where the skin leaves the table.
-    return np.asarray(2.0 - 5.0 * np.logaddexp(-under / 5.0, -cushion / 5.0)).clip(2.5)
+    return np.asarray(2.0 - 5.0 * np.logaddexp(-under / 5.0, -fat_thickness / 5.0)).clip(2.5)
 
 
 def _fourier(terms: Array, angle: Array, s: Array) -> Array:

@@ -45,7 +45,7 @@ def texture(random: np.random.Generator, shape: tuple[int, int, int], smooth: fl
 
 
 def sample(field: Floats, *coordinates: NDArray[np.floating]) -> Floats:
-    """Look a periodic field up between its cells (linear).
+    """Interpolate a periodic field linearly.
 
     Parameters
     ----------

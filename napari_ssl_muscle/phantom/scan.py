@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.phantom.acquisition import draw_look, expose
-from napari_ssl_muscle.phantom.anatomy import NOBODY, Sections, sections
+from napari_ssl_muscle.phantom.acquisition import acquire, draw_appearance
+from napari_ssl_muscle.phantom.anatomy import NO_MUSCLE, Sections, sections
 from napari_ssl_muscle.phantom.atlas import LABELLED, LENGTH, MUSCLES
 from napari_ssl_muscle.phantom.cohort import write_cohort
 from napari_ssl_muscle.phantom.random_fields import generator
@@ -26,7 +26,7 @@ from napari_ssl_muscle.phantom.subject import (
     draw_subject,
     volume_factors,
 )
-from napari_ssl_muscle.phantom.tissue import paint
+from napari_ssl_muscle.phantom.tissue import render
 
 __all__ = ["PhantomScan", "PhantomSettings", "phantom_scan", "write_phantom"]
 
@@ -64,7 +64,7 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULT
     axis: Array = np.linspace(-half, half, settings.size)
     person = draw_subject(seed, subject)
     pose = draw_pose(seed, subject, session)
-    look = draw_look(seed, subject, session, settings.contrast)
+    appearance = draw_appearance(seed, subject, session, settings.contrast)
     sides = list(SIDES) if settings.legs == 2 else ["right" if subject % 2 else "left"]
 
     factors = {side: volume_factors(seed, subject, session, side) for side in SIDES}
@@ -85,8 +85,8 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULT
         thresholds = _thresholds(found, sheaths, factors[side] / most)
         wasted = np.ones(len(MUSCLES))
         wasted[:LABELLED] = np.minimum(factors[side], 1.0)
-        drawn, covered = paint(
-            found, leg, person, thresholds, look, spacing[1],
+        drawn, covered = render(
+            found, leg, person, thresholds, appearance, spacing[1],
             np.clip(leg.fat_fraction * wasted**-1.5, 0.0, 0.6),
         )  # fmt: skip
         signal[found.box] += drawn * covered
@@ -97,7 +97,9 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULT
         for index, part in enumerate(MUSCLES[:LABELLED]):
             volumes[f"{part.name} {side}"] = float(counts[index] * voxel_ml)
             intended[f"{part.name} {side}"] = float(factors[side][index])
-    image = expose(signal, cover, look, generator(seed, "noise", subject, session), settings.noise)
+    image = acquire(
+        signal, cover, appearance, generator(seed, "noise", subject, session), settings.noise
+    )
     return PhantomScan(
         image=image,
         labels=labels,
@@ -154,7 +156,7 @@ def _thresholds(found: Sections, sheaths: Array, shares: Array) -> Array:
 
 def _labelled(found: Sections, thresholds: Array) -> NDArray[np.bool_]:
     """Where the labelled muscles are."""
-    border = np.full(NOBODY + 1, np.inf, np.float32)
+    border = np.full(NO_MUSCLE + 1, np.inf, np.float32)
     border[:LABELLED] = thresholds[:LABELLED]
     return np.asarray(found.margin > border[found.owner])
 

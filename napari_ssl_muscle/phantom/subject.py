@@ -53,7 +53,7 @@ class Leg:
     """Fourier terms (2, 5, 2) of the fascia's radius: at knee and hip, orders 1 to 5, cos, sin."""
     femur: Array
     """Displacement u, v of the femur in mm."""
-    cushion: Array
+    fat_thickness: Array
     """Fourier terms (2, 4, 2) of the subcutaneous fat, orders 1 to 4."""
     fat_fraction: Array
     """Fatty infiltration of each muscle, 0 to 1."""
@@ -97,7 +97,7 @@ def draw_leg(seed: int, subject: int, side: str) -> Leg:
     orders = np.arange(1, 6)[None, :, None]
     # Waves of higher order would make corners.
     outline = mixed(0.024, (2, 5, 2)) / orders**1.6
-    cushion = mixed(0.13, (2, 4, 2)) / orders[:, :4]
+    fat_thickness = mixed(0.13, (2, 4, 2)) / orders[:, :4]
     infiltrated = _infiltration(both, own)
     bend_grid = (6, 24, 24)
     return Leg(
@@ -108,7 +108,7 @@ def draw_leg(seed: int, subject: int, side: str) -> Leg:
         drift=drift,
         outline=outline,
         femur=mixed(2.0, (2,)),
-        cushion=cushion,
+        fat_thickness=fat_thickness,
         fat_fraction=infiltrated,
         tone=1.0 + mixed(0.03, (len(MUSCLES),)),
         bend=(texture(own, bend_grid, 1.6), texture(own, bend_grid, 1.6)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ssl_muscle.phantom.acquisition import Look
-from napari_ssl_muscle.phantom.anatomy import NOBODY, Sections
+from napari_ssl_muscle.phantom.acquisition import Appearance
+from napari_ssl_muscle.phantom.anatomy import NO_MUSCLE, Sections
 from napari_ssl_muscle.phantom.atlas import (
     ARTERY,
     DEEP_ARTERY,
@@ -27,9 +27,9 @@ PEAK = 2.6
 """Height of unit noise from which on there is a small vessel: half a percent of the tissue."""
 
 
-def paint(
-    found: Sections, leg: Leg, subject: Subject, thresholds: NDArray[np.float64], look: Look,
-    pixel: float, infiltration: NDArray[np.float64],
+def render(
+    found: Sections, leg: Leg, subject: Subject, thresholds: NDArray[np.float64],
+    appearance: Appearance, pixel: float, infiltration: NDArray[np.float64],
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Draw one leg without noise, each surface softened over one pixel (partial volume).
 
@@ -41,7 +41,7 @@ def paint(
         Its textures and proportions.
     thresholds
         Margin in standard mm from which on a point is muscle, for each of `MUSCLES`.
-    look
+    appearance
         Signals.
     pixel
         In-plane pixel in mm.
@@ -59,42 +59,42 @@ def paint(
 
     cover = inside(found.in_skin)
     depth_z = np.broadcast_to((found.s * LENGTH)[:, None, None], found.u.shape)
-    signal = np.full(found.u.shape, look.fat, np.float32)
+    signal = np.full(found.u.shape, appearance.fat, np.float32)
     body = found.in_skin > -pixel
     u, v, height = found.u[body], found.v[body], depth_z[body]
 
     # Fat: fine lobules, and thin septa of connective tissue where the noise crosses zero.
     lobes = sample(leg.grain, height / 9.0, v / 2.6, u / 2.6)
     sheets = sample(leg.grain, height / 30.0 + 7.0, v / 7.0, u / 4.0)
-    fat = look.fat * (1.0 + 0.035 * lobes)
-    fat += (look.fascia - look.fat) * 0.22 * np.exp(-((sheets / 0.07) ** 2))
-    fat += (look.vein - fat) * np.clip(2.0 * (lobes - PEAK), 0.0, 0.7)
+    fat = appearance.fat * (1.0 + 0.035 * lobes)
+    fat += (appearance.fascia - appearance.fat) * 0.22 * np.exp(-((sheets / 0.07) ** 2))
+    fat += (appearance.vein - fat) * np.clip(2.0 * (lobes - PEAK), 0.0, 0.7)
     signal[body] = fat
 
-    muscle, tissue = _muscle(found, leg, thresholds, look, pixel, infiltration)
-    _over(signal, muscle, tissue)
+    muscle, tissue = _muscle(found, leg, thresholds, appearance, pixel, infiltration)
+    _blend(signal, muscle, tissue)
 
     # The fascia lata is thickest on the lateral side (iliotibial tract).
     side = np.clip(found.u / (np.hypot(found.u, found.v) + 1.0), 0.0, 1.0)
     width = np.asarray(0.45 + 0.9 * side**6, np.float32)
     width[body] *= np.clip(1.0 + 0.5 * sheets, 0.2, 2.0)
-    _over(signal, _line(found.in_fascia, width, pixel), look.fascia)
+    _blend(signal, _line(found.in_fascia, width, pixel), appearance.fascia)
     skin = inside(found.in_skin) * inside(subject.skin - found.in_skin)
-    _over(signal, skin, look.skin)
+    _blend(signal, skin, appearance.skin)
 
-    _over(signal, _round(found, _levels(found, TENDON), pixel, wide=16.0), look.tendon)
+    _blend(signal, _round(found, _levels(found, TENDON), pixel, wide=16.0), appearance.tendon)
     for vein in (_levels(found, VEIN, VESSELS), found.saphenous):
-        _over(signal, _round(found, vein, pixel), look.vein)
+        _blend(signal, _round(found, vein, pixel), appearance.vein)
     for artery in (ARTERY, DEEP_ARTERY):
-        _over(signal, _round(found, _levels(found, artery, VESSELS), pixel), look.artery)
-    _nerve(signal, found, leg, look, pixel)
+        _blend(signal, _round(found, _levels(found, artery, VESSELS), pixel), appearance.artery)
+    _nerve(signal, found, leg, appearance, pixel)
 
-    _over(signal, inside(found.in_bone), look.cortex)
+    _blend(signal, inside(found.in_bone), appearance.cortex)
     core = found.in_bone - found.cortex[:, None, None]
-    marrow = look.marrow * (
+    marrow = appearance.marrow * (
         1.0 + 0.04 * sample(leg.grain, depth_z / 8.0, found.v / 1.6, found.u / 1.6)
     )
-    _over(signal, inside(core), marrow)
+    _blend(signal, inside(core), marrow)
     return signal, cover
 
 
@@ -105,31 +105,31 @@ def _line(distance: Floats, width: Floats, pixel: float) -> Floats:
     return np.asarray(np.clip(covered, 0.0, whole), np.float32)
 
 
-def _over(signal: Floats, share: NDArray[np.floating], value: Floats | float) -> None:
+def _blend(signal: Floats, share: NDArray[np.floating], value: Floats | float) -> None:
     """Lay a tissue over what is there, in place."""
     signal += share * (value - signal)
 
 
 def _muscle(
-    found: Sections, leg: Leg, thresholds: NDArray[np.float64], look: Look, pixel: float,
-    infiltration: NDArray[np.float64],
+    found: Sections, leg: Leg, thresholds: NDArray[np.float64], appearance: Appearance,
+    pixel: float, infiltration: NDArray[np.float64],
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Share of muscle in every pixel, and its signal with streaks and marbling."""
     share = np.zeros(found.u.shape, np.float32)
     tissue = np.ones(found.u.shape, np.float32)
-    somebody = found.owner != NOBODY
-    owner = found.owner[somebody]
-    u, v = found.u[somebody], found.v[somebody]
-    height = np.broadcast_to((found.s * LENGTH)[:, None, None], found.u.shape)[somebody]
-    level = np.broadcast_to(np.arange(len(found.s))[:, None, None], found.u.shape)[somebody]
+    in_muscle = found.owner != NO_MUSCLE
+    owner = found.owner[in_muscle]
+    u, v = found.u[in_muscle], found.v[in_muscle]
+    height = np.broadcast_to((found.s * LENGTH)[:, None, None], found.u.shape)[in_muscle]
+    level = np.broadcast_to(np.arange(len(found.s))[:, None, None], found.u.shape)[in_muscle]
 
     border = thresholds.astype(np.float32)[owner]
-    margin = found.margin[somebody]
+    margin = found.margin[in_muscle]
     # The margin grows by about 2 mm per mm of depth; the neighbour's begins at its mirror image.
     slope = np.float32(0.5 * found.scale / pixel)
     own = np.clip(0.5 + slope * (margin - border), 0.0, 1.0)
     other = np.clip(0.5 - slope * (margin + border), 0.0, 1.0)
-    share[somebody] = own + other * found.shared[somebody]
+    share[in_muscle] = own + other * found.shared[in_muscle]
 
     # Coordinates across and along the fibre bundles as the section shows them.
     femur = along(FEMUR, found.s.astype(float)).astype(np.float32)[:, :2] + leg.femur.astype(
@@ -158,11 +158,11 @@ def _muscle(
     marbling = 1.0 / (1.0 + np.exp(-np.clip(replaced / 0.35, -30.0, 30.0)))
     fatty = np.clip(0.5 * streaks + marbling, 0.0, 0.95)
     tone = leg.tone.astype(np.float32)[owner] * (1.0 + 0.035 * patches + 0.04 * fine)
-    tone += (look.fat - tone) * fatty
+    tone += (appearance.fat - tone) * fatty
     # Small vessels, cut across: the few peaks of a noise that is long along the leg.
     peaks = sample(leg.grain, height / 45.0 - shift, v / 1.7, u / 1.7)
-    tone += (look.vein - tone) * np.clip(2.0 * (peaks - PEAK), 0.0, 0.8)
-    tissue[somebody] = tone
+    tone += (appearance.vein - tone) * np.clip(2.0 * (peaks - PEAK), 0.0, 0.8)
+    tissue[in_muscle] = tone
     return share, tissue
 
 
@@ -179,10 +179,10 @@ def _slant(index: int) -> float:
 
 
 def _levels(found: Sections, discs: object, bundle: int | None = None) -> Floats:
-    """Discs given at the drawn levels, at the level of every slice, carried with their bundle."""
+    """Discs given at the drawn levels, at the level of every slice, moved with their bundle."""
     table = along(discs, found.s.astype(float)).astype(np.float32)
     if bundle is not None:
-        table[:, :2] += found.carried[bundle]
+        table[:, :2] += found.bundle_shift[bundle]
     return table
 
 
@@ -195,11 +195,11 @@ def _round(found: Sections, discs: Floats, pixel: float, wide: float = 0.0) -> F
     return np.asarray(share * (table[:, 2] > 0), dtype=np.float32)
 
 
-def _nerve(signal: Floats, found: Sections, leg: Leg, look: Look, pixel: float) -> None:
+def _nerve(signal: Floats, found: Sections, leg: Leg, appearance: Appearance, pixel: float) -> None:
     """Sciatic nerve: grey fascicles in fat."""
     share = _round(found, _levels(found, NERVE, SCIATIC), pixel)
     inside = share > 0
     height = np.broadcast_to((found.s * LENGTH)[:, None, None], found.u.shape)[inside]
     spots = sample(leg.grain, height / 40.0, found.v[inside] / 1.1, found.u[inside] / 1.1)
     share[inside] *= np.clip(0.7 + 0.25 * spots, 0.3, 1.0)
-    _over(signal, share, look.nerve)
+    _blend(signal, share, appearance.nerve)

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.phantom.acquisition import draw_look
+from napari_ssl_muscle.phantom.acquisition import draw_appearance
 from napari_ssl_muscle.phantom.scan import PhantomScan, PhantomSettings, phantom_scan
 from napari_ssl_muscle.phantom.subject import draw_subject
 from napari_ssl_muscle.scans.muscles import default_table
@@ -183,7 +183,7 @@ def test_contrast_differs_by_session() -> None:
 
 
 def test_contrast_follows_the_protocol_more_than_the_subject() -> None:
-    fat = np.array([[draw_look(0, s, q, "t1").fat for q in range(1, 6)] for s in range(1, 6)])
+    fat = np.array([[draw_appearance(0, s, q, "t1").fat for q in range(1, 6)] for s in range(1, 6)])
     assert fat.mean(axis=0).std() > 2 * fat.std(axis=0).mean() > 0
 
 
