@@ -78,7 +78,7 @@ class Preview(_Event):
 
 
 class Checkpoint(_Event):
-    """A checkpoint stands on disk, whole; `best` says that it is the best so far."""
+    """A checkpoint was written; `best` says that it is the best so far."""
 
     kind: Literal["checkpoint"] = "checkpoint"
     step: int
@@ -137,7 +137,7 @@ Emit = Callable[[Event], None]
 """Takes each event as it comes, on the thread that does the work."""
 
 ShouldStop = Callable[[], bool]
-"""Asked between steps; true once the user wants the work to end."""
+"""Called between steps; true once the user wants the work to end."""
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 

@@ -1,4 +1,4 @@
-"""Learn muscles from labelled scans: from nothing, from a pretraining, or from another model."""
+"""Fine-tuning on labelled scans: from nothing, from a pretraining, or from another model."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _start_from(
     same = segments and card.table.same_muscles(table)
     # A pretext's mask channel is dropped: its weights are of no use to an image.
     inputs = len(card.channels) if card.mask_channel else None
-    session.take_over(net, source, head=same, inputs=inputs)
+    session.start_from(net, source, head=same, inputs=inputs)
     if segments and not same:
         session.note(
             f"The muscles differ from those of '{card.name}' ({', '.join(card.table.names)})."

@@ -49,7 +49,7 @@ class Segmentation:
         Sentences that the user should read.
     uncertainty
         Per voxel ``(z, y, x)`` uint8: 255 × (1 − probability of the chosen class), 0 outside of
-        what the model looked at; None where it was not asked for.
+        the frames; None where it was not asked for.
     """
 
     labels: NDArray[np.integer[Any]]

@@ -1,4 +1,4 @@
-"""Learn from scans without labels: restore what was taken from them, keep the weights."""
+"""Pretraining on scans without labels: a network learns to restore corrupted images."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def pretrain(
             alike = len(before.channels) == count and before.mask_channel == pretext.mask_channel
             # The mask channel's weights serve a mask channel only, never another image.
             inputs = None if alike else len(before.channels)
-            session.take_over(net, source, head=head, inputs=inputs)
+            session.start_from(net, source, head=head, inputs=inputs)
         task = InpaintingTask(session.store, chosen, recipe)
         probes = Probes(task, chosen.validation or chosen.training)
         coverage = probes.describe()

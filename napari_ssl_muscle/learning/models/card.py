@@ -94,7 +94,7 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> ModelCard:
-        # The pretext may add one channel that tells the network where the holes are.
+        # The pretext may add one channel that marks the masked pixels.
         allowed = {len(self.channels)}
         if self.task == "inpainting":
             allowed.add(len(self.channels) + 1)
@@ -113,7 +113,7 @@ class ModelCard(BaseModel):
 
     @property
     def mask_channel(self) -> bool:
-        """Whether the last input tells an inpainting network where the holes are."""
+        """Whether the last input of an inpainting network marks the masked pixels."""
         return self.in_channels > len(self.channels)
 
     @property

@@ -1,7 +1,7 @@
 """The header of a safetensors file, read without torch and trusting nothing in it.
 
 Such a file is eight bytes with the length of the header (little-endian), the header as JSON (for
-each tensor its type, shape and place, and a table of strings called `__metadata__`), then the
+each tensor its type, shape and offsets, and a table of strings called `__metadata__`), then the
 numbers, without gaps. Format: https://github.com/huggingface/safetensors#format
 """
 
@@ -76,9 +76,9 @@ def _parse(text: bytes) -> tuple[Header, int]:
         shape = tuple(entry["shape"])
         first, last = entry["data_offsets"]
         if any(type(n) is not int or n < 0 for n in (*shape, first, last)):
-            raise ValueError("shapes and places must be whole numbers")
+            raise ValueError("shapes and offsets must be whole numbers")
         if last - first != math.prod(shape) * _BYTES[entry["dtype"]]:
-            raise ValueError("a tensor's place does not fit its shape")
+            raise ValueError("a tensor's offsets do not fit its shape")
         tensors[name] = (entry["dtype"], shape)
         used, end = used + last - first, max(end, last)
     if used != end:

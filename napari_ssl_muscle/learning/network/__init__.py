@@ -1,1 +1,1 @@
-"""The U-Net, what it costs, and weights that are handed over between networks."""
+"""The U-Net, what it costs, and weights transferred between networks."""

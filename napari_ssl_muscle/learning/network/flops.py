@@ -51,7 +51,7 @@ def flops_of(
     """Count the arithmetic of one image of so many pixels and input channels."""
     bilinear, depth = network.up == "bilinear", network.depth
     widths = [network.width * 2**level for level in range(depth + 1)]
-    handed_up = [w // 2 if bilinear and level else w for level, w in enumerate(widths)]
+    passed_up = [w // 2 if bilinear and level else w for level, w in enumerate(widths)]
     pixels: list[int] = [(rows // 2**level) * (columns // 2**level) for level in range(depth + 1)]
 
     def convolve(level: int, *through: int) -> float:
@@ -60,11 +60,11 @@ def flops_of(
 
     encoder = convolve(0, channels, widths[0], widths[0])
     for level in range(1, depth + 1):
-        out = handed_up[level] if level == depth else widths[level]
+        out = passed_up[level] if level == depth else widths[level]
         encoder += convolve(level, widths[level - 1], out, out)
     decoder = 2.0 * pixels[0] * widths[0] * classes
     for level in range(depth):
-        below, skip, out = handed_up[level + 1], widths[level], handed_up[level]
+        below, skip, out = passed_up[level + 1], widths[level], passed_up[level]
         if bilinear:
             decoder += convolve(level, below + skip, (below + skip) // 2, out)
         else:

@@ -2,7 +2,7 @@
 
 A checkpoint of that program (milesial/Pytorch-UNet) is a pickle. This is the one place where one
 is opened: by `torch.load(weights_only=True)`, which builds tensors and plain values and nothing
-else, and in a child process of its own, which hands back a safetensors file and then ends.
+else, and in a child process of its own, which writes a safetensors file and then ends.
 The parent never unpickles anything.
 """
 
@@ -90,7 +90,7 @@ def import_reference(
     table
         The muscles, in the order of the checkpoint's classes without the background. By default
         they are called "class 1" and so on, with the label values of the masks that the
-        checkpoint learned from where it tells them, else 1, 2, …
+        checkpoint learned from where it has them, else 1, 2, …
     title
         A line on what the model is.
     seconds
@@ -246,7 +246,7 @@ def _check_tensors(
 
 
 class _UnusableError(Exception):
-    """Why a checkpoint cannot be used; the child process hands the sentence to its parent."""
+    """Why a checkpoint cannot be used; the child process prints it for its parent."""
 
 
 def _convert(checkpoint: Path, plain: Path) -> None:

@@ -1,4 +1,4 @@
-"""Weights handed over from one network to another, and parts that are frozen."""
+"""Weights transferred from one network to another, and parts that are frozen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from napari_ssl_muscle.learning.settings import FreezeMode, NetworkSettings
 _FIRST = "encoder.0.conv1.weight"
 
 
-def hand_over(net: UNet, source: UNet, *, head: bool, inputs: int | None = None) -> list[str]:
+def transfer_weights(
+    net: UNet, source: UNet, *, head: bool, inputs: int | None = None
+) -> list[str]:
     """Copy another network's weights into `net`: all, or all but the head.
 
     The source may have been trained for inpainting or for segmentation. Where it had more inputs
@@ -99,7 +101,7 @@ def _new_sentence(taken: int, wanted: int) -> str:
 def freeze(net: UNet, mode: FreezeMode) -> None:
     """Freeze parts of the network; what was frozen before and is not named now learns again.
 
-    Frozen parameters ask for no gradient and lose the one they have, so no optimiser moves them,
+    Frozen parameters need no gradient and lose the one they have, so no optimiser moves them,
     not even by weight decay. Frozen normalisation layers stay in evaluation mode through every
     `net.train()`, so their running statistics stay as they are, bit for bit.
 

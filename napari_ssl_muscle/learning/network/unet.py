@@ -104,7 +104,7 @@ class UNet(nn.Module):
     ----------
     encoder, decoder, head
         The three parts. The encoder has `depth + 1` levels: the bottleneck belongs to it, since
-        it is the last thing that sees the image before the way back up, and what is handed over
+        it is the last thing that sees the image before the way back up, and what is transferred
         as "the encoder" elsewhere (nnssl, segmentation-models-pytorch) includes it. The decoder
         holds the up-sampling steps, the head the last 1×1 convolution.
     frozen
@@ -130,15 +130,15 @@ class UNet(nn.Module):
         self.frozen: frozenset[Part] = frozenset()
 
         channels = [width * 2**level for level in range(depth + 1)]
-        # Bilinear up-sampling does not halve the channels, so each level hands up half of them.
-        handed_up = [c if up == "transposed" or level == 0 else c // 2
+        # Bilinear up-sampling does not halve the channels, so each level passes up half of them.
+        passed_up = [c if up == "transposed" or level == 0 else c // 2
                      for level, c in enumerate(channels)]  # fmt: skip
         encoder = [TwoConvolutions(in_channels, width, width, norm)]
         for level in range(1, depth + 1):
-            out = handed_up[level] if level == depth else channels[level]
+            out = passed_up[level] if level == depth else channels[level]
             encoder.append(TwoConvolutions(channels[level - 1], out, out, norm))
         decoder = [
-            UpStep(handed_up[level + 1], channels[level], handed_up[level], up, norm)
+            UpStep(passed_up[level + 1], channels[level], passed_up[level], up, norm)
             for level in reversed(range(depth))
         ]
         # In this order, which is also the order of the state dict.

@@ -23,7 +23,7 @@ VALIDATION_SEED = 20_251
 
 
 class InpaintingTask(ImageTask):
-    """Restore images that the recipe's pretext corrupts; targets are not looked at.
+    """Restore images that the recipe's pretext corrupts; targets are not used.
 
     Training images are augmented before they are corrupted.
     """

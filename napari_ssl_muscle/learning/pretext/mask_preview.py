@@ -1,4 +1,4 @@
-"""Pretext masks and reconstructions back in their place in a scan, for people to look at."""
+"""Pretext masks and reconstructions brought back to the scan, for display."""
 
 from __future__ import annotations
 

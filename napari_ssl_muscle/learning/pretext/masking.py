@@ -1,4 +1,4 @@
-"""Pretext corruptions: masked squares as published, noise, and what is said of masks."""
+"""Pretext corruptions: masked squares as published, noise, and the description of masks."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ COPYING = 10.0
 
 @dataclass(frozen=True)
 class MaskDescription:
-    """What is said of masks: their coverage, and a warning where the task is too easy."""
+    """The coverage of masks, and a warning where the task is too easy."""
 
     coverage: str
     warning: str = ""

@@ -31,8 +31,8 @@ class Probes:
 
     def __init__(self, task: InpaintingTask, items: Sequence[Item]) -> None:
         self.task = task
-        places = np.linspace(0, len(items) - 1, min(COUNT, len(items))).round().astype(int)
-        self.items = [items[place] for place in places]
+        chosen = np.linspace(0, len(items) - 1, min(COUNT, len(items))).round().astype(int)
+        self.items = [items[index] for index in chosen]
         images, bodies = task.load(self.items)
         generator = torch.Generator().manual_seed(VALIDATION_SEED)
         self.images, self.bodies = images, bodies

@@ -42,7 +42,7 @@ def compare_reconstructions(
     """Let several pretrained networks restore the same masked slices of a scan.
 
     Masks depend on the seed, the slice and the leg alone: they are the same for every network
-    and whichever other slices are looked at.
+    and whichever other slices are restored.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def compare_reconstructions(
     slices
         Which z; None takes all.
     pretext
-        How to corrupt the images; None takes the first model's settings. Each model is told
-        where the holes are if it was trained so.
+        How to corrupt the images; None takes the first model's settings. Each model gets
+        the mask channel if it was trained with it.
     seed
         Another seed draws other masks.
     left
@@ -79,11 +79,11 @@ def compare_reconstructions(
     if not chosen or min(chosen) < 0 or max(chosen) >= channels.shape[1]:
         raise BadInput(f"The scan has slices 0 to {channels.shape[1] - 1}; choose among them.")
     settings = pretext_of(cards[0]) if pretext is None else pretext
-    images, bodies, places = _images(models, channels, spacing, chosen, settings, left)
-    corrupted, changed = _corrupt(images, bodies, places, settings, seed)
+    images, bodies, origins = _images(models, channels, spacing, chosen, settings, left)
+    corrupted, changed = _corrupt(images, bodies, origins, settings, seed)
     return ReconstructionComparison(
-        slices=np.array([z for _, z in places]),
-        legs=np.array([leg for leg, _ in places]),
+        slices=np.array([z for _, z in origins]),
+        legs=np.array([leg for leg, _ in origins]),
         original=images[:, 0].numpy(),
         masked=corrupted[:, 0].numpy(),
         holes=changed[:, 0].numpy(),
@@ -108,24 +108,24 @@ def _images(
     size = image_size(slices, [frame.shape for frame in frames], multiple)
     some = np.ascontiguousarray(channels[:, chosen])
     images = torch.cat([fit(to_images(some, frame), size) for frame in frames])
-    places = [(leg, z) for leg in range(len(frames)) for z in chosen]
+    origins = [(leg, z) for leg in range(len(frames)) for z in chosen]
     if not needs_bodies(settings):
-        return images, None, places
+        return images, None, origins
     tissue = body_mask(channels[0])[chosen].astype(np.uint8)
     bodies = torch.cat([fit(to_grid(tissue, frame), size, fill=0) for frame in frames])
-    return images, bodies == 1, places
+    return images, bodies == 1, origins
 
 
 def _corrupt(
     images: Tensor,
     bodies: Tensor | None,
-    places: Sequence[tuple[int, int]],
+    origins: Sequence[tuple[int, int]],
     settings: PretextSettings,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
     corrupt = make_corruption(settings)
     parts = []
-    for index, (leg, z) in enumerate(places):
+    for index, (leg, z) in enumerate(origins):
         one = slice(index, index + 1)
         generator = torch.Generator().manual_seed((seed * 1_009 + leg) * 1_000_003 + z)
         parts.append(corrupt(images[one], None if bodies is None else bodies[one], generator))

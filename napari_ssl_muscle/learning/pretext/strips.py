@@ -80,9 +80,9 @@ def write_strips(
             shown = [comparison.original[index], comparison.masked[index]]
             shown += [run.images[index] for run in comparison.runs]
             errors = [run.errors[index] for run in comparison.runs]
-            for place, picture in enumerate([*shown, *errors]):
-                panel = axes[row, place]
-                is_error = place >= len(shown)
+            for column, picture in enumerate([*shown, *errors]):
+                panel = axes[row, column]
+                is_error = column >= len(shown)
                 panel.imshow(
                     picture,
                     cmap="magma" if is_error else "gray",
@@ -93,9 +93,9 @@ def write_strips(
                 panel.set_xticks([])
                 panel.set_yticks([])
                 if row == 0:
-                    panel.set_title(heads[place], fontsize=7)
+                    panel.set_title(heads[column], fontsize=7)
                 if is_error:
-                    run = comparison.runs[place - len(shown)]
+                    run = comparison.runs[column - len(shown)]
                     panel.set_xlabel(f"inside: {run.masked_error[index]:.3f}", fontsize=6)
             axes[row, 0].set_xlabel(title, fontsize=6, loc="left")
             row += 1

@@ -25,7 +25,7 @@ from napari_ssl_muscle.learning.models.model_file import (
     load_model,
     save_model,
 )
-from napari_ssl_muscle.learning.network.transfer import hand_over
+from napari_ssl_muscle.learning.network.transfer import transfer_weights
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
@@ -152,9 +152,9 @@ class TrainingSession:
         """Load the model to start from, if there is one."""
         return None if self.run.init is None else load_model(self.run.init)
 
-    def take_over(self, net: UNet, source: Model, *, head: bool, inputs: int | None) -> None:
-        """Copy the weights to start from, as `transfer.hand_over` does, and note what happened."""
-        for sentence in hand_over(net, source.net, head=head, inputs=inputs):
+    def start_from(self, net: UNet, source: Model, *, head: bool, inputs: int | None) -> None:
+        """Copy the weights to start from, as `transfer_weights` does, and note what happened."""
+        for sentence in transfer_weights(net, source.net, head=head, inputs=inputs):
             self.note(sentence)
 
     def source(

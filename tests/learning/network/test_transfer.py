@@ -9,8 +9,8 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.network.transfer import (
     freeze,
     frozen_sentence,
-    hand_over,
     trainable_parameters,
+    transfer_weights,
 )
 from napari_ssl_muscle.learning.network.unet import UNet, parameter_count
 from napari_ssl_muscle.learning.settings import TrainingSettings
@@ -33,7 +33,7 @@ def test_inpainting_weights_start_a_segmentation():
     """Outputs before the head are the source's; the mask channel of the pretext is dropped."""
     source, net = a_net(in_channels=2, classes=1, seed=1).eval(), a_net(seed=2).eval()
     head = snapshot(net.head)
-    done = hand_over(net, source, head=False)
+    done = transfer_weights(net, source, head=False)
 
     image = torch.randn(1, 1, 16, 16)
     without_hole = torch.cat([image, torch.zeros_like(image)], dim=1)
@@ -56,7 +56,7 @@ def test_inpainting_weights_start_a_segmentation():
 
 def test_new_inputs_begin_at_zero():
     source, net = a_net(seed=1).eval(), a_net(in_channels=3, seed=2).eval()
-    done = hand_over(net, source, head=True)
+    done = transfer_weights(net, source, head=True)
     image = torch.randn(1, 3, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(net(image), source(image[:, :1]))
@@ -65,7 +65,7 @@ def test_new_inputs_begin_at_zero():
 
 def test_head_is_copied_only_when_asked():
     source, net = a_net(seed=1), a_net(seed=2)
-    done = hand_over(net, source, head=True)
+    done = transfer_weights(net, source, head=True)
     assert done == ["Encoder, decoder and head start from the given weights."]
     given = source.state_dict()
     assert all(torch.equal(tensor, given[name]) for name, tensor in net.state_dict().items())
@@ -90,14 +90,14 @@ def test_another_network_is_refused_by_what_differs(network, named):
     source, net = a_net(seed=1, **network), a_net(seed=2)
     before = snapshot(net)
     with pytest.raises(BadInput) as error:
-        hand_over(net, source, head=False)
+        transfer_weights(net, source, head=False)
     assert f"({named})" in str(error.value)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
 def test_a_head_with_other_outputs_is_refused():
     with pytest.raises(BadInput, match="head to start from has 5 outputs where 3 are needed"):
-        hand_over(a_net(), a_net(classes=5), head=True)
+        transfer_weights(a_net(), a_net(classes=5), head=True)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "rmsprop"])
