@@ -28,9 +28,7 @@ class Aligned:
     compared
         Boolean array (z,): the slices to look at.
     sides
-        The legs, where they are told apart.
-    geometry
-        Of both.
+        The legs, where left and right are separated.
     notes
         Sentences that belong to the figures.
     """
@@ -149,11 +147,6 @@ def common_muscles(prediction: MuscleTable, reference: MuscleTable) -> CommonMus
 
     If only one of the tables tells left and right muscles apart, its sides are given up, so that
     they are compared with the other's muscles of both legs together.
-
-    Parameters
-    ----------
-    prediction, reference
-        The tables of the two label maps.
 
     Raises
     ------

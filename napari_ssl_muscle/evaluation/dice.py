@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,8 @@ BATCH = 10
 class SliceCounts:
     """Voxels per slice and class; add two of them to go on counting in the next scan.
 
-    Attributes
-    ----------
-    classes
-        The class indices, background (0) first.
-    both, prediction, reference
-        Arrays (slices, classes): voxels of the class in both, in the prediction, in the reference.
+    `classes` has the background (0) first; the other three are arrays (slices, classes): voxels of
+    the class in both, in the prediction, in the reference.
     """
 
     classes: tuple[int, ...]
@@ -80,17 +77,12 @@ def count_slices(
         Foreground class indices. Background is counted too. Voxels of any other class belong to
         no counted class.
 
-    Returns
-    -------
-    SliceCounts
-        For the background and `classes`, per slice.
-
     Raises
     ------
     ValueError
         If the shapes differ, or `classes` holds 0 or an index twice.
     """
-    _check(prediction, reference)
+    check_shapes(prediction, reference)
     wanted = (0, *(int(c) for c in classes))
     if len(set(wanted)) != len(wanted) or min(wanted) < 0:
         raise ValueError(f"foreground classes must be different and above 0, not {list(classes)}")
@@ -103,7 +95,14 @@ def count_slices(
 
 
 def dice_of_counts(counts: SliceCounts, batch: int = BATCH) -> BatchDice:
-    """Return the batch-aggregate Dice of counted slices; see `batch_aggregate_dice`."""
+    """Return Dice aggregated over batches of consecutive slices.
+
+    In a batch, a class scores 2·Σ|P∩R| / Σ(|P| + |R|), summed over all slices of the batch. The
+    batch scores the mean over the foreground classes that are in its prediction or reference (a
+    class in neither is not counted; a missed or an invented one scores 0). The result is the mean
+    over batches; the last one may be smaller and counts like the others. The order of the slices
+    and the batch size both matter, which is why the size is fixed at 10: it is the study's batch.
+    """
     if batch < 1:
         raise ValueError(f"a batch holds at least one slice, not {batch}")
     foreground: list[float] = []
@@ -128,60 +127,15 @@ def dice_of_counts(counts: SliceCounts, batch: int = BATCH) -> BatchDice:
     )
 
 
-def batch_aggregate_dice(
-    prediction: npt.NDArray[np.integer],
-    reference: npt.NDArray[np.integer],
-    classes: Sequence[int],
-    batch: int = BATCH,
-) -> BatchDice:
-    """Return Dice aggregated over batches of consecutive slices.
-
-    In a batch, a class scores 2·Σ|P∩R| / Σ(|P| + |R|), summed over all slices of the batch. The
-    batch scores the mean over the foreground classes that are in its prediction or reference (a
-    class in neither is not counted; a missed or an invented one scores 0). The result is the mean
-    over batches; the last one may be smaller and counts like the others. The order of the slices
-    and the batch size both matter, which is why the size is fixed at 10: it is the study's batch.
-
-    Parameters
-    ----------
-    prediction, reference
-        Arrays (n, y, x) of class indices on the same grid; 0 is background.
-    classes
-        Foreground class indices.
-    batch
-        Slices in a batch.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or `classes` or `batch` make no sense.
-    """
-    return dice_of_counts(count_slices(prediction, reference, classes), batch)
-
-
 def dice_per_class(
     prediction: npt.NDArray[np.integer],
     reference: npt.NDArray[np.integer],
     classes: Sequence[int],
 ) -> dict[int, float | None]:
-    """Return Dice per class over the whole arrays (3D Dice when they are one volume).
+    """Return class → Dice over the whole arrays (3D Dice when they are one volume).
 
-    Parameters
-    ----------
-    prediction, reference
-        Arrays (n, y, x) of class indices on the same grid.
-    classes
-        Foreground class indices.
-
-    Returns
-    -------
-    dict
-        Class index → Dice; 0 for a missed or an invented class, None for a class in neither.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or `classes` holds 0 or an index twice.
+    It is 0 for a missed or an invented class, None for a class in neither. Parameters and errors
+    as of `count_slices`.
     """
     counts = count_slices(prediction, reference, classes)
     both = counts.both.sum(0)
@@ -199,9 +153,10 @@ def mean_dice(dice: dict[int, float | None]) -> float | None:
     return float(np.mean(counted)) if counted else None
 
 
-def _check(prediction: npt.NDArray[np.integer], reference: npt.NDArray[np.integer]) -> None:
+def check_shapes(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> None:
+    """Refuse two arrays that are not (z, y, x) of one shape, with a ValueError."""
     if prediction.ndim != 3 or prediction.shape != reference.shape:
         raise ValueError(
             f"prediction {prediction.shape} and reference {reference.shape} "
-            "must be (n, y, x) arrays of one shape"
+            "must be (z, y, x) arrays of one shape"
         )

@@ -20,8 +20,6 @@ class Errors:
 
     Attributes
     ----------
-    shape
-        Of the arrays, (z, y, x).
     where
         Flat indices of the wrong voxels.
     predicted, referred
@@ -87,15 +85,13 @@ class ErrorLocation:
 
     Attributes
     ----------
-    value
-        The muscle in the aligned table.
+    value, label
+        The muscle's value in the aligned table, and in the prediction.
     leg
         Number of the leg, from 1.
     slice
         Index along z: the slice with most wrong voxels of this muscle, or, if none is wrong, the
         one that shows most of it; None if it is in no compared slice.
-    label
-        The muscle's value in the prediction.
     """
 
     value: int

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from napari_ssl_muscle.evaluation.dice import check_shapes
 from napari_ssl_muscle.evaluation.surface_distance import surface_distances
 from napari_ssl_muscle.scans.muscles import MuscleTable
 
@@ -21,7 +22,7 @@ RULES: dict[str, str] = {
     "invented": "In the prediction only (invented): Dice 0, distances infinite, "
     "and its volume is the false volume.",
 }
-"""What becomes of a muscle that is missing on one side or both, in words."""
+"""How a muscle that is missing on one side or both counts, for reports."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,6 @@ class MuscleResult:
 
     Attributes
     ----------
-    muscle
-        Its name.
     dice
         3D Dice over the compared slices; 0 if missed or invented, None if absent in both.
     hd95_mm, msd_mm
@@ -93,11 +92,7 @@ def compare(
     ValueError
         If the shapes differ.
     """
-    if prediction.ndim != 3 or prediction.shape != reference.shape:
-        raise ValueError(
-            f"prediction {prediction.shape} and reference {reference.shape} "
-            "must be (z, y, x) arrays of one shape"
-        )
+    check_shapes(prediction, reference)
     if compared is None:
         compared = np.ones(len(prediction), bool)
     return [

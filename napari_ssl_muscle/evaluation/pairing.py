@@ -19,15 +19,7 @@ from napari_ssl_muscle.scans.naming import (
 
 @dataclass(frozen=True)
 class Pair:
-    """A prediction and its reference.
-
-    Attributes
-    ----------
-    name
-        What their file names have in common; the name of the case in reports.
-    prediction, reference
-        The two label maps.
-    """
+    """Two label maps, and what their file names have in common: the case's name in reports."""
 
     name: str
     prediction: Path
@@ -46,15 +38,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs, and what was left over.
+    """Pairs sorted by name, and label maps that found no partner.
 
-    Attributes
-    ----------
-    pairs
-        Sorted by name.
-    without_reference, without_prediction
-        Label maps that found no partner; a report says so, lest a missing prediction be taken
-        for a good one.
+    A report names these, lest a missing prediction be taken for a good one.
     """
 
     pairs: tuple[Pair, ...]

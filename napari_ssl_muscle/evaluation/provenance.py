@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -33,16 +33,12 @@ class Provenance:
 
     Attributes
     ----------
-    model
-        Its name.
-    model_hash
-        Hash of its file.
-    split_hash
-        Hash of the split that it was trained with.
-    leaking
-        Whether that split was made by slice.
+    model, model_hash
+        Its name, and the hash of its file.
+    split_hash, leaking
+        Hash of the split that it was trained with, and whether that was made by slice.
     training_subjects
-        Subjects (or cases) that it was trained on; None where this is not known.
+        Subjects (or cases).
     versions
         Of Python and the packages; those of this process by default.
     """
@@ -66,25 +62,14 @@ class Provenance:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data."""
-        return {
-            "model": self.model,
-            "model_hash": self.model_hash,
-            "split_hash": self.split_hash,
-            "leaking": self.leaking,
-            "training_subjects": sorted(self.training_subjects)
-            if self.training_subjects is not None
-            else None,
-            "versions": dict(self.versions),
-        }
+        subjects = self.training_subjects
+        return asdict(self) | {"training_subjects": None if subjects is None else sorted(subjects)}
 
 
 def combine(origins: Sequence[Provenance | None]) -> tuple[Provenance, list[str]]:
     """Return where several predictions come from together, and what is to be said about it.
 
-    Parameters
-    ----------
-    origins
-        One for each prediction; None where nobody knows.
+    Each prediction has one; None where nobody knows.
     """
     known = {origin.model_hash: origin for origin in origins if origin is not None}
     if not known:

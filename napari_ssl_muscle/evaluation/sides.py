@@ -48,7 +48,7 @@ class Sides:
 
 
 def sides(labels: npt.NDArray[np.integer], spacing: Sequence[float], sided: bool) -> Sides:
-    """Tell the two legs of a label array apart.
+    """Separate the two legs of a label array.
 
     Parameters
     ----------
@@ -61,8 +61,7 @@ def sides(labels: npt.NDArray[np.integer], spacing: Sequence[float], sided: bool
 
     Returns
     -------
-    Sides
-        With index 1 for the patient's left leg and 2 for the right one, where they are known.
+    With index 1 for the patient's left leg and 2 for the right one, where they are known.
     """
     mask = labels != 0
     if not mask.any():
@@ -80,7 +79,7 @@ def sides(labels: npt.NDArray[np.integer], spacing: Sequence[float], sided: bool
 
 
 def legs(labels: npt.NDArray[np.integer], table: MuscleTable, geometry: Geometry) -> Sides:
-    """Tell the legs of a label map apart, unless its table does so itself.
+    """Separate the legs of a label map, unless its table does so itself.
 
     Parameters
     ----------
@@ -93,8 +92,7 @@ def legs(labels: npt.NDArray[np.integer], table: MuscleTable, geometry: Geometry
 
     Returns
     -------
-    Sides
-        As from `sides`; with the one name "" where the legs are not told apart here.
+    As from `sides`; with the one name "" where the legs are not told apart here.
     """
     together = Sides((labels != 0).astype(np.uint8), ("",), None)
     if any(split_side(name)[1] for name in table.names):

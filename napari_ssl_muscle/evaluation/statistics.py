@@ -175,8 +175,6 @@ class MuscleSummary:
 
     Attributes
     ----------
-    muscle, side
-        Which muscle.
     subjects
         In how many subjects it was counted.
     dice

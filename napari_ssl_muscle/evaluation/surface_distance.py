@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from napari_ssl_muscle.evaluation.dice import check_shapes
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -59,11 +61,7 @@ def surface_distances(
     ValueError
         If the shapes differ, or the spacing is not three lengths above zero.
     """
-    if prediction.ndim != 3 or prediction.shape != reference.shape:
-        raise ValueError(
-            f"prediction {prediction.shape} and reference {reference.shape} "
-            "must be (z, y, x) arrays of one shape"
-        )
+    check_shapes(prediction, reference)
     if len(spacing) != 3 or not all(np.isfinite(d) and d > 0 for d in spacing):
         raise ValueError(f"spacing must be three lengths above zero, not {tuple(spacing)}")
     if compared is None:

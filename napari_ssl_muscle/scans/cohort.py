@@ -49,10 +49,6 @@ class Cohort:
 
     Parameters
     ----------
-    folder
-        The folder.
-    layout
-        How it is laid out.
     cases
         Sorted by name. A case with a file that cannot be used is among them; using it raises the
         sentence that is in `problems`.
@@ -90,8 +86,6 @@ class CaseReport:
 
     Parameters
     ----------
-    case
-        The case.
     shape
         `(z, y, x)` in voxels of the canonical view; None if no image can be opened.
     spacing
@@ -172,8 +166,6 @@ def inspect(cohort: Cohort, *, read_images: bool = True) -> list[CaseReport]:
 
     Parameters
     ----------
-    cohort
-        The cohort.
     read_images
         Whether to read all voxels of the images too, which finds damaged and empty ones and
         takes about a tenth of a second each.

@@ -57,7 +57,7 @@ class Case:
 
 @dataclass
 class Found:
-    """What the names in a folder tell."""
+    """What the names in a folder say."""
 
     layout: Layout
     cases: list[Case] = field(default_factory=list)
@@ -78,11 +78,6 @@ def look_through(folder: Path) -> Found:
 
 def label_files_of(scan: Path) -> list[Path]:
     """Find the label maps that belong to a scan, wherever the three layouts keep them.
-
-    Parameters
-    ----------
-    scan
-        The image's file.
 
     Returns
     -------
@@ -171,10 +166,7 @@ def _bids(folder: Path) -> Found:
         channels = {_bids_channel(path, several): path for path in paths}
         own = labels.get(name, [])
         if len(own) > 1:
-            found.notes.append(
-                f"{name} has {len(own)} label maps; {own[0]} is used and "
-                f"{', '.join(path.name for path in own[1:])} is not."
-            )
+            found.notes.append(_several(name, str(own[0]), own))
         found.cases.append(Case(name, subject, session, channels, own[0] if own else None))
     found.notes += [
         f"{paths[0]} has no scan." for name, paths in labels.items() if name not in images
@@ -236,10 +228,7 @@ def _flat(folder: Path) -> Found:
             continue
         own = label_files_of(path)
         if len(own) > 1:
-            found.notes.append(
-                f"{path.name} has {len(own)} label maps; {own[0].name} is used and "
-                f"{', '.join(other.name for other in own[1:])} is not."
-            )
+            found.notes.append(_several(path.name, own[0].name, own))
         subject, session = subject_and_session(stem)
         found.cases.append(Case(stem, subject, session, {"image": path}, own[0] if own else None))
     common = folder / NNUNET_TABLE
@@ -248,6 +237,11 @@ def _flat(folder: Path) -> Found:
     own_tables = _own_tables(case.labels for case in found.cases if case.labels)
     found.tables += own_tables or _tables(folder)
     return found
+
+
+def _several(name: str, used: str, labels: list[Path]) -> str:
+    others = ", ".join(path.name for path in labels[1:])
+    return f"{name} has {len(labels)} label maps; {used} is used and {others} is not."
 
 
 def _niftis(folder: Path) -> list[Path]:

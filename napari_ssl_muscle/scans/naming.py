@@ -161,12 +161,7 @@ def subject_and_session(name: str) -> tuple[str, str | None]:
 def own_table(labels: Path, name: str | None = None) -> Path | None:
     """Find the muscle table of a label map's own name; one is enough, as both kinds say the same.
 
-    Parameters
-    ----------
-    labels
-        The label map.
-    name
-        Another name to look for beside it.
+    `name` is another name to look for beside it.
     """
     stem = stem_of(labels) if name is None else name
     tables = (labels.with_name(f"{stem}{suffix}") for suffix in TABLE_SUFFIXES)

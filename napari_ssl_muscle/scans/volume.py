@@ -29,12 +29,8 @@ class Scan:
 
     Parameters
     ----------
-    path
-        The file.
     volume
         Which volume of a 4D file, from 0; None where there is only one.
-    geometry
-        Where its voxels lie.
     volumes
         How many volumes the file has.
     """

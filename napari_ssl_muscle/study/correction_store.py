@@ -47,10 +47,6 @@ class CorrectionStore:
 
     Parameters
     ----------
-    name
-        What people call the scan.
-    geometry
-        Its shape and affine.
     scan
         Its file; None for a sample that lives in memory only.
     image

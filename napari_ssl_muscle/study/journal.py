@@ -31,14 +31,7 @@ _Kind = TypeVar("_Kind", bound=np.integer[Any])
 class UnsavedChanges:
     """Changes that are in the journal only.
 
-    Attributes
-    ----------
-    voxels
-        How many different voxels were changed.
-    changes
-        In how many strokes.
-    since, until
-        Time of the first and the last one.
+    So many different voxels in so many strokes; time of the first and the last one.
     """
 
     voxels: int

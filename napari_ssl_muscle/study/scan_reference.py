@@ -97,7 +97,7 @@ class ScanReference:
             return False
 
     def to_json(self) -> dict[str, Any]:
-        """Give the reference as plain data."""
+        """Return the reference as plain data."""
         return {
             "path": str(self.path),
             "relative": self.relative,

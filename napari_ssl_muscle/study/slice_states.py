@@ -63,14 +63,14 @@ class SliceStates:
         return frozenset(z for name, z in self._held_out if name == case)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the states as plain data."""
+        """Return the states as plain data."""
         return {
             case: {str(z): states[z] for z in sorted(states)}
             for case, states in self._states.items()
         }
 
     def held_out_to_json(self) -> dict[str, Any]:
-        """Give the order of first acceptance and what is held out as plain data."""
+        """Return the order of first acceptance and what is held out as plain data."""
         return {
             "every": EVERY,
             "first accepted": [list(entry) for entry in self._order],

@@ -46,12 +46,8 @@ class StudyScan:
     ----------
     case
         Its name in the study; names of files are made of it.
-    subject
-        Whose leg it is.
     channel
         Name of its image channel where that is known.
-    reference
-        Where it lies.
     """
 
     case: str

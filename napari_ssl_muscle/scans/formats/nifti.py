@@ -63,8 +63,6 @@ def read_voxels(path: Path, shape: tuple[int, ...], volume: int | None) -> npt.N
 
     Parameters
     ----------
-    path
-        The image.
     shape
         Its spatial shape as stored.
     volume

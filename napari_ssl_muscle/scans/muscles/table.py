@@ -154,13 +154,6 @@ class MuscleTable:
     def require_known(self, values: Labels, name: str) -> None:
         """Refuse label values that are not in the table.
 
-        Parameters
-        ----------
-        values
-            A label map of any shape.
-        name
-            The file's name, for the sentence.
-
         Raises
         ------
         BadInput
@@ -195,7 +188,7 @@ class MuscleTable:
         return self._values[classes]
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Give the table as plain data for JSON."""
+        """Return the table as plain data for JSON."""
         return [
             {
                 "value": muscle.value,
