@@ -1,14 +1,12 @@
-"""Every action of the program by its name: what the shell runs, and a child of the window.
+"""Every action of the program: what the shell runs, and a child process of the window.
 
-A new action is a job in `jobs.settings`, a module with a function `prepare`, and an entry here.
+A new action is a job in `jobs.settings`, a module with a function `prepare`, and a case here.
 Modules are imported when their action runs: help and refusals need none of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any
+from typing import Any, assert_never
 
 from napari_ssl_muscle.jobs.run import PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.settings import (
@@ -25,67 +23,48 @@ from napari_ssl_muscle.jobs.settings import (
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, ignore_event, never_stop
 
 
-def _pretrain(job: PretrainJob) -> PreparedJob:
-    from napari_ssl_muscle.jobs.actions.pretrain import prepare
+def prepare(job: AnyJob) -> PreparedJob:
+    """Check everything that a job names, without writing anything, and return its work.
 
-    return prepare(job)
+    Raises
+    ------
+    BadInput
+        If the request is wrong.
+    """
+    match job:
+        case PretrainJob():
+            from napari_ssl_muscle.jobs.actions import pretrain
 
+            return pretrain.prepare(job)
+        case FinetuneJob():
+            from napari_ssl_muscle.jobs.actions import finetune
 
-def _finetune(job: FinetuneJob) -> PreparedJob:
-    from napari_ssl_muscle.jobs.actions.finetune import prepare
+            return finetune.prepare(job)
+        case CompareFreezingJob():
+            from napari_ssl_muscle.experiments import freeze_modes
 
-    return prepare(job)
+            return freeze_modes.prepare(job)
+        case SegmentJob():
+            from napari_ssl_muscle.jobs.actions import segment
 
+            return segment.prepare(job)
+        case CompareReconstructionsJob():
+            from napari_ssl_muscle.jobs.actions import compare_reconstructions
 
-def _compare_freezing(job: CompareFreezingJob) -> PreparedJob:
-    from napari_ssl_muscle.experiments.freeze_modes import prepare
+            return compare_reconstructions.prepare(job)
+        case CompareJob():
+            from napari_ssl_muscle.jobs.actions import compare
 
-    return prepare(job)
+            return compare.prepare(job)
+        case EvaluateJob():
+            from napari_ssl_muscle.jobs.actions import evaluate
 
+            return evaluate.prepare(job)
+        case MeasureJob():
+            from napari_ssl_muscle.jobs.actions import measure
 
-def _segment(job: SegmentJob) -> PreparedJob:
-    from napari_ssl_muscle.jobs.actions.segment import prepare
-
-    return prepare(job)
-
-
-def _compare_reconstructions(job: CompareReconstructionsJob) -> PreparedJob:
-    from napari_ssl_muscle.jobs.actions.compare_reconstructions import prepare
-
-    return prepare(job)
-
-
-def _compare(job: CompareJob) -> PreparedJob:
-    from napari_ssl_muscle.jobs.actions.compare import prepare
-
-    return prepare(job)
-
-
-def _evaluate(job: EvaluateJob) -> PreparedJob:
-    from napari_ssl_muscle.jobs.actions.evaluate import prepare
-
-    return prepare(job)
-
-
-def _measure(job: MeasureJob) -> PreparedJob:
-    from napari_ssl_muscle.jobs.actions.measure import prepare
-
-    return prepare(job)
-
-
-ACTIONS: Mapping[str, Callable[[Any], PreparedJob]] = MappingProxyType(
-    {
-        "pretrain": _pretrain,
-        "finetune": _finetune,
-        "compare-freezing": _compare_freezing,
-        "segment": _segment,
-        "compare-reconstructions": _compare_reconstructions,
-        "compare": _compare,
-        "evaluate": _evaluate,
-        "measure": _measure,
-    }
-)
-"""Name of an action (stored in every `job.json`) → what prepares it."""
+            return measure.prepare(job)
+    assert_never(job)
 
 
 def run_job(
@@ -100,4 +79,4 @@ def run_job(
     JobFailed
         If anything else went wrong.
     """
-    return run_prepared(job, ACTIONS[job.action], emit, stop)
+    return run_prepared(job, prepare, emit, stop)

@@ -35,7 +35,7 @@ A_PATH = click.Path(path_type=Path)
 
 
 class Shell(click.Group):
-    """The group of commands; turns every way to end into an exit code and a sentence."""
+    """The group of commands; turns every outcome into an exit code and a sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a person meets them."""
@@ -50,11 +50,8 @@ class Shell(click.Group):
             where = error.ctx.command_path if error.ctx is not None else "ssl-muscle"
             _say(f"{error.format_message()} See {where} --help.")
             code = WRONG
-        except click.ClickException as error:
-            _say(error.format_message())
-            code = WRONG
-        except BadInput as error:
-            _say(str(error))
+        except (click.ClickException, BadInput) as error:
+            _say(error.format_message() if isinstance(error, click.ClickException) else str(error))
             code = WRONG
         except (click.Abort, KeyboardInterrupt):
             code = STOPPED
@@ -63,7 +60,7 @@ class Shell(click.Group):
             _say("".join(traceback.format_exception(error.__cause__)))
             code = FAILED
         except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-            _let_output_go()
+            _discard_output()
             code = FAILED
         except Exception:
             _say(traceback.format_exc())
@@ -241,20 +238,7 @@ def import_reference(checkpoint: Path, out: Path, table: Path | None, title: str
 @click.option("--pretrain-steps", type=click.IntRange(1), default=2000, show_default=True)
 @click.option("--freeze", type=click.Choice(["none", "encoder", "decoder", "both"]), default="none")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-def gain(
-    cohort: Path,
-    out: Path,
-    scans: tuple[Path, ...],
-    labelled: tuple[int, ...],
-    test: tuple[str, ...],
-    seeds: int,
-    preset: str,
-    channel: str | None,
-    steps: int,
-    pretrain_steps: int,
-    freeze: str,
-    threads: int | None,
-) -> int:
+def gain(cohort: Path, out: Path, **given: Any) -> int:
     """Measure what pretraining gains: the same fine-tunings from scratch and pretrained.
 
     Test subjects' scans never take part in a pretraining. Results are saved as they come in
@@ -263,22 +247,23 @@ def gain(
     from napari_ssl_muscle.experiments.arms import read_rows
     from napari_ssl_muscle.experiments.pretraining_gain import GainPlan, run_gain, summary
 
-    usual = {"preset": preset, "threads": threads}
+    usual = {"preset": given["preset"], "threads": given["threads"]}
+    channels = None if given["channel"] is None else [given["channel"]]
     plan = GainPlan(
         cohort=cohort,
-        scans=scans or (cohort,),
+        scans=given["scans"] or (cohort,),
         out=out,
-        labelled=labelled or (1,),
-        test=test,
-        seeds=seeds,
+        labelled=given["labelled"] or (1,),
+        test=given["test"],
+        seeds=given["seeds"],
         finetune={
             **usual,
-            "steps": steps,
+            "steps": given["steps"],
             "split": "none",
-            "channels": None if channel is None else [channel],
-            "freeze": freeze,
+            "channels": channels,
+            "freeze": given["freeze"],
         },
-        pretrain={**usual, "steps": pretrain_steps},
+        pretrain={**usual, "steps": given["pretrain_steps"]},
     )
     display = TextDisplay(sys.stderr)
     with _interrupts() as asked:
@@ -303,7 +288,7 @@ def _run(job: AnyJob, *, events: bool, stop_file: Path | None = None) -> int:
         finally:
             display.close()
             if isinstance(display, JsonLines) and display.output_closed:
-                _let_output_go()
+                _discard_output()
     if not events:
         if text := result.get("text"):
             click.echo(text)
@@ -314,7 +299,7 @@ def _run(job: AnyJob, *, events: bool, stop_file: Path | None = None) -> int:
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a wish to stop; the second one ends at once."""
+    """Set the returned event at the first Ctrl-C; the second one ends the program at once."""
     asked = threading.Event()
 
     def interrupted(number: int, frame: object) -> None:
@@ -335,13 +320,16 @@ def _interrupts() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def _refusals(events: bool) -> Iterator[None]:
-    """Make an event, too, of a request that is refused before there is a job to run."""
+    """Print a request that is refused before its job runs as an event, too."""
     try:
         yield
     except BadInput as error:
         if events:
             JsonLines(sys.stdout).show(Failed(sentence=str(error), bad_input=True))
         raise
+
+
+EVENTS = click.Option(["--events"], is_flag=True, help="Print events as JSON lines on stdout.")
 
 
 def _command(kind: type[Job]) -> click.Command:
@@ -355,13 +343,9 @@ def _command(kind: type[Job]) -> click.Command:
     return click.Command(
         kind.model_fields["action"].default,
         callback=run,
-        params=[*options_of(kind), _events_option()],
+        params=[*options_of(kind), EVENTS],
         help=kind.__doc__,
     )
-
-
-def _events_option() -> click.Option:
-    return click.Option(["--events"], is_flag=True, help="Print events as JSON lines on stdout.")
 
 
 for _kind in JOBS:
@@ -395,7 +379,7 @@ def _say(text: str) -> None:
         click.echo(text.rstrip(), err=True)
 
 
-def _let_output_go() -> None:
-    """Keep Python from failing once more when it flushes stdout at its end."""
+def _discard_output() -> None:
+    """Keep Python from failing again when it flushes stdout at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

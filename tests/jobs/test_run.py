@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from napari_ssl_muscle.actions import ACTIONS, run_job
+from napari_ssl_muscle.actions import prepare, run_job
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, format_error
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, EVENTS, JOB, check_writable
-from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, MeasureJob
+from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, Job, MeasureJob
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Event,
@@ -31,8 +32,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return a function that replaces the work of an action."""
 
     def replace(action: str, work: PreparedJob) -> None:
-        actions = {**ACTIONS, action: lambda job: work}
-        monkeypatch.setattr("napari_ssl_muscle.actions.ACTIONS", actions)
+        monkeypatch.setattr("napari_ssl_muscle.actions.prepare", lambda job: work)
 
     return replace
 
@@ -188,5 +188,14 @@ def test_a_folder_without_permission_is_named(
     assert str(tmp_path) in str(caught.value)
 
 
-def test_every_job_has_its_action() -> None:
-    assert set(ACTIONS) == {kind.model_fields["action"].default for kind in JOBS}
+@pytest.mark.parametrize("kind", JOBS)
+def test_every_job_goes_to_the_module_of_its_action(
+    kind: type[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = kind.model_fields["action"].default
+    room = "jobs.actions." + action.replace("-", "_")
+    if action == "compare-freezing":
+        room = "experiments.freeze_modes"
+    monkeypatch.setattr(f"napari_ssl_muscle.{room}.prepare", lambda job: job.action)
+    job: Any = kind.model_construct()
+    assert prepare(job) == action
