@@ -13,9 +13,10 @@ from napari_ssl_muscle.learning.data.validation_split import Holdout
 from napari_ssl_muscle.learning.pretext.masking import (
     make_corruption,
     needs_bodies,
-    with_mask_channel,
+    network_input,
 )
 from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.task import AT_ONCE, Batch, ImageTask
 
 VALIDATION_SEED = 20_251
@@ -50,7 +51,8 @@ class InpaintingTask(ImageTask):
         # Masks are drawn on the CPU, so that a seed hides the same pixels on every device.
         drawn = torch.Generator().manual_seed(generator.initial_seed())
         corrupted, changed = self.corrupt(images, bodies, drawn)
-        restored = net(self.network_input(corrupted, changed)).float()
+        given = network_input(corrupted, changed, self.pretext.mask_channel)
+        restored = net(given).float()
         error: Tensor = (restored - images) ** 2
         if self.pretext.scored == "image":
             return error.mean()
@@ -86,14 +88,8 @@ class InpaintingTask(ImageTask):
         self, net: nn.Module, corrupted: Tensor, changed: Tensor, device: torch.device
     ) -> Tensor:
         """Return what `net`, in evaluation mode, makes of corrupted images; all on the CPU."""
-        return self.fitter.in_parts(
-            lambda given: net(given.to(device)).float().cpu(),
-            self.network_input(corrupted, changed),
-        )
-
-    def network_input(self, corrupted: Tensor, changed: Tensor) -> Tensor:
-        """Return corrupted images, with the map of what changed as last channel if asked for."""
-        return with_mask_channel(corrupted, changed) if self.pretext.mask_channel else corrupted
+        given = network_input(corrupted, changed, self.pretext.mask_channel)
+        return restore(net, given, self.fitter, device)
 
     def corrupt(
         self, images: Tensor, bodies: Tensor | None, generator: torch.Generator
@@ -108,3 +104,8 @@ class InpaintingTask(ImageTask):
         """Return images, and where the corruption asks for it their bodies (uint8), by item."""
         bodies = self.store.bodies(items, self.size) if needs_bodies(self.pretext) else None
         return self.store.images(items, self.size), bodies
+
+
+def restore(net: nn.Module, given: Tensor, fitter: BatchFitter, device: torch.device) -> Tensor:
+    """Return what `net`, on `device` in evaluation mode, makes of its input; both on the CPU."""
+    return fitter.in_parts(lambda part: net(part.to(device)).float().cpu(), given)

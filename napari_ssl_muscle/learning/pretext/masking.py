@@ -46,11 +46,6 @@ def draw_squares(
     body
         Only squares whose centre lies in it are taken, and the share is that of the body.
 
-    Returns
-    -------
-    ndarray
-        Bool, `shape`; true where masked.
-
     Raises
     ------
     BadInput
@@ -64,37 +59,26 @@ def draw_squares(
             f"A square of {kernel} pixels does not fit into an image of {rows} × {columns}; "
             "choose a smaller kernel size."
         )
-    if body is None:
-        counted = None
-        area = rows * columns
-    else:
-        # Shares are of the body, and only its pixels count; an empty image is masked nowhere.
-        counted = np.asarray(body, dtype=bool)
-        area = int(counted.sum())
+    # Shares are of the body, and only its pixels count; an empty image is masked nowhere.
+    counted = np.ones(shape, dtype=bool) if body is None else np.asarray(body, dtype=bool)
+    target = int(np.ceil(int(counted.sum()) * percent / 100 - 1e-9))
+    half = kernel // 2
+    allowed = counted[half : rows - kernel + half + 1, half : columns - kernel + half + 1]
+    corners = None if body is None else np.argwhere(allowed)
     masked = np.zeros(shape, dtype=bool)
-    target = int(np.ceil(area * percent / 100 - 1e-9))
-    if target == 0:
+    if target == 0 or (corners is not None and len(corners) == 0):
         return masked
-    allowed, centres = None, None
-    if counted is not None:
-        half = kernel // 2
-        allowed = counted[half : rows - kernel + half + 1, half : columns - kernel + half + 1]
-        centres = np.argwhere(allowed)
-        if len(centres) == 0:
-            return masked
     covered = 0
     misses = 0
     while covered < target:
-        if centres is None:
+        if corners is None:
             tops = rng.integers(0, rows - kernel + 1, _DRAWS)
             lefts = rng.integers(0, columns - kernel + 1, _DRAWS)
         else:
-            tops, lefts = centres[rng.integers(0, len(centres), _DRAWS)].T
+            tops, lefts = corners[rng.integers(0, len(corners), _DRAWS)].T
         for top, left in zip(tops.tolist(), lefts.tolist(), strict=True):
             square = masked[top : top + kernel, left : left + kernel]
-            fresh = ~square
-            if counted is not None:
-                fresh &= counted[top : top + kernel, left : left + kernel]
+            fresh = counted[top : top + kernel, left : left + kernel] & ~square
             gained = int(fresh.sum())
             misses = 0 if gained else misses + 1
             if exact and covered + gained > target:
@@ -110,23 +94,20 @@ def draw_squares(
         if misses > 4 * _DRAWS:
             # Squares that cover nothing new change nothing, so leaving them out of the draw
             # changes no probability; but a last corner may be reached from one place only.
-            fresh = ~masked if counted is None else counted & ~masked
-            useful = _covers_any(fresh, kernel)
-            centres = np.argwhere(useful if allowed is None else useful & allowed)
+            corners = np.argwhere(_covers_any(counted & ~masked, kernel) & allowed)
             misses = 0
-            if len(centres) == 0:  # thin parts of the body that no allowed square reaches
+            if len(corners) == 0:  # thin parts of the body that no allowed square reaches
                 break
     return masked
 
 
 def _covers_any(pixels: NDArray[np.bool_], kernel: int) -> NDArray[np.bool_]:
-    """Return for every place of a square (its top left corner) whether it covers a pixel."""
+    """Return for every position of a square (its top left corner) whether it covers a pixel."""
     sums = np.pad(pixels.astype(np.int64), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    inside = (sums[kernel:, kernel:] - sums[:-kernel, kernel:] - sums[kernel:, :-kernel]) + sums[
-        :-kernel, :-kernel
-    ]
-    found: NDArray[np.bool_] = inside > 0
-    return found
+    below = sums[kernel:, kernel:] - sums[kernel:, :-kernel]
+    above = sums[:-kernel, kernel:] - sums[:-kernel, :-kernel]
+    covers: NDArray[np.bool_] = below > above
+    return covers
 
 
 def mean_distance_to_visible(masked: NDArray[np.bool_]) -> float:
@@ -205,9 +186,9 @@ def _add_noise(
     return images + settings.noise * noise, everywhere
 
 
-def with_mask_channel(corrupted: Tensor, changed: Tensor) -> Tensor:
-    """Append the channel that marks for the network which pixels it has to restore."""
-    return torch.cat([corrupted, changed.to(corrupted.dtype)], dim=1)
+def network_input(corrupted: Tensor, changed: Tensor, mask_channel: bool) -> Tensor:
+    """Return corrupted images, if asked for with a last channel that marks what to restore."""
+    return torch.cat([corrupted, changed.to(corrupted.dtype)], dim=1) if mask_channel else corrupted
 
 
 def needs_bodies(settings: PretextSettings) -> bool:

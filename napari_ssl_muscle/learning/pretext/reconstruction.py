@@ -18,11 +18,11 @@ from napari_ssl_muscle.learning.pretext.comparison import (
     check_comparable,
     pretext_of,
 )
-from napari_ssl_muscle.learning.pretext.inpainting_task import VALIDATION_SEED
+from napari_ssl_muscle.learning.pretext.inpainting_task import VALIDATION_SEED, restore
 from napari_ssl_muscle.learning.pretext.masking import (
     make_corruption,
     needs_bodies,
-    with_mask_channel,
+    network_input,
 )
 from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
@@ -134,10 +134,9 @@ def _corrupt(
 
 @torch.inference_mode()
 def _restore(model: Model, images: Tensor, corrupted: Tensor, changed: Tensor) -> Reconstruction:
-    given = with_mask_channel(corrupted, changed) if model.card.mask_channel else corrupted
+    given = network_input(corrupted, changed, model.card.mask_channel)
     net = model.net.eval()
-    device = next(net.parameters()).device
-    restored = BatchFitter(8).in_parts(lambda part: net(part.to(device)).float().cpu(), given)
+    restored = restore(net, given, BatchFitter(8), next(net.parameters()).device)
     squared = (restored - images) ** 2
     return Reconstruction(
         model.card.name,
