@@ -106,7 +106,7 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
     if model is not None:
         bench.segment.model.add(find_model(model))
     else:
-        person.until(lambda: bench.segment._look is None, "a model that fits")
+        person.until(lambda: bench.segment._fit_task is None, "a model that fits")
     person.press(bench.segment.segment_button)
     person.until(lambda: not bench.segment.panel.running, "the first prediction")
     layer = next(

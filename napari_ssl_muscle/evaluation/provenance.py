@@ -27,6 +27,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def known_subjects(names: Iterable[str], training: Iterable[str]) -> list[str]:
+    """Return those of some names that a training's subjects have; BIDS' "sub-" is left out."""
+    known = {subject.removeprefix("sub-") for subject in training}
+    return sorted({name for name in names if name.removeprefix("sub-") in known})
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What a report says about the model whose predictions it evaluates; None is unknown.
@@ -53,12 +59,11 @@ class Provenance:
     def trained_on(self, names: Iterable[str]) -> bool | None:
         """Return whether any of a case's names (subject, case) is a training subject's.
 
-        None where the training subjects are not known. BIDS' "sub-" makes no difference.
+        None where the training subjects are not known.
         """
         if self.training_subjects is None:
             return None
-        known = {subject.removeprefix("sub-") for subject in self.training_subjects}
-        return any(name.removeprefix("sub-") in known for name in names)
+        return bool(known_subjects(names, self.training_subjects))
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data."""

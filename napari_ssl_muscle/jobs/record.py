@@ -5,15 +5,14 @@ It is how an evaluation knows where the predictions come from.
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import Provenance, versions
-from napari_ssl_muscle.files import write_json
-from napari_ssl_muscle.learning.models.card import ModelCard
+from napari_ssl_muscle.files import file_hash, write_json
 
 NAME = "segment.json"
 
@@ -57,14 +56,15 @@ def write_record(folder: Path, record: dict[str, Any]) -> Path:
     return folder / NAME
 
 
-def model_entry(card: ModelCard) -> dict[str, Any]:
-    """Return what the record says of a model."""
+def model_entry(origin: Provenance, trained_with: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the record says of a model, with the versions that it was trained with."""
+    subjects = origin.training_subjects
     return {
-        "name": card.name,
-        "split_hash": card.split_hash,
-        "leaking": card.leaking,
-        "training_subjects": card.training_subjects,
-        "versions": card.versions,
+        "name": origin.model,
+        "split_hash": origin.split_hash,
+        "leaking": origin.leaking,
+        "training_subjects": None if subjects is None else sorted(subjects),
+        "versions": dict(trained_with),
     }
 
 
@@ -92,15 +92,7 @@ def record_labels(file: Path, origin: Provenance | None, corrected: bool | None)
         if before is None:
             return
     else:
-        record["models"][origin.model_hash] = {
-            "name": origin.model,
-            "split_hash": origin.split_hash,
-            "leaking": origin.leaking,
-            "training_subjects": None
-            if origin.training_subjects is None
-            else sorted(origin.training_subjects),
-            "versions": dict(origin.versions),
-        }
+        record["models"][origin.model_hash] = model_entry(origin, origin.versions)
         record["scans"][file.name] = {
             "model_hash": origin.model_hash,
             "labels_hash": file_hash(file),
@@ -136,14 +128,3 @@ def origin_of_file(file: Path) -> tuple[Provenance | None, bool | None]:
     if fingerprint is not None and fingerprint != file_hash(file):
         corrected = True  # by another program
     return origin, corrected
-
-
-def file_hash(path: Path) -> str:
-    """Return the first twelve digits of the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-
-
-def model_hash(path: Path) -> str:
-    """Return by what a model file is known: its `file_hash`."""
-    return file_hash(path)

@@ -14,9 +14,8 @@ from napari_ssl_muscle.evaluation.model_comparison import (
     compare_models,
     not_enough,
 )
-from napari_ssl_muscle.files import csv_text, json_text, write_together
+from napari_ssl_muscle.files import csv_text, file_hash, json_text, write_together
 from napari_ssl_muscle.jobs.job_file import read_job
-from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import JOB, check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob
@@ -83,7 +82,7 @@ def prepare(job: CompareJob) -> PreparedJob:
         content = {
             "format": 1,
             "models": [
-                {"name": card.name, "path": str(path.absolute()), "hash": model_hash(path)}
+                {"name": card.name, "path": str(path.absolute()), "hash": file_hash(path)}
                 for card, path in zip(cards, paths, strict=True)
             ],
             "slices": found.slices,

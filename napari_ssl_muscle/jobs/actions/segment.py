@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import versions
-from napari_ssl_muscle.jobs.record import (
-    file_hash,
-    model_entry,
-    model_hash,
-    read_record,
-    write_record,
-)
+from napari_ssl_muscle.files import file_hash
+from napari_ssl_muscle.jobs.record import model_entry, read_record, write_record
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import SegmentJob
-from napari_ssl_muscle.learning.events import (
-    Emit,
-    Note,
-    Progress,
-    ShouldStop,
-    Started,
-    StoppedByUser,
-)
+from napari_ssl_muscle.learning.data.case import TrainingCase
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByUser
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
+from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
-from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.naming import (
     label_files,
     label_map_name,
@@ -51,6 +41,16 @@ class _Target:
     @property
     def slices(self) -> int:
         return self.scans[0].geometry.canonical_shape[0]
+
+    def to_segment(self) -> ScanToSegment:
+        def read() -> NDArray[np.float32]:
+            # Here, because it imports torch: a request that is refused does not wait for it.
+            from napari_ssl_muscle.learning.data.image_cache import read_channels
+
+            return read_channels(TrainingCase(self.name, "", self.scans))
+
+        spacing = self.scans[0].geometry.spacing
+        return ScanToSegment(self.name, read, self.slices, spacing, self.subjects)
 
 
 def prepare(job: SegmentJob) -> PreparedJob:
@@ -139,38 +139,17 @@ def _segment(
     emit: Emit,
     stop: ShouldStop,
 ) -> Outcome:
-    # Here, because they import torch: a request that is refused does not wait for it.
-    from napari_ssl_muscle.learning.models.model_file import load_model
-    from napari_ssl_muscle.learning.predict import segment_volume
-    from napari_ssl_muscle.learning.training.device import choose_device, describe, threads
-
-    model = load_model(path)
-    table = MuscleTable.from_rows(model.card.muscles)
-    fingerprint = model_hash(path)
-    total = sum(target.slices for target in files.values())
-    with threads(job.threads):
-        device = describe(choose_device(job.device))
-    emit(Started(action="segmenting", device=device, total=total))
-    progress = _Progress(emit, total)
+    segmenter = Segmenter(job.device, job.threads)
+    model = segmenter.load(path)
+    progress = segmenter.begin("segmenting", sum(t.slices for t in files.values()), emit)
+    device = segmenter.device()
     written: list[str] = []
     refused: list[str] = []
     stopped = False
     for file, target in files.items():
+        geometry = target.scans[0].geometry
         try:
-            if stop():
-                raise StoppedByUser
-            progress.begin(target)
-            channels = _read(target.scans)
-            geometry = target.scans[0].geometry
-            result = segment_volume(
-                model,
-                channels,
-                geometry.spacing,
-                device=job.device,
-                thread_count=job.threads,
-                progress=progress.inside,
-                stop=stop,
-            )
+            found = segmenter.segment(path, target.to_segment(), progress, stop)
         except StoppedByUser:
             stopped = True
             break
@@ -180,14 +159,15 @@ def _segment(
             # The scans after it are not to blame; it is said again at the end.
             refused.append(str(error))
             emit(Note(text=str(error), warning=True))
-            progress.end(target)
+            progress.end()
             continue
-        notes = [*_about(target, model.card), *result.notes]
+        notes = [*([geometry.problem] if geometry.problem else []), *found.notes]
         for note in notes:
             emit(Note(text=note if len(files) == 1 else f"{target.name}: {note}", warning=True))
-        save_label_map(file, result.labels, geometry, table)
+        save_label_map(file, found.labels, geometry, found.table)
         written.append(str(file))
-        record["models"][fingerprint] = model_entry(model.card)
+        fingerprint = str(found.provenance.model_hash)
+        record["models"][fingerprint] = model_entry(found.provenance, model.card.versions)
         record["scans"][file.name] = {
             "scans": [str(scan.path.absolute()) for scan in target.scans],
             "volume": target.scans[0].volume,
@@ -199,57 +179,8 @@ def _segment(
             "versions": versions(),
         }
         write_record(job.out, record)
-        progress.end(target)
+        progress.end()
     if refused:
         others = f" ({len(refused) - 1} more scans were refused)" if len(refused) > 1 else ""
         raise BadInput(f"{refused[0].rstrip('.')}{others}; the other scans are segmented.")
     return Outcome({"files": written, "model": model.card.name, "out": str(job.out)}, stopped)
-
-
-def _read(scans: Sequence[Scan]) -> Any:
-    from napari_ssl_muscle.learning.data.case import TrainingCase
-    from napari_ssl_muscle.learning.data.image_cache import read_channels
-
-    return read_channels(TrainingCase("", "", tuple(scans)))
-
-
-def _about(target: _Target, card: ModelCard) -> list[str]:
-    """Say what is to be known about a scan before its labels are trusted."""
-    notes = [problem for problem in (target.scans[0].geometry.problem,) if problem]
-    known = {subject.removeprefix("sub-") for subject in card.training_subjects}
-    if known & {name.removeprefix("sub-") for name in target.subjects}:
-        notes.append(
-            f"The model {card.name} was trained on a subject of this name; "
-            "its labels here say nothing about how it does on others."
-        )
-    return notes
-
-
-class _Progress:
-    """Slices of all scans done so far."""
-
-    def __init__(self, emit: Emit, total: int) -> None:
-        self._emit, self._total = emit, total
-        self._before = 0
-        self._began = time.monotonic()
-        self._target: _Target | None = None
-
-    def begin(self, target: _Target) -> None:
-        self._target = target
-        self._tell(self._before)
-
-    def inside(self, done: int, total: int) -> None:
-        """Take the images done of this scan: a slice has one for each leg."""
-        assert self._target is not None
-        self._tell(self._before + self._target.slices * done // total)
-
-    def end(self, target: _Target) -> None:
-        self._before += target.slices
-        self._tell(self._before)
-
-    def _tell(self, done: int) -> None:
-        left = None
-        if done > 0:
-            left = (time.monotonic() - self._began) / done * (self._total - done)
-        text = self._target.name if self._target is not None else ""
-        self._emit(Progress(done=done, total=self._total, text=text, seconds_left=left))

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_ssl_muscle.learning.events import Emit, Event, Progress, ShouldStop
+from napari_ssl_muscle.learning.events import Emit, ShouldStop
+from napari_ssl_muscle.learning.segment import SegmentedScan, Segmenter
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
@@ -18,9 +19,10 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
     info_of,
     layers_of,
     show_table,
+    to_small_type,
     unwrap,
 )
-from napari_ssl_muscle.viewer.segment.worker import SegmentAnswer, Segmenter, SegmentRequest
+from napari_ssl_muscle.viewer.segment.worker import scan_to_segment
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.mask_layer import volume
 
@@ -68,7 +70,7 @@ def scan_in_front(viewer: Any) -> FrontScan | None:
 
 def predict_both(
     models: tuple[Path, Path], image: np.ndarray, scan: OpenScan, emit: Emit, stop: ShouldStop
-) -> tuple[SegmentAnswer, SegmentAnswer]:
+) -> tuple[SegmentedScan, SegmentedScan]:
     """Let both models label a scan; meant for a worker thread.
 
     Parameters
@@ -89,17 +91,16 @@ def predict_both(
     StoppedByUser
         If `stop` said so.
     """
-
-    def one(which: int) -> SegmentAnswer:
-        def tell(event: Event) -> None:
-            if isinstance(event, Progress):
-                done, total = which * event.total + event.done, 2 * event.total
-                event = Progress(done=done, total=total, text=TITLES[which].lower())
-            emit(event)
-
-        return Segmenter().run(SegmentRequest(models[which], (image,), scan, None), tell, stop)
-
-    return one(0), one(1)
+    segmenter = Segmenter()
+    segmenter.load(models[0])  # a file that is no model is refused before anything is counted
+    slices = scan.geometry.canonical_shape[0]
+    progress = segmenter.begin("segmenting", len(models) * slices, emit)
+    found = []
+    for model, title in zip(models, TITLES, strict=True):
+        given = scan_to_segment(scan, (image,), title.lower())
+        found.append(segmenter.segment(model, given, progress, stop))
+        progress.end()
+    return found[0], found[1]
 
 
 class SideBySide:
@@ -125,7 +126,7 @@ class SideBySide:
         """Whether the panels are there."""
         return bool(self._layers)
 
-    def show(self, front: FrontScan, answers: tuple[SegmentAnswer, SegmentAnswer]) -> str:
+    def show(self, front: FrontScan, answers: tuple[SegmentedScan, SegmentedScan]) -> str:
         """Show both predictions on the present slice, and return where they are, in words."""
         self.leave()
         from napari.layers import Image, Labels
@@ -148,7 +149,11 @@ class SideBySide:
                 )
             )
             labels = Labels(
-                answer.labels[:, *box], name=title, opacity=0.5, metadata=picture(), **place
+                to_small_type(answer.labels)[:, *box],
+                name=title,
+                opacity=0.5,
+                metadata=picture(),
+                **place,
             )
             show_table(labels, answer.table)
             labels.editable = False

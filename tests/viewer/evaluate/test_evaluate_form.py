@@ -16,8 +16,8 @@ from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.evaluation.evaluate import evaluate_case
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.provenance import Provenance
+from napari_ssl_muscle.files import file_hash
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.record import model_hash
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Failed, Finished
 from napari_ssl_muscle.scans.muscles import default_table
@@ -448,11 +448,11 @@ def test_the_tables_tell_the_model_that_was_pressed_for(
     evaluate(form)
     csv, report = form.save(tmp_path / "tables")
     (provenance, case) = (json.loads(report.read_text())[key] for key in ("provenance", "cases"))
-    assert provenance["model_hash"] == model_hash(path)
+    assert provenance["model_hash"] == file_hash(path)
     assert provenance["split_hash"] == "abcdef012345"
     assert case[0]["training_subject"] is True
     assert case[0]["corrected_by_hand"] is False
-    assert f"{model_hash(path)},abcdef012345" in csv.read_text()
+    assert f"{file_hash(path)},abcdef012345" in csv.read_text()
 
 
 def test_window_and_shell_write_the_same_tables_of_corrected_labels(
