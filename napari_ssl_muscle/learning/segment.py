@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.evaluation.provenance import Provenance, known_subjects
 from napari_ssl_muscle.files import file_hash
+from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -35,8 +37,8 @@ class ScanToSegment:
         Shown while it is segmented.
     read
         Returns the channels ``(c, z, y, x)`` float32, canonical axes.
-    slices
-        Number of slices.
+    steps
+        What it counts for in the progress: its slices, or 1 where scans are counted.
     spacing
         ``(dz, dy, dx)`` in mm.
     subjects
@@ -45,7 +47,7 @@ class ScanToSegment:
 
     name: str
     read: Callable[[], npt.NDArray[np.float32]]
-    slices: int
+    steps: int
     spacing: tuple[float, float, float]
     subjects: frozenset[str]
 
@@ -76,27 +78,43 @@ class SegmentedScan:
     uncertainty: npt.NDArray[np.uint8] | None
 
 
-class SliceProgress:
-    """Slices done of one or several scans, as `Progress` events with the time that is left."""
+def case_to_segment(
+    case: TrainingCase, *, subjects: frozenset[str] = frozenset(), steps: int | None = None
+) -> ScanToSegment:
+    """Return scans on disk as what a model segments; they are read once, when that is needed."""
+
+    @cache
+    def read() -> npt.NDArray[np.float32]:
+        from napari_ssl_muscle.learning.data.image_cache import read_channels
+
+        return read_channels(case)
+
+    geometry = case.scans[0].geometry
+    depth = geometry.canonical_shape[0]
+    return ScanToSegment(case.name, read, steps or depth, geometry.spacing, subjects)
+
+
+class SegmentProgress:
+    """Slices (or scans) done, as `Progress` events with the time that is left."""
 
     def __init__(self, emit: Emit, total: int) -> None:
         self._emit, self._total = emit, total
-        self._before = self._slices = 0
+        self._before = self._steps = 0
         self._name = ""
         self._began = time.monotonic()
 
-    def begin(self, name: str, slices: int) -> None:
+    def begin(self, name: str, steps: int) -> None:
         """Begin with a scan."""
-        self._name, self._slices = name, slices
+        self._name, self._steps = name, steps
         self._report(self._before)
 
     def inside(self, done: int, total: int) -> None:
         """Take the images done of this scan: a slice has one for each leg."""
-        self._report(self._before + self._slices * done // total)
+        self._report(self._before + self._steps * done // total)
 
     def end(self) -> None:
         """Count the scan as done, also one that was left out."""
-        self._before += self._slices
+        self._before += self._steps
         self._report(self._before)
 
     def _report(self, done: int) -> None:
@@ -121,15 +139,15 @@ class Segmenter:
         self._model: Model | None = None
         self._provenance = Provenance()
 
-    def begin(self, action: str, total: int, emit: Emit) -> SliceProgress:
-        """Emit `Started` with the device, and return the progress over `total` slices.
+    def begin(self, action: str, total: int, emit: Emit) -> SegmentProgress:
+        """Emit `Started` with the device, and return the progress over `total` steps.
 
         Raises
         ------
         BadInput
             If the device is not there.
         """
-        progress = SliceProgress(emit, total)
+        progress = SegmentProgress(emit, total)
         emit(Started(action=action, device=self.device(), total=total))
         return progress
 
@@ -170,7 +188,7 @@ class Segmenter:
         self,
         path: Path,
         scan: ScanToSegment,
-        progress: SliceProgress,
+        progress: SegmentProgress,
         stop: ShouldStop,
         *,
         uncertainty: bool = False,
@@ -203,7 +221,7 @@ class Segmenter:
 
         if stop():
             raise StoppedByUser
-        progress.begin(scan.name, scan.slices)
+        progress.begin(scan.name, scan.steps)
         found = segment_volume(
             model,
             scan.read(),

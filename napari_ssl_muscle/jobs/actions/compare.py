@@ -14,22 +14,16 @@ from napari_ssl_muscle.evaluation.model_comparison import (
     compare_models,
     not_enough,
 )
+from napari_ssl_muscle.evaluation.provenance import known_subjects
 from napari_ssl_muscle.files import csv_text, file_hash, json_text, write_together
 from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import JOB, check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
-from napari_ssl_muscle.learning.events import (
-    Emit,
-    Note,
-    Progress,
-    ShouldStop,
-    Started,
-    StoppedByUser,
-)
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
-from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.learning.segment import Segmenter, case_to_segment
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.slice_states import EVERY
 from napari_ssl_muscle.study.study import Study
@@ -137,32 +131,21 @@ def _predict(
     emit: Emit,
     stop: ShouldStop,
 ) -> list[HeldOutScan]:
-    # Here, because they import torch: a request that is refused does not wait for it.
-    from napari_ssl_muscle.learning.data.image_cache import read_channels
-    from napari_ssl_muscle.learning.models.model_file import load_model
-    from napari_ssl_muscle.learning.predict import segment_volume
-    from napari_ssl_muscle.learning.training.device import choose_device, describe, threads
-
-    models = [load_model(path) for path in paths]
-    total = len(cases) * len(models)
-    with threads(job.threads):
-        device = describe(choose_device(job.device))
-    emit(Started(action="comparing", device=device, total=total))
+    segmenters = [Segmenter(job.device, job.threads) for _ in paths]
+    for segmenter, path in zip(segmenters, paths, strict=True):
+        segmenter.load(path)
+    progress = segmenters[0].begin("comparing", len(cases) * len(paths), emit)
     scans = []
-    for number, case in enumerate(cases):
+    for case in cases:
         # With the labels of held-out slices: this is what they are there for.
         labelled = study_case(case, study.table, held_out=True)
         assert labelled.labels is not None
-        channels, spacing = read_channels(labelled), case.scan.geometry.spacing
+        given = case_to_segment(labelled, steps=1)
         predicted = []
-        for which, model in enumerate(models):
-            if stop():
-                raise StoppedByUser
-            emit(Progress(done=2 * number + which, total=total, text=case.name))
-            found = segment_volume(
-                model, channels, spacing, device=job.device, thread_count=job.threads, stop=stop
-            )
-            predicted.append(Predicted(found.labels, MuscleTable.from_rows(model.card.muscles)))
+        for segmenter, path in zip(segmenters, paths, strict=True):
+            found = segmenter.segment(path, given, progress, stop)
+            predicted.append(Predicted(found.labels, found.table))
+            progress.end()
         scans.append(
             HeldOutScan(
                 case.name,
@@ -170,11 +153,10 @@ def _predict(
                 labelled.labels.read(),
                 study.table,
                 case.held_out,
-                spacing,
+                given.spacing,
                 *predicted,
             )
         )
-    emit(Progress(done=total, total=total))
     return scans
 
 
@@ -188,13 +170,12 @@ def _trained_elsewhere(
     cards: Sequence[ModelCard], paths: Sequence[Path], cases: Sequence[StudyCase], study: Study
 ) -> list[str]:
     """Say which models may have seen the held-out slices, because others trained them."""
-    subjects = {case.subject.removeprefix("sub-") for case in cases}
+    subjects = [case.subject for case in cases]
     return [
         f"The model {card.name} was trained outside this study on a subject of it; "
         "it may know the held-out slices."
         for card, path in zip(cards, paths, strict=True)
-        if subjects & {name.removeprefix("sub-") for name in card.training_subjects}
-        and not _trained_in(path, study)
+        if known_subjects(subjects, card.training_subjects) and not _trained_in(path, study)
     ]
 
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.files import file_hash
@@ -19,7 +16,7 @@ from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByUser
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
-from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter
+from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter, case_to_segment
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
 from napari_ssl_muscle.scans.naming import (
     label_files,
@@ -43,14 +40,7 @@ class _Target:
         return self.scans[0].geometry.canonical_shape[0]
 
     def to_segment(self) -> ScanToSegment:
-        def read() -> NDArray[np.float32]:
-            # Here, because it imports torch: a request that is refused does not wait for it.
-            from napari_ssl_muscle.learning.data.image_cache import read_channels
-
-            return read_channels(TrainingCase(self.name, "", self.scans))
-
-        spacing = self.scans[0].geometry.spacing
-        return ScanToSegment(self.name, read, self.slices, spacing, self.subjects)
+        return case_to_segment(TrainingCase(self.name, "", self.scans), subjects=self.subjects)
 
 
 def prepare(job: SegmentJob) -> PreparedJob:

@@ -94,7 +94,7 @@ def segment_open_scan(
     began = time.monotonic()
     scan = scan_to_segment(request.scan, request.images)
     segmenter.load(request.model)
-    progress = segmenter.begin("segmenting", scan.slices, emit)
+    progress = segmenter.begin("segmenting", scan.steps, emit)
     found = segmenter.segment(request.model, scan, progress, stop, uncertainty=True)
     labels, current = to_small_type(found.labels), request.current
     fits = (
