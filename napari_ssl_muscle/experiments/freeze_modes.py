@@ -153,16 +153,8 @@ def arm_of(
 ) -> FinetuneJob:
     """Return the fine-tuning of one mode, as its run folder keeps it.
 
-    Parameters
-    ----------
-    job
-        The comparison.
-    mode
-        What is kept fixed.
-    block
-        Set a block of slices apart, because there is no split.
-    steps
-        As many as the other modes do; None leaves the length to the job.
+    `block` sets a block of slices apart, because there is no split; `steps` are those of the
+    other modes, None where the job itself gives the length.
     """
     values = {name: getattr(job, name) for name in LabelledJob.model_fields}
     values |= {"out": job.out / mode, "freeze": mode, "resume": False}
@@ -203,8 +195,7 @@ def _with_labels_in_memory(data: TrainingData) -> TrainingData:
         values = labels.read().astype(np.uint16)
         return replace(case, labels=_LabelsInMemory(labels.path, labels.geometry, values))
 
-    cases = [in_memory(case) for case in data.cases]
-    return replace(data, cases=cases)
+    return replace(data, cases=[in_memory(case) for case in data.cases])
 
 
 def _check_validation(job: CompareFreezingJob, data: TrainingData) -> None:

@@ -144,8 +144,7 @@ def jobs_of(
 ) -> tuple[PretrainJob, FinetuneJob] | tuple[FinetuneJob]:
     """Return the trainings of one arm, the fine-tuning last.
 
-    The pretraining, without the trial's test subjects, is the same for all trials that have
-    those.
+    The pretraining is the same for all trials with the same test subjects.
     """
     runs = plan.out / "runs"
     pretrained = runs / f"pretraining-without-{'+'.join(trial.test)}"
@@ -159,10 +158,8 @@ def jobs_of(
     if arm == SCRATCH:
         return (finetuning,)
     settings = {"seed": 0, **plan.pretrain}
-    without = list(trial.test)
-    pretraining = PretrainJob(
-        cohorts=list(plan.scans), out=pretrained, leave_out=without, **settings
-    )
+    scans, tested = list(plan.scans), list(trial.test)
+    pretraining = PretrainJob(cohorts=scans, out=pretrained, leave_out=tested, **settings)
     return pretraining, finetuning
 
 
@@ -175,12 +172,11 @@ def _test(
     from napari_ssl_muscle.learning.predict import segment_volume
 
     cohort = open_cohort(plan.cohort)
-    known = table_of(cohort)
-    table = choose_muscles(known, job.muscles)
+    table = choose_muscles(table_of(cohort), job.muscles)
     channels = choose_channels(cohort, job.channels)
     model = load_model(job.out)
     rows = []
-    cases, _ = labelled_cases(cohort, known, channels, subjects=list(trial.test))
+    cases, _ = labelled_cases(cohort, channels, subjects=list(trial.test))
     for case in cases:
         assert case.labels is not None
         values = case.labels.read()

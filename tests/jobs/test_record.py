@@ -13,7 +13,7 @@ from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.jobs.record import NAME, origin_of_file, read_record, record_labels
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.jobs.training_data.labelled import labelled_cases
-from napari_ssl_muscle.scans.cohort import open_cohort, table_of
+from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.volume import save_label_map
@@ -71,7 +71,7 @@ def test_a_models_own_predictions_do_not_train(tmp_path: Path) -> None:
         if name != "a":
             record_labels(file, MODEL, name == "c")
     cohort = open_cohort(tmp_path)
-    cases, notes = labelled_cases(cohort, table_of(cohort), ["image"])
+    cases, notes = labelled_cases(cohort, ["image"])
     assert [case.name for case in cases] == ["a", "c"]
     assert notes == [
         "b was left out: its labels are what the model plain predicted, and nobody has corrected "

@@ -64,7 +64,7 @@ class AcceptedLabels(LabelMap):
             return values
         lookup = np.zeros(max((0, *self.stored.values)) + 1, np.int32)
         for muscle in self.stored.muscles:
-            lookup[muscle.value] = _value(self.target, muscle.name) or 0
+            lookup[muscle.value] = _value_of(self.target, muscle.name) or 0
         return lookup[values]
 
 
@@ -104,19 +104,15 @@ def study_case(
         Let the labels of held-out slices be read, to compare models with them.
     """
     depth = case.scan.geometry.canonical_shape[0]
-    labels = open_label_map(case.labels)
+    file = open_label_map(case.labels)
     slices = case.accepted - case.accepted_empty
-    kept = AcceptedLabels(
-        labels.path,
-        labels.geometry,
-        slices if held_out else slices - case.held_out,
-        stored,
-        target,
-    )
-    check_same_grid(case.scan, kept)
+    if not held_out:
+        slices -= case.held_out
+    labels = AcceptedLabels(file.path, file.geometry, slices, stored, target)
+    check_same_grid(case.scan, labels)
     never = case.held_out | (frozenset(range(depth)) - case.accepted)
     return TrainingCase(
-        case.name, case.subject, (case.scan,), kept, case.accepted_empty, held_out=never
+        case.name, case.subject, (case.scan,), labels, case.accepted_empty, held_out=never
     )
 
 
@@ -153,7 +149,7 @@ def common_with_study(
     BadInput
         If there is none, or one that was asked for by name is missing.
     """
-    missing = [name for name in chosen.names if _value(study.table, name) is None]
+    missing = [name for name in chosen.names if _value_of(study.table, name) is None]
     kept = tuple(muscle for muscle in chosen.muscles if muscle.name not in missing)
     if not kept or (missing and asked is not None):
         raise BadInput(
@@ -187,17 +183,12 @@ def add_accepted(
         The study and its cases, from `accepted_cases`.
     table
         What label values mean in the cohort.
-    channels
-        The image channels that are learned from.
-    volume
-        Which volume of the cohort's 4D scans.
+    channels, volume
+        The image channels that are learned from, and which volume of the cohort's 4D scans.
 
     Returns
     -------
-    cases
-        Of both.
-    notes
-        Sentences about cases that were left out.
+    The cases of both, and sentences about those that were left out.
 
     Raises
     ------
@@ -283,6 +274,6 @@ def _same_voxels(scan: Scan, path: Path) -> bool:
         return False
 
 
-def _value(table: MuscleTable, name: str) -> int | None:
+def _value_of(table: MuscleTable, name: str) -> int | None:
     standard = standard_name(name)
     return next((m.value for m in table.muscles if standard_name(m.name) == standard), None)

@@ -99,7 +99,6 @@ def _from_cohort(job: LabelledJob, study: Study | None, card: ModelCard | None) 
     channels = choose_channels(cohort, job.channels, card.channels if card else ())
     cases, left_out = labelled_cases(
         cohort,
-        table,
         channels,
         volume=job.volume,
         subjects=job.train_on,

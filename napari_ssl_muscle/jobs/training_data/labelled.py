@@ -14,8 +14,7 @@ from napari_ssl_muscle.scans.muscles import (
     Muscle,
     MuscleTable,
     default_table,
-    side_of,
-    standard_name,
+    split_side,
 )
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
@@ -34,14 +33,7 @@ def choose_channels(
 ) -> list[str]:
     """Return the image channels to learn from.
 
-    Parameters
-    ----------
-    cohort
-        The scans.
-    asked
-        What the user named; None leaves the choice.
-    usual
-        Channels of the model to start from: taken if the cohort has them.
+    Those `asked` for, else the only one, else the `usual` ones of the model to start from.
 
     Raises
     ------
@@ -81,15 +73,9 @@ def choose_muscles(table: MuscleTable, asked: Sequence[str] | None) -> MuscleTab
         return table if list(asked) == [ALL] else table.select(asked)
     chosen: list[Muscle] = []
     for usual in (default_table("thigh"), default_table("calf")):
-        there = [m for m in table.muscles if _without_side(m.name) in usual.names]
+        there = [m for m in table.muscles if split_side(m.name)[0] in usual.names]
         chosen = max(chosen, there, key=len)
     return MuscleTable(tuple(chosen)) if chosen else table
-
-
-def _without_side(name: str) -> str:
-    standard = standard_name(name)
-    side = side_of(standard)
-    return standard.removesuffix(f" {side}") if side else standard
 
 
 def accepted_slices(entries: Sequence[str] | None, cohort: Cohort) -> dict[str, frozenset[int]]:
@@ -127,21 +113,18 @@ def _only_predicted(case: Case) -> str | None:
 
 def labelled_cases(
     cohort: Cohort,
-    table: MuscleTable,
     channels: Sequence[str],
     *,
     volume: int | None = None,
     subjects: Sequence[str] | None = None,
     empty: dict[str, frozenset[int]] | None = None,
 ) -> tuple[list[TrainingCase], list[str]]:
-    """Open the labelled cases; their scans' headers and their labels are checked.
+    """Open the labelled cases; headers and grids are checked.
 
     Parameters
     ----------
     cohort
         The scans.
-    table
-        What the values of the label maps mean.
     channels
         The channels to learn from, in order.
     volume
@@ -153,16 +136,13 @@ def labelled_cases(
 
     Returns
     -------
-    cases
-        Those with labels and all channels.
-    notes
-        Sentences about cases that were left out.
+    The cases with labels and all channels, and sentences about those that were left out.
 
     Raises
     ------
     BadInput
-        If nothing is labelled, a subject is not there, a file cannot be used, labels lie on
-        another grid than their scan, or hold values that are not in the table.
+        If nothing is labelled, a subject is not there, a file cannot be used, or labels lie on
+        another grid than their scan.
     """
     labelled = [case for case in cohort.labelled if subjects is None or case.subject in subjects]
     known = {case.subject for case in cohort.labelled}

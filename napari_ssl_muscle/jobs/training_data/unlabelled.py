@@ -77,7 +77,7 @@ def unlabelled_cases(
     left_out = {subject for (_, name), subject in subjects.items() if name in leave_out} | set(
         leave_out
     )
-    barred = {
+    excluded = {
         path.resolve()
         for cohort, case in _cases(cohorts)
         if subjects[cohort.folder, case.subject] in left_out
@@ -87,7 +87,7 @@ def unlabelled_cases(
     for cohort, case in _cases(cohorts):
         for name, paths in _inputs(case, channels):
             files = tuple(path.resolve() for path in paths)
-            if files in seen or barred.intersection(files):
+            if files in seen or excluded.intersection(files):
                 continue
             seen.add(files)
             scans = _open(paths, volume, found)
@@ -104,8 +104,10 @@ def unlabelled_cases(
             + (f" and {len(cohorts) - 1} more folder(s)" if cohorts[1:] else "")
             + "; leave fewer subjects out or add scans."
         )
-    if barred:
-        found.notes.append(f"Left out, with {len(barred)} image(s): {', '.join(sorted(left_out))}.")
+    if excluded:
+        found.notes.append(
+            f"Left out, with {len(excluded)} image(s): {', '.join(sorted(left_out))}."
+        )
     found.notes.append(f"{len(found.cases)} image(s) of {found.subjects} subject(s).")
     return found
 
