@@ -1,4 +1,4 @@
-"""A job's fields as the shell's options, and the way back: `command` writes what this reads."""
+"""A job's fields as the shell's options, and the command line of a job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LAST = ("seed", "device", "threads", "overwrite")
 
 
 def main_fields(kind: type[Job]) -> list[str]:
-    """Return an action's settings that are no `overrides`, in the order that a person expects."""
+    """Return an action's settings that are no `overrides`, in the order of the shell's help."""
 
     def rank(name: str) -> int:
         field = kind.model_fields[name]
@@ -65,7 +65,7 @@ def overrides(kind: type[Job]) -> list[str]:
 def options_of(kind: type[Job]) -> list[click.Parameter]:
     """Return one option or argument for every field of a job.
 
-    Their default is always None: what the user leaves out is left to the job's own defaults.
+    Their default is always None, so that the job's own defaults apply.
     """
     made = [_parameter(kind, name) for name in main_fields(kind)]
     return made + [_parameter(kind, name, " [default: the preset's]") for name in overrides(kind)]
@@ -130,13 +130,13 @@ PROGRAM = "ssl-muscle"
 
 
 def shell_command(job: AnyJob) -> str:
-    """Return the line that does the same in a shell, quoted for the shell of this system."""
+    """Return the command line of a job, quoted for the shell of this system."""
     words = [PROGRAM, *arguments(job)]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def arguments(job: AnyJob) -> list[str]:
-    """Return the words after the program's name: the action, its options, its arguments."""
+    """Return the command line's parts after the program: the action, its options, its arguments."""
     options: list[str] = []
     places: list[str] = []
     for name in main_fields(type(job)) + overrides(type(job)):
@@ -177,7 +177,7 @@ def _with_value(option: str, value: str) -> list[str]:
 
 
 def _quoted(name: str) -> str:
-    """Return a name so that `split_names` gives exactly it."""
+    """Return a name quoted for `split_names`."""
     if not any(mark in name for mark in ',"\r\n'):
         return name
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""What a shell shows of a job: JSON lines, a bar that is drawn over, or plain lines."""
+"""What a shell shows of a job: JSON lines, a progress bar, or plain lines."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from napari_ssl_muscle.learning.events import (
     to_line,
 )
 
-QUIET = 10.0
-"""Seconds between lines of progress where nothing can be drawn over."""
+LINE_EVERY = 10.0
+"""Seconds between lines of progress where no bar can be drawn."""
 
 _BAR = 24
 
@@ -43,9 +43,8 @@ class Display(Protocol):
 class JsonLines:
     """Every event as one line of JSON, for programs.
 
-    Progress that follows closely on progress waits, for the next event or until there is newer
-    progress and time for it. A job goes on when nobody reads any more (`output_closed`): its
-    folder is the truth.
+    Of progress that follows within `PAUSE` only the latest is printed, before the next event or
+    once the time is over. A job goes on when its output is closed; its folder holds the results.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -53,17 +52,17 @@ class JsonLines:
         self.output_closed = False
         self._stream = stream
         self._waiting: Progress | None = None
-        self._told = -PAUSE
+        self._shown_at = -PAUSE
 
     def show(self, event: Event) -> None:
         """Print an event."""
         self.last = event
         if isinstance(event, Progress):
             now = time.monotonic()
-            if now - self._told < PAUSE and event.done < event.total:
+            if now - self._shown_at < PAUSE and event.done < event.total:
                 self._waiting = event
                 return
-            self._told = now
+            self._shown_at = now
         elif self._waiting is not None:
             self._print(self._waiting)
         self._waiting = None
@@ -83,7 +82,7 @@ class JsonLines:
 
 
 class TextDisplay:
-    """Progress for people: a bar on a terminal, now and then a line elsewhere."""
+    """Progress for people: a bar on a terminal, a line every `LINE_EVERY` seconds elsewhere."""
 
     def __init__(self, stream: TextIO) -> None:
         self.last: Event | None = None
@@ -91,14 +90,14 @@ class TextDisplay:
         self._draws = self._stream.isatty()
         self._started: Started | None = None
         self._bar = ""
-        self._told = time.monotonic()
+        self._shown_at = time.monotonic()
         self._done = 0
 
     def show(self, event: Event) -> None:
-        """Show an event; what ended the job is said by whoever ran it."""
+        """Show an event, except how the job ended: that is for the caller to print."""
         self.last = event
         if isinstance(event, Started):
-            # Said once something happened: a request that is refused gets its one sentence only.
+            # Shown with the next line: a request that is refused gets its one sentence only.
             self._started = event
             return
         if isinstance(event, Finished | Stopped | Failed):
@@ -106,12 +105,12 @@ class TextDisplay:
         if isinstance(event, Progress):
             self._progress(event)
             return
-        words = format_event(event)
-        if words is not None:
-            self._line(words)
+        text = format_event(event)
+        if text is not None:
+            self._line(text)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._draw("")
 
     def _progress(self, event: Progress) -> None:
@@ -121,8 +120,8 @@ class TextDisplay:
             return
         now = time.monotonic()
         news = event.done > 0 and event.done != self._done
-        if news and (event.done == event.total or now - self._told >= QUIET):
-            self._told, self._done = now, event.done
+        if news and (event.done == event.total or now - self._shown_at >= LINE_EVERY):
+            self._shown_at, self._done = now, event.done
             self._line(format_progress(event))
 
     def _line(self, text: str) -> None:

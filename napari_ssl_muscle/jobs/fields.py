@@ -120,14 +120,9 @@ def bare_type(annotation: Any) -> tuple[Any, bool]:
 
 
 def overriding(*names: str, more_help: str = "") -> Callable[[type[Model]], type[Model]]:
-    """Return a decorator that gives a job fields which override settings of its preset.
+    """Return a decorator that adds fields to a job which override settings of its preset.
 
-    Parameters
-    ----------
-    names
-        Of settings in `SECTIONS`, and `AUGMENT`; the fields have their order.
-    more_help
-        Is added to the help of each.
+    `names` are those of settings in `SECTIONS`, and `AUGMENT`; `more_help` follows each help.
     """
     fields = {name: _override(name, more_help) for name in names}
 
@@ -144,7 +139,11 @@ def overriding(*names: str, more_help: str = "") -> Callable[[type[Model]], type
 
 
 def _override(name: str, more_help: str) -> Any:
-    kind, text = _OTHERS.get(name) or _declared(name)
+    if name in _OTHERS:
+        kind, text = _OTHERS[name]
+    else:
+        setting = section_of(name).model_fields[name]
+        kind, text = setting.annotation, setting.description or ""
     none = " 0 for none." if name in _ZERO_IS_NONE else ""
     return (
         Annotated[kind | None, AfterValidator(partial(_check, name)), Override()],
@@ -152,23 +151,9 @@ def _override(name: str, more_help: str) -> Any:
     )
 
 
-def _declared(name: str) -> tuple[Any, str]:
-    setting = section_of(name).model_fields[name]
-    return setting.annotation, setting.description or ""
-
-
 def section_of(name: str) -> type[Settings]:
-    """Return the section of the recipe that has a setting of that name.
-
-    Raises
-    ------
-    KeyError
-        If none has.
-    """
-    for section in SECTIONS.values():
-        if name in section.model_fields:
-            return section
-    raise KeyError(name)
+    """Return the section of the recipe that has a setting of that name; there must be one."""
+    return next(section for section in SECTIONS.values() if name in section.model_fields)
 
 
 def for_recipe(name: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ _ADAPTER: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
 
 
 def absolute(job: AnyJob) -> AnyJob:
-    """Return the job with every path made absolute, so that it means the same everywhere."""
+    """Return the job with every path made absolute."""
     values: dict[str, Any] = {}
     for name, field in type(job).model_fields.items():
         value = getattr(job, name)
@@ -54,14 +54,9 @@ def read_job(path: Path) -> AnyJob:
 
 
 def what_is_wrong(error: ValidationError, *, as_option: bool = False) -> str:
-    """Return the first thing that a validation found, in one phrase without a full stop.
+    """Return the first error of a validation as one phrase without a full stop.
 
-    Parameters
-    ----------
-    error
-        What pydantic raised.
-    as_option
-        Write the name as the shell's option (`--split-file`) instead of the field.
+    `as_option` names the field as the shell's option (`--split-file`).
     """
     first = error.errors(include_url=False)[0]
     # The discriminator's value leads the place of an error in a job; it is no field.

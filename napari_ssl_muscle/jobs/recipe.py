@@ -27,15 +27,7 @@ was forgotten less. nnssl and MONAI give a third to a tenth, too.
 
 
 def recipe_of(job: LearningJob, base: Recipe | None = None) -> Recipe:
-    """Return what a job trains with: its preset with its overrides.
-
-    Parameters
-    ----------
-    job
-        The job.
-    base
-        What to start from instead of the preset (a model's own network and slices).
-    """
+    """Return what a job trains with: its preset, or `base` instead of it, with its overrides."""
     recipe = base or preset(job.preset)
     changed: dict[str, Settings] = {}
     for section, kind in SECTIONS.items():
@@ -73,7 +65,7 @@ def start_card(job: LabelledJob | PretrainJob) -> ModelCard | None:
 
 
 def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[str]]:
-    """Return the recipe of a training that may start from a model, and what to say of it.
+    """Return the recipe of a training that may start from a model, and notes for the user.
 
     A model's weights fit its own network only, and know muscles at its own pixel size: what the
     user does not ask for by name is taken from the model instead of the preset.
@@ -113,14 +105,16 @@ def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[
 def lower_known_rate(
     recipe: Recipe, job: LearningJob, card: ModelCard | None, table: MuscleTable
 ) -> tuple[Recipe, list[str]]:
-    """Return the recipe with a lower learning rate where the model knows these very muscles.
+    """Return the recipe with a lower learning rate where the model knows the same muscles.
+
+    A learning rate that the job asks for stays as it is, as does the published preset.
 
     Parameters
     ----------
     recipe
         From `recipe_from`.
     job
-        A learning rate that it asks for is left alone, as is the published preset.
+        The training.
     card
         Of the model to start from; None for none.
     table
@@ -128,7 +122,7 @@ def lower_known_rate(
 
     Returns
     -------
-    The recipe, and what to say of it.
+    The recipe, and notes for the user.
     """
     known = card is not None and card.task == "segmentation" and card.table.same_muscles(table)
     if not known or job.lr is not None or job.preset == "poster":

@@ -1,7 +1,4 @@
-"""`segment.json`: which model made which label map of a folder, and what was said about it.
-
-It is how an evaluation knows where the predictions come from.
-"""
+"""`segment.json`: which model made which label map of a folder, for the report of an evaluation."""
 
 from __future__ import annotations
 
@@ -76,8 +73,8 @@ def record_labels(file: Path, origin: Provenance | None, corrected: bool | None)
     file
         The label map.
     origin
-        The model that made the labels; None if none did or nobody knows, and then an older entry
-        of the file, which is no longer true, goes.
+        The model that made the labels; None if there is none or it is unknown, which removes an
+        older entry of the file.
     corrected
         Whether they were changed by hand since.
 

@@ -1,8 +1,8 @@
-"""Runs a job here and now: one stream of events, one way to end.
+"""Runs a job in this process: one stream of events, one way to end.
 
-Every action has a function ``prepare(job) -> PreparedJob``: it looks at everything that the job
-names, raises `BadInput` where something is wrong, and writes nothing. What it returns does the
-rest. `napari_ssl_muscle.actions` lists all of them.
+Every action has a function ``prepare(job) -> PreparedJob``: it checks everything that the job
+names, raises `BadInput` where something is wrong, and writes nothing. `napari_ssl_muscle.actions`
+lists all of them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Outcome:
 
 
 PreparedJob = Callable[[Emit, ShouldStop], Outcome]
-"""Does what a job asks for, after everything about it was found to be right."""
+"""The work of a job whose settings and files were checked."""
 
 
 def run_prepared(
@@ -62,9 +62,9 @@ def run_prepared(
     job
         What to do.
     prepare
-        Checks everything that the job names, and returns its work.
+        Of the job's action.
     emit
-        Told every event; the last one is `Finished`, `Stopped` or `Failed`.
+        Called with every event; the last one is `Finished`, `Stopped` or `Failed`.
     stop
         Asked between steps; true once the user wants it to end.
 
@@ -82,7 +82,7 @@ def run_prepared(
     """
     folder: RunFolder | None = None
 
-    def tell(event: Event) -> None:
+    def report(event: Event) -> None:
         if folder is not None:
             folder.log(event)
         emit(event)
@@ -97,7 +97,7 @@ def run_prepared(
         work = prepare(job)
         if isinstance(job, LearningJob):
             folder = RunFolder(job)
-        outcome = work(tell, stop)
+        outcome = work(report, stop)
     except StoppedByUser:
         if folder is not None and folder.withdraw():
             folder = None
@@ -105,20 +105,20 @@ def run_prepared(
     except BadInput as error:
         if folder is not None and folder.withdraw():
             folder = None
-        tell(Failed(sentence=str(error), bad_input=True))
+        report(Failed(sentence=str(error), bad_input=True))
         raise
     except Exception as error:
         sentence = format_error(error)
-        tell(Failed(sentence=sentence, details=traceback.format_exc()))
+        report(Failed(sentence=sentence, details=traceback.format_exc()))
         raise JobFailed(sentence) from error
-    tell((Stopped if outcome.stopped else Finished)(result=outcome.result))
+    report((Stopped if outcome.stopped else Finished)(result=outcome.result))
     return outcome.result
 
 
 def format_error(error: Exception) -> str:
-    """Return what went wrong, for a person who does not know the program's insides."""
-    words = str(error).strip()
-    first = words.splitlines()[0] if words else "no more is known"
+    """Return an error as a sentence for the user."""
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else "no more is known"
     if is_out_of_memory(error):
         return (
             "There is not enough memory for this; choose a smaller batch, width or size, "

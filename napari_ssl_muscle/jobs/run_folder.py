@@ -1,4 +1,4 @@
-"""Where a job writes: checks before the work, and the run's folder while it is at work."""
+"""Where a job writes: checks before the work, and the folder of a run."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def check_run_folder(job: LearningJob) -> None:
 
 
 class RunFolder:
-    """A run's folder while the run is at work.
+    """The folder of a run while it runs.
 
     It holds `job.json`, every event in `events.jsonl`, and the epochs' figures in `metrics.csv`.
     Where several trainings are compared, each has its own folder with its own figures.
@@ -123,7 +123,7 @@ class RunFolder:
             self._epochs = read_epochs(self.path)
 
     def log(self, event: Event) -> None:
-        """Append an event to the run's log; progress is of the moment and left out."""
+        """Append an event to the run's log, which holds no progress."""
         if not isinstance(event, Progress):
             append_event(self.path, event)
         if isinstance(event, EpochEnd) and not event.arm:
@@ -142,21 +142,10 @@ def missing_folders(folder: Path) -> list[Path]:
 
 
 def withdraw(run: Path, made: Iterable[Path]) -> bool:
-    """Leave the place of a run that has learned nothing as it was before.
+    """Remove a run that has learned nothing, and the folders `made` for it, deepest first.
 
     Once there is a checkpoint or a model (or anything that a run does not write), all of it stays.
-
-    Parameters
-    ----------
-    run
-        The run's folder.
-    made
-        The folders that were made for it, deepest first.
-
-    Returns
-    -------
-    bool
-        Whether the run was removed.
+    Returns whether the run was removed.
     """
     shutil.rmtree(run / CACHE, ignore_errors=True)
     ours = {JOB, EVENTS, METRICS, SPLIT}
@@ -165,7 +154,7 @@ def withdraw(run: Path, made: Iterable[Path]) -> bool:
     for name in ours:
         (run / name).unlink(missing_ok=True)
     for folder in made:
-        with contextlib.suppress(OSError):  # somebody else put something there
+        with contextlib.suppress(OSError):  # another program put something there
             folder.rmdir()
     return True
 

@@ -1,4 +1,4 @@
-"""Events and results in words, for the shell and for the window's log."""
+"""Events, model cards and cohorts as text, for the shell and the window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FROZEN: dict[str, str] = {
     "decoder": "Decoder fixed",
     "both": "All but last layer fixed",
 }
-"""Freeze mode → what a person calls it; in the order in which they are compared."""
+"""Freeze mode → its title, in the order in which they are compared."""
 
 _SHOWN = 6
 """Figures of an epoch that fit on a line."""
@@ -43,7 +43,7 @@ def format_event(event: Event) -> str | None:
 
 
 def format_progress(event: Progress) -> str:
-    """Return how far the work is: "40 of 200 (20 %), about 3 min left, sub-01"."""
+    """Return progress as text: "40 of 200 (20 %), about 3 min left, sub-01"."""
     share = f" ({100 * event.done // event.total} %)" if event.total else ""
     parts = [f"{event.done} of {event.total}{share}"]
     if event.seconds_left is not None and event.done < event.total:
@@ -54,7 +54,7 @@ def format_progress(event: Progress) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time as a person says it: "40 s", "3 min", "2 h 10 min"."""
+    """Return a time: "40 s", "3 min", "2 h 10 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -113,14 +113,7 @@ _LAYOUTS = {"bids": "BIDS", "nnunet": "nnU-Net raw", "flat": "images side by sid
 def format_cohort(cohort: Cohort, reports: Sequence[CaseReport], width: int = 100) -> str:
     """Return what a cohort holds: a head, one line for each case, its muscles, its problems.
 
-    Parameters
-    ----------
-    cohort
-        The cohort.
-    reports
-        From `scans.cohort.inspect`.
-    width
-        Characters in a line.
+    `reports` are those of `scans.cohort.inspect`; tables are at most `width` characters wide.
     """
     head = [
         f"{cohort.folder} ({_LAYOUTS[cohort.layout]})",

@@ -1,4 +1,4 @@
-"""How long a job will take, in words, before it starts."""
+"""How long a job will take, as a sentence, before it starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TRAINS = 0.75
 def expected_time(
     job: LearningJob, card: ModelCard | None, *, only_cpu: bool, slices: int | None = None
 ) -> str:
-    """Say how long a training will take; nothing if the job cannot be run as it is.
+    """Return how long a training will take; "" if the job cannot be run as it is.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def expected_time(
     only_cpu
         PyTorch cannot use a GPU here.
     slices
-        Slices of the scans, as far as known.
+        Of all scans; None if unknown.
     """
     try:
         recipe, _ = recipe_from(job, card)
@@ -57,7 +57,7 @@ def expected_time(
 
 
 def expectation(found: Estimate | None) -> str:
-    """Return an estimate as a sentence; without one, that it cannot be told."""
+    """Return an estimate as a sentence."""
     if found is None:
         return UNKNOWN
     if found.by == "asked":
@@ -74,7 +74,7 @@ def expectation(found: Estimate | None) -> str:
 
 
 def span(shortest: float, longest: float) -> str:
-    """Return a range of times as a person says it: "5 to 20 min", "2 to 9 h", "1 to 3 days"."""
+    """Return a range of times: "5 to 20 min", "2 to 9 h", "1 to 3 days"."""
     units = (("s", 1, 90), ("min", 60, 120), ("h", 3600, 48), ("days", 86_400, math.inf))
     name, seconds = next((name, unit) for name, unit, most in units if longest <= most * unit)
     if shortest < seconds:
@@ -84,5 +84,5 @@ def span(shortest: float, longest: float) -> str:
 
 
 def _rounded(value: float) -> int:
-    """Round to what one can rely on: whole numbers, from 20 on by fives."""
+    """Round to the precision of an estimate: whole numbers, from 20 on by fives."""
     return round(value) if value < 20 else 5 * round(value / 5)

@@ -16,7 +16,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class Settings(BaseModel):
-    """Common ground: unknown names are refused, values are checked on assignment."""
+    """Base of all settings: unknown names are refused, values are checked and never change."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
 
@@ -147,13 +147,7 @@ PRESETS: dict[str, Recipe] = {}
 
 
 def preset(name: str) -> Recipe:
-    """Return a preset's recipe by name.
-
-    Raises
-    ------
-    KeyError
-        If there is none of that name.
-    """
+    """Return a preset's recipe; a `KeyError` if there is none of that name."""
     return PRESETS[name]
 
 
@@ -188,7 +182,7 @@ PRESETS["quick"] = Recipe(
     training=TrainingSettings(steps=400, batch=8),
 )
 
-# The best that is known here; provisional until the experiments have spoken.
+# The best that is known here; provisional until the experiments are evaluated.
 PRESETS["recommended"] = Recipe(
     network=NetworkSettings(width=16, depth=4),
     slices=SliceSettings(crop="leg", spacing=2.0, size=112),

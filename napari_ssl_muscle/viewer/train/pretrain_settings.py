@@ -1,4 +1,4 @@
-"""The part of "Pretrain" that says what is masked and how long it learns."""
+"""The settings in "Pretrain": what is masked, and how long it learns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCORED = (("Masked pixels only", "masked"), ("The whole image", "image"))
 
 
 class PretrainSettings(Container[Widget]):
-    """Preset, masks and length; what most people leave alone is folded.
+    """Preset, masks and length; rarely changed settings are folded.
 
     Choosing a preset sets the masks to its values, which then can be changed.
     """
