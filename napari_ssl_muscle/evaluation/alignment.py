@@ -71,7 +71,7 @@ def align(
     prediction, reference
         Label values, canonical (z, y, x), on one grid.
     names
-        What to call the two in a problem's sentence.
+        Of the two, for error messages.
     prediction_table, reference_table
         What the values mean; if only one is given it serves for both, and if neither is, values
         stand for themselves.

@@ -141,11 +141,11 @@ def paired_difference(
         If the two arms do not hold the same subjects, there are fewer than two of them, or a
         value is no number.
     """
-    lonely = sorted(set(first) ^ set(second))
-    if lonely:
+    unpaired = sorted(set(first) ^ set(second))
+    if unpaired:
         raise BadInput(
             "A paired comparison needs every subject in both arms; "
-            f"in one arm only: {', '.join(lonely)}."
+            f"in one arm only: {', '.join(unpaired)}."
         )
     one, other = _subject_means(first), _subject_means(second)
     differences = {subject: [other[subject] - one[subject]] for subject in sorted(one)}

@@ -85,10 +85,6 @@ def acquire(
         Noise-free signal (z, y, x) relative to muscle, zero in air.
     cover
         Share of body in every pixel.
-    appearance
-        Contrast, blur, bias and noise of the session.
-    random
-        Source of the numbers.
     noise
         Factor on the noise.
 

@@ -73,8 +73,6 @@ def sections(
 
     Parameters
     ----------
-    subject, leg, pose
-        Who lies there, and how.
     scale
         Image mm of one standard mm in the cross-section.
     levels

@@ -25,23 +25,9 @@ def write_cohort(
     make: Callable[[int, int], PhantomScan],
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write every session of every subject.
+    """Write every session of every subject; see `write_phantom`.
 
-    Parameters
-    ----------
-    folder
-        A new or empty folder.
-    settings
-        How many subjects and sessions; the rest is noted in the cohort's description.
-    make
-        Gives the scan of a subject and a session, both counted from 1.
-    progress
-        Called after every scan with the number of scans written and the number in all.
-
-    Raises
-    ------
-    BadInput
-        If the folder is not empty or cannot be written.
+    `make` returns the scan of a subject and a session, both counted from 1.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} exists and is not empty; choose a new folder for the phantom.")

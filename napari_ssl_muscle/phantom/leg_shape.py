@@ -54,14 +54,8 @@ def along(values: object, s: Array) -> Array:
 def leg_shape(subject: Subject, leg: Leg, s: Array, turn: float) -> LegShape:
     """Evaluate everything of one leg that depends only on the level.
 
-    Parameters
-    ----------
-    subject, leg
-        The shapes.
-    s
-        Level of every slice, 0 to 1.
-    turn
-        Outward rotation of the leg as it lies, in radians.
+    `s` is the level of every slice, 0 to 1; `turn` the leg's outward rotation as it lies, in
+    radians.
     """
     starts: list[Array] = []
     steps: list[Array] = []

@@ -12,14 +12,9 @@ Floats = NDArray[np.float32]
 
 
 def generator(seed: int, *names: int | str) -> np.random.Generator:
-    """Give the generator that belongs to these names, whatever was drawn before.
+    """Return the generator for a cohort's seed and names such as `"pose", subject, session`.
 
-    Parameters
-    ----------
-    seed
-        The cohort's seed.
-    names
-        What the numbers are for, such as `"pose", subject, session`.
+    It does not depend on what was drawn before.
     """
     words = [zlib.crc32(name.encode()) if isinstance(name, str) else name for name in names]
     return np.random.default_rng([seed, *words])
@@ -28,14 +23,7 @@ def generator(seed: int, *names: int | str) -> np.random.Generator:
 def texture(random: np.random.Generator, shape: tuple[int, int, int], smooth: float) -> Floats:
     """Smooth periodic noise of zero mean and unit deviation.
 
-    Parameters
-    ----------
-    random
-        Source of the numbers.
-    shape
-        Size of one period in cells, along each axis.
-    smooth
-        Deviation of the Gaussian filter in cells.
+    `shape` is one period in cells, `smooth` the deviation of the Gaussian filter in cells.
     """
     field = ndimage.gaussian_filter(
         random.standard_normal(shape, dtype=np.float32), smooth, mode="wrap"
@@ -47,12 +35,8 @@ def texture(random: np.random.Generator, shape: tuple[int, int, int], smooth: fl
 def sample(field: Floats, *coordinates: NDArray[np.floating]) -> Floats:
     """Interpolate a periodic field linearly.
 
-    Parameters
-    ----------
-    field
-        Values of one period.
-    coordinates
-        For each axis of `field` the places in cells; all of one shape.
+    `coordinates` are places in cells for each axis of `field`, all of one shape; `field` is one
+    period.
     """
     places = np.stack([np.asarray(axis, dtype=np.float32) for axis in coordinates])
     return np.asarray(
@@ -65,18 +49,8 @@ def smooth_field(
 ) -> Floats:
     """Smooth random field on a grid: cubic interpolation between normal numbers at knots.
 
-    Parameters
-    ----------
-    random
-        Source of the numbers.
-    shape
-        Grid points along each axis.
-    knots
-        Random values along each axis, evenly spread from end to end.
-
-    Returns
-    -------
-    float32 of `shape`, about zero mean and unit deviation.
+    `knots` is their number along each axis, evenly spread from end to end. The result is float32
+    of `shape`, with about zero mean and unit deviation.
     """
     field = random.standard_normal(knots)
     for axis, (points, many) in enumerate(zip(shape, knots, strict=True)):

@@ -43,10 +43,6 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULT
     settings
         Size, seed, contrast; `subjects` and `sessions` of it play no role here.
 
-    Returns
-    -------
-    Image, labels and true volumes.
-
     Raises
     ------
     BadInput
@@ -121,14 +117,8 @@ def write_phantom(
     ----------
     folder
         A new or empty folder.
-    settings
-        How many subjects and sessions, and all else.
     progress
         Called after every scan with the number of scans written and the number in all.
-
-    Returns
-    -------
-    The folder.
 
     Raises
     ------

@@ -35,14 +35,8 @@ def render(
 
     Parameters
     ----------
-    found
-        The leg on the image grid.
-    leg, subject
-        Its textures and proportions.
     thresholds
         Margin in standard mm from which on a point is muscle, for each of `MUSCLES`.
-    appearance
-        Signals.
     pixel
         In-plane pixel in mm.
     infiltration

@@ -127,7 +127,7 @@ class CorrectionStore:
             self._draft.write_states(self._states)
 
     def record(self, where: tuple[npt.NDArray[Any], ...], new: npt.NDArray[Any]) -> None:
-        """Hand changed voxels to the journal's thread; nothing is done if there is no journal."""
+        """Queue changed voxels for the journal's thread; nothing is done if there is no journal."""
         if self._journal is not None and (self.study is not None or self._lock_draft()):
             self._journal.record(self.case, where, None, new)
 

@@ -62,8 +62,6 @@ class Journal(JournalWriter):
 
         Parameters
         ----------
-        case
-            Whose labels changed.
         indices
             One array of whole numbers for each axis, as of `numpy.nonzero`.
         old, new
@@ -126,8 +124,6 @@ class Journal(JournalWriter):
 
         Parameters
         ----------
-        case
-            Whose changes.
         labels
             As they were last saved (all 0 if they never were), canonical axes.
 
@@ -157,8 +153,6 @@ class Journal(JournalWriter):
 
         Parameters
         ----------
-        case
-            Whose changes.
         upto
             What `mark` gave when the labels were copied to be saved; None forgets all.
 

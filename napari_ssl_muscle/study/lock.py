@@ -1,7 +1,8 @@
 """One window at a time on a study: a lock that ends with the process that holds it.
 
 The operating system keeps the lock, so that a killed process never leaves a study locked; who
-holds it, and since when, stands in the file for the sentence that another window shows.
+holds it, and since when, stands in the file for the sentence that another window shows. The
+filelock library locks the first byte on Windows, which hides that text.
 """
 
 from __future__ import annotations
@@ -29,11 +30,6 @@ class FolderLocked(BadInput):
 
 class StudyLock:
     """Hold a folder for this window until `release`.
-
-    Parameters
-    ----------
-    folder
-        It exists.
 
     Attributes
     ----------
@@ -80,7 +76,7 @@ class StudyLock:
         file.write(json.dumps(_self()).encode("utf-8"))
         file.flush()
         self.release = weakref.finalize(self, _release, file)
-        """Let the folder go; a second call does nothing."""
+        """Release the folder; a second call does nothing."""
 
 
 def _self() -> dict[str, Any]:
@@ -93,7 +89,7 @@ def _self() -> dict[str, Any]:
 
 
 def _holder(path: Path) -> str | None:
-    """Say who holds or held the lock; None where it was let go properly."""
+    """Return who holds or held the lock; None where it was released properly."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         since = datetime.datetime.fromisoformat(content["since"])

@@ -37,7 +37,7 @@ def suggest_slices(
     done
         Slices that are never suggested: accepted ones, and those held out.
     count
-        How many to return; None returns all that are left.
+        None returns all that are left.
     reach_mm
         Distance from which a done slice has no influence any more.
 

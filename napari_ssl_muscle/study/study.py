@@ -150,8 +150,6 @@ class Study(StudyFolder):
             scan has that name.
         subject
             Whose leg it is; read from the case's name if it is not given.
-        channel
-            Name of the image channel.
         """
         scan = open_scan(path, volume)
         with self._guard:
@@ -256,8 +254,6 @@ class Study(StudyFolder):
 
         Parameters
         ----------
-        case
-            The scan's case.
         confidence
             Per slice, from 0 to 1; BadInput is raised for another number of slices.
         """
@@ -279,8 +275,6 @@ class Study(StudyFolder):
 
         Parameters
         ----------
-        case
-            The scan's case.
         labels
             Label values `(z, y, x)`, canonical.
         geometry
