@@ -48,7 +48,7 @@ def train_arm(
     Parameters
     ----------
     job
-        The training; `resume` is set here.
+        The training; its `resume` does not matter.
     emit, stop
         Stream of events, closing ones included, and the question whether to end.
     prepare
@@ -61,10 +61,8 @@ def train_arm(
 
     Raises
     ------
-    BadInput
-        If the job cannot be done, or the folder holds a run with other settings.
-    JobFailed
-        If anything else went wrong.
+    BadInput, JobFailed
+        As `run_prepared`; also if the folder holds a run with other settings.
     """
     run = job.out
     if is_finished(run):

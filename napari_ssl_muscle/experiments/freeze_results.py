@@ -83,13 +83,7 @@ def read_progress(run: Path) -> dict[str, Any]:
 
 
 def result_of(run: Path, mode: str) -> ModeResult:
-    """Return what the finished run of a mode left behind.
-
-    Raises
-    ------
-    BadInput
-        If a file of it cannot be read.
-    """
+    """Return what the finished run of a mode left behind; `BadInput` if it cannot be read."""
     # Here, because it imports torch: a request that is refused does not wait for it.
     from napari_ssl_muscle.learning.network.transfer import learning_by_mode
 

@@ -100,12 +100,7 @@ def trials_of(subjects: Sequence[str], labelled: Sequence[int], test: Sequence[s
 
 
 def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
-    """Run every fine-tuning of a plan; results are saved as they come, and a rerun goes on.
-
-    Returns
-    -------
-    Path
-        gain.csv.
+    """Run what is missing of a plan; return gain.csv, in which rows are saved as they come.
 
     Raises
     ------

@@ -9,7 +9,10 @@ from napari_ssl_muscle.jobs.actions.training import emit_notes, run_options, tra
 from napari_ssl_muscle.jobs.recipe import recipe_from, start_card
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.settings import PretrainJob
-from napari_ssl_muscle.jobs.training_data.split_choice import test_slices, test_subjects
+from napari_ssl_muscle.jobs.training_data.split_choice import (
+    slices_of_test_set,
+    subjects_of_test_set,
+)
 from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, ShouldStop
@@ -38,8 +41,8 @@ def prepare(job: PretrainJob) -> PreparedJob:
         cohorts,
         channels=job.channels,
         volume=job.volume,
-        leave_out=[*(job.leave_out or ()), *test_subjects(tested, there)],
-        held_out=test_slices(tested),
+        leave_out=[*(job.leave_out or ()), *subjects_of_test_set(tested, there)],
+        held_out=slices_of_test_set(tested),
     )
     check_squares(recipe, found.cases)
     about = _format_test_set(job, split, tested, there) + found.notes
@@ -114,7 +117,7 @@ def _format_test_set(
             f"LEAKING: only the test slices of split {tested.hash} are left out; "
             "their neighbours take part."
         ]
-    if not test_subjects(tested, there):
+    if not subjects_of_test_set(tested, there):
         return [f"None of the test subjects of split {tested.hash} is among these scans."]
     return [f"The test subjects of split {tested.hash} are left out."]
 

@@ -81,14 +81,14 @@ def slice_names(slices: Mapping[str, Collection[int]]) -> list[str]:
     return [f"{case}:{z}" for case, there in slices.items() for z in there]
 
 
-def test_subjects(split: Split | None, there: Collection[str]) -> list[str]:
+def subjects_of_test_set(split: Split | None, there: Collection[str]) -> list[str]:
     """Return the test subjects of a split that have scans here."""
     if split is None or split.unit != "subject":
         return []
     return [name for name in split.test if name in there]
 
 
-def test_slices(split: Split | None) -> dict[str, frozenset[int]]:
+def slices_of_test_set(split: Split | None) -> dict[str, frozenset[int]]:
     """Return case → test slices of a split by slice."""
     slices: dict[str, frozenset[int]] = {}
     if split is not None and split.unit == "slice":
