@@ -14,7 +14,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json, write_text, write_whole
 from napari_ssl_muscle.phantom.settings import PhantomScan, PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
-from napari_ssl_muscle.scans.naming import label_map_name
+from napari_ssl_muscle.scans.naming import label_files, label_map_name
 
 BIDS_VERSION = "1.10.0"
 
@@ -47,8 +47,9 @@ def write_cohort(
                 scan.image.astype(np.int16),
                 scan.affine,
             )
-            _write_volume(labels / place / label_map_name(stem), scan.labels, scan.affine)
-            write_tsv(default_table("thigh"), labels / place / f"{stem}_dseg.tsv")
+            label_map, _, table = label_files(labels / place / label_map_name(stem))
+            _write_volume(label_map, scan.labels, scan.affine)
+            write_tsv(default_table("thigh"), table)
             for key, volume in scan.volumes_ml.items():
                 muscle, side = key.rsplit(" ", 1)
                 volumes.append(

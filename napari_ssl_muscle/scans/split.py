@@ -109,41 +109,15 @@ def split_by_subject(
     BadInput
         If there are fewer subjects than parts, or the fractions make no sense.
     """
-    names = sorted(set(subjects))
-    parts = _check(fractions)
-    if len(names) < parts:
-        raise BadInput(
-            f"A split by subject into {parts} sets needs at least {parts} subjects, and there "
-            f"{'is' if len(names) == 1 else 'are'} {len(names)}; add subjects or use fewer sets."
-        )
-    return _share_out("subject", names, fractions, seed)
+    return _share_out("subject", subjects, fractions, seed)
 
 
 def split_by_slice(slices: Iterable[str], fractions: Fractions = PUBLISHED, seed: int = 0) -> Split:
-    """Share single slices out, as the study did.
+    """Share single slices (`"case:z"`) out, as the study did; else as `split_by_subject`.
 
     Slices of one subject land in all sets, so that scores are too good: the split is `leaking`.
-
-    Parameters
-    ----------
-    slices
-        `"case:z"` for each slice.
-    fractions, seed
-        As for `split_by_subject`.
-
-    Raises
-    ------
-    BadInput
-        If there are fewer slices than parts, or the fractions make no sense.
     """
-    names = sorted(set(slices))
-    parts = _check(fractions)
-    if len(names) < parts:
-        raise BadInput(
-            f"A split into {parts} sets needs at least {parts} slices, and there "
-            f"{'is' if len(names) == 1 else 'are'} {len(names)}; label more slices."
-        )
-    return _share_out("slice", names, fractions, seed)
+    return _share_out("slice", slices, fractions, seed)
 
 
 def folds(subjects: Iterable[str], k: int, seed: int = 0) -> list[Split]:
@@ -287,7 +261,19 @@ def _check(fractions: Sequence[float]) -> int:
     return sum(share > 0 for share in fractions)
 
 
-def _share_out(unit: Unit, names: list[str], fractions: Fractions, seed: int) -> Split:
+def _share_out(unit: Unit, members: Iterable[str], fractions: Fractions, seed: int) -> Split:
+    names = sorted(set(members))
+    parts = _check(fractions)
+    if len(names) < parts:
+        by, advice = (
+            (" by subject", "add subjects or use fewer sets")
+            if unit == "subject"
+            else ("", "label more slices")
+        )
+        raise BadInput(
+            f"A split{by} into {parts} sets needs at least {parts} {unit}s, and there "
+            f"{'is' if len(names) == 1 else 'are'} {len(names)}; {advice}."
+        )
     counts = _counts(len(names), fractions)
     drawn = _shuffled(names, seed)
     first, second = counts[0], counts[0] + counts[1]

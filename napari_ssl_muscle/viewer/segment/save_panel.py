@@ -12,7 +12,7 @@ from napari.layers import Labels
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import record_labels
-from napari_ssl_muscle.scans.naming import label_files, with_nifti_suffix
+from napari_ssl_muscle.scans.naming import label_files, label_map_name, with_nifti_suffix
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
@@ -174,7 +174,7 @@ class SavePanel(Container[Widget]):
         try:
             start = self._target()
         except BadInput:
-            start = Path.home() / "labels_dseg.nii.gz"
+            start = Path.home() / label_map_name("labels")
         path = dialogs.ask_save(start, self.native.window())
         if path is not None:
             self.path.value = str(with_nifti_suffix(path))
