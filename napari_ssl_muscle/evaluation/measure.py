@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ class Measure:
     side
         "left" or "right" of the patient; "first leg" or "second leg" where the affine does not
         tell; "single leg"; "" where nothing is known of legs.
+    value
+        Its label value.
     volume_ml
         In mL.
     csa_mm2
@@ -41,6 +43,7 @@ class Measure:
 
     muscle: str
     side: str
+    value: int
     volume_ml: float
     csa_mm2: tuple[float, ...]
 
@@ -89,6 +92,8 @@ class Measurement:
         Whose label map it is, from the file's name; session None where it says none.
     spacing
         Voxel size (dz, dy, dx) in mm.
+    table
+        What the label values mean.
     measures
         One entry for each muscle and side that is there, in the order of the table.
     notes
@@ -99,6 +104,7 @@ class Measurement:
     subject: str
     session: str | None
     spacing: tuple[float, float, float]
+    table: MuscleTable
     measures: tuple[Measure, ...]
     notes: tuple[str, ...]
 
@@ -148,6 +154,7 @@ def measure(
                     Measure(
                         muscle=standard,
                         side=own_side or leg,
+                        value=muscle.value,
                         volume_ml=float(area.sum() * dz / 1000.0),
                         csa_mm2=tuple(float(a) for a in area),
                     )
@@ -160,61 +167,82 @@ def measure(
             "the plane of the slices."
         )
     subject, session = subject_and_session(name)
-    return Measurement(name, subject, session, geometry.spacing, tuple(measures), tuple(notes))
+    return Measurement(
+        name, subject, session, geometry.spacing, table, tuple(measures), tuple(notes)
+    )
 
 
-def measure_file(path: Path, table: MuscleTable | None = None) -> Measurement:
-    """Measure a label map on disk; see `measure`.
+@dataclass(frozen=True, eq=False)
+class LabelsToMeasure:
+    """Labels that need not be on disk.
 
-    Without a table the one beside the file serves; without that, values stand for themselves.
+    Attributes
+    ----------
+    case
+        Name of the case; subject and session are taken from it.
+    title, name
+        What to call it in progress, and in a problem's sentence.
+    read
+        Returns the label values, canonical ``(z, y, x)``.
+    geometry
+        Of the scan.
+    table
+        What the values mean; without it they stand for themselves.
+    notes
+        Sentences that belong to the figures.
+    """
+
+    case: str
+    title: str
+    name: str
+    read: Callable[[], npt.NDArray[np.integer]]
+    geometry: Geometry
+    table: MuscleTable | None
+    notes: tuple[str, ...] = ()
+
+
+def open_labels(path: Path, table: MuscleTable | None = None) -> LabelsToMeasure:
+    """Open a label map (header and table only); without a table the one beside the file serves.
 
     Raises
     ------
     BadInput
-        If the file or its table cannot be read, or the table does not name a value.
+        If the file or its table cannot be read.
     """
     opened = open_label_map(path)
-    labels = opened.read()
-    table = table or table_beside(path) or table_by_values(labels)
-    table.require_known(labels, str(path))
-    return measure(labels, table, opened.geometry, case_name(path))
+    case = case_name(path)
+    table = table or table_beside(path)
+    return LabelsToMeasure(case, case, str(path), opened.read, opened.geometry, table)
 
 
-def measure_files(
-    paths: Sequence[Path],
-    table: MuscleTable | None = None,
-    *,
-    progress: Callable[[int, int, Measurement], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+def measure_labels(
+    given: Sequence[LabelsToMeasure], progress: Callable[[int, int, str], None] | None = None
 ) -> list[Measurement]:
-    """Measure several label maps.
+    """Measure labels, for the shell command and the window.
 
     Parameters
     ----------
-    paths
-        NIfTI label maps; all are opened before the first is measured.
-    table
-        What the values mean, in all of them; see `measure_file` for None.
+    given
+        What to measure.
     progress
-        Called after each with how many are done, how many there are, and the result.
-    stop
-        Asked before each; once it is true those done so far are returned.
+        Called before each with how many are done, how many there are, and its title; what it
+        raises ends the work.
 
     Raises
     ------
     BadInput
-        As in `measure_file`.
+        If a label map cannot be read, or holds a value that its table does not name.
     """
-    for path in paths:
-        open_label_map(path)
-    results: list[Measurement] = []
-    for path in paths:
-        if stop is not None and stop():
-            break
-        results.append(measure_file(path, table))
+    found = []
+    for number, one in enumerate(given):
         if progress is not None:
-            progress(len(results), len(paths), results[-1])
-    return results
+            progress(number, len(given), one.title)
+        labels = one.read()
+        table = one.table or table_by_values(labels)
+        table.require_known(labels, one.name)
+        result = measure(labels, table, one.geometry, one.case)
+        found.append(replace(result, notes=(*one.notes, *result.notes)))
+    return found
 
 
 def _tilt(geometry: Geometry) -> float:

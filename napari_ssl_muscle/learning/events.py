@@ -167,5 +167,19 @@ def never_stop() -> bool:
     return False
 
 
+def report_steps(emit: Emit, stop: ShouldStop) -> Callable[[int, int, str], None]:
+    """Return what to call before each step with how many are done, how many there are, its name.
+
+    It emits `Progress`, and raises `StoppedByUser` once the user wants the work to end.
+    """
+
+    def before(done: int, total: int, name: str) -> None:
+        if stop():
+            raise StoppedByUser
+        emit(Progress(done=done, total=total, text=name))
+
+    return before
+
+
 class StoppedByUser(Exception):  # noqa: N818 - not an error
     """The user asked to end before there was anything to keep."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ssl_muscle.evaluation.alignment import align
+from napari_ssl_muscle.evaluation.case_result import case_result
 from napari_ssl_muscle.evaluation.error_map import error_locations, find_errors
-from napari_ssl_muscle.evaluation.evaluate import evaluate_aligned
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable
@@ -69,7 +69,7 @@ def test_errors_of_one_muscle_take_another_for_background():
 def test_each_result_has_a_place_in_its_worst_slice_with_the_predictions_own_label():
     both = aligned()
     found = error_locations(both)
-    results = evaluate_aligned(Pair("case", "p", "r"), both).muscles
+    results = case_result(Pair("case", "p", "r"), both).muscles
     assert [place.slice for place in found] == [r.worst_slice for r in results]
     assert {(r.muscle, p.label) for r, p in zip(results, found, strict=True)} == {
         ("gracilis", 5),

@@ -4,8 +4,9 @@ import pytest
 from label_files import lps, save
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.evaluate import evaluate_case, evaluate_cases
+from napari_ssl_muscle.evaluation.evaluate import evaluate_pairs, open_pair
 from napari_ssl_muscle.evaluation.pairing import Pair
+from napari_ssl_muscle.learning.events import StoppedByUser, report_steps
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable
 
 TABLE = MuscleTable((Muscle(1, "gracilis"), Muscle(2, "sartorius")))
@@ -26,6 +27,11 @@ def pair(folder, prediction, reference, affines=(None, None), name="case"):
         save(folder / "p" / f"{name}.nii.gz", prediction, affines[0]),
         save(folder / "r" / f"{name}.nii.gz", reference, affines[1]),
     )
+
+
+def evaluate_case(files, prediction_table=None, reference_table=None, **options):
+    opened = open_pair(files, prediction_table=prediction_table, reference_table=reference_table)
+    return evaluate_pairs([opened], **options).cases[0]
 
 
 def test_only_slices_with_reference_labels_are_compared_unless_asked(tmp_path):
@@ -83,12 +89,11 @@ def test_the_same_scan_stored_along_other_axes_is_the_same_grid(tmp_path):
 def test_another_grid_is_refused_before_anything_is_computed(tmp_path):
     good = pair(tmp_path, legs(), legs(), name="good")
     bad = pair(tmp_path, legs(), legs(), (lps((10.0, 2.0, 1.1)), None), name="bad")
-    done = []
+    open_pair(good)
     with pytest.raises(BadInput, match="same grid") as error:
-        evaluate_cases([good, bad], progress=lambda *args: done.append(args))
+        open_pair(bad)
     assert str(bad.prediction) in str(error.value)
     assert str(bad.reference) in str(error.value)
-    assert done == []
 
 
 def test_values_outside_a_table_and_an_empty_reference_are_refused(tmp_path):
@@ -108,15 +113,32 @@ def test_an_empty_prediction_misses_every_muscle(tmp_path):
 
 
 def test_progress_and_stop(tmp_path):
-    pairs = [pair(tmp_path, legs(), legs(), name=name) for name in "abc"]
-    seen = []
+    pairs = [open_pair(pair(tmp_path, legs(), legs(), name=name)) for name in "abc"]
+    events = []
+    report = evaluate_pairs(pairs, progress=report_steps(events.append, lambda: False))
+    assert [(e.done, e.total, e.text) for e in events] == [(0, 3, "a"), (1, 3, "b"), (2, 3, "c")]
+    assert [case.pair.name for case in report.cases] == ["a", "b", "c"]
+    with pytest.raises(StoppedByUser):
+        evaluate_pairs(pairs, progress=report_steps(events.append, lambda: len(events) == 5))
+    assert len(events) == 5
 
-    def progress(done, total, case):
-        seen.append((done, total, case.pair.name))
 
-    results = evaluate_cases(pairs, progress=progress, stop=lambda: len(seen) == 2)
-    assert seen == [(1, 3, "a"), (2, 3, "b")]
-    assert [r.pair.name for r in results] == ["a", "b"]
+def test_what_cannot_be_compared_is_left_out_and_said_only_where_that_is_asked_for(tmp_path):
+    pairs = [
+        open_pair(pair(tmp_path, legs(), legs() * keep, name=name))
+        for keep, name in ((1, "good"), (0, "bare"))
+    ]
+    with pytest.raises(BadInput, match="carries no label"):
+        evaluate_pairs(pairs)
+    inspected = []
+    report = evaluate_pairs(
+        pairs, leave_out=True, inspect=lambda number, *_: inspected.append(number)
+    )
+    assert [case.pair.name for case in report.cases] == ["good"]
+    assert inspected == [0]
+    assert report.notes[0].startswith("bare is left out: ")
+    with pytest.raises(BadInput, match="carries no label"):
+        evaluate_pairs(pairs[1:], leave_out=True)
 
 
 def test_legs_without_any_common_muscle_still_give_rows(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from label_files import lps, save
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.measure import measure, measure_file, measure_files
+from napari_ssl_muscle.evaluation.measure import measure, measure_labels, open_labels
 from napari_ssl_muscle.evaluation.measure_report import MeasureReport
 from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
 from napari_ssl_muscle.scans.geometry import Geometry
@@ -107,7 +107,7 @@ def test_values_outside_the_table_are_refused_by_file(tmp_path):
     labels[0, 0, 0] = 9
     path = save(tmp_path / "a.nii.gz", labels)
     with pytest.raises(BadInput, match=r"a\.nii\.gz holds the label values 9"):
-        measure_file(path, TABLE)
+        measure_labels([open_labels(path, TABLE)])
 
 
 def test_files_are_measured_with_their_own_tables_and_reported(tmp_path):
@@ -115,8 +115,9 @@ def test_files_are_measured_with_their_own_tables_and_reported(tmp_path):
     second = save(tmp_path / "sub-01_ses-2_dseg.nii.gz", legs()[:, :, ::-1])
     write_itksnap(TABLE, tmp_path / "sub-01_ses-1_dseg.label")
     seen = []
-    results = measure_files([first, second], progress=lambda *args: seen.append(args[:2]))
-    assert seen == [(1, 2), (2, 2)]
+    given = [open_labels(path) for path in (first, second)]
+    results = measure_labels(given, lambda *args: seen.append(args))
+    assert seen == [(0, 2, "sub-01_ses-1"), (1, 2, "sub-01_ses-2")]
     report = MeasureReport(results)
     report.write(tmp_path / "out")
     table = pd.read_csv(tmp_path / "out" / "measures.csv")

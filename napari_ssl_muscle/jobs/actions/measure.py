@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.measure import Measurement, measure_files
+from napari_ssl_muscle.evaluation.measure import measure_labels, open_labels
 from napari_ssl_muscle.evaluation.measure_report import FILES, MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import MeasureJob
-from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
+from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
 from napari_ssl_muscle.scans.muscles import read_table
-from napari_ssl_muscle.scans.volume import open_label_map
 
 
 def prepare(job: MeasureJob) -> PreparedJob:
@@ -28,19 +27,12 @@ def prepare(job: MeasureJob) -> PreparedJob:
     check_free((job.out / name for name in FILES), overwrite=job.overwrite)
     table = None if job.table is None else read_table(job.table)
     paths = list(dict.fromkeys(path for given in job.labels for path in _label_maps(given)))
-    for path in paths:
-        open_label_map(path)
+    given = [open_labels(path, table) for path in paths]
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
-        emit(Started(action="measuring", device="CPU", total=len(paths)))
-
-        def progress(done: int, total: int, latest: Measurement) -> None:
-            emit(Progress(done=done, total=total, text=latest.name))
-
-        found = measure_files(paths, table, progress=progress, stop=stop)
-        if len(found) < len(paths):
-            return Outcome({"out": str(job.out)}, stopped=True)
-        report = MeasureReport(found)
+        emit(Started(action="measuring", device="CPU", total=len(given)))
+        report = MeasureReport(measure_labels(given, report_steps(emit, stop)))
+        emit(Progress(done=len(given), total=len(given)))
         files = [str(path) for path in report.write(job.out)]
         return Outcome({"text": report.to_text(), "files": files, "out": str(job.out)})
 

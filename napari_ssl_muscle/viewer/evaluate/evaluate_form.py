@@ -166,10 +166,10 @@ class EvaluateForm(Form):
             if not pairs:
                 raise BadInput("The labels are still empty; press 'Segment muscles' first.")
             notes = [f"{c.name} is left out: it has no labels yet." for c in empty]
-        requests = [evaluate_worker.ask(pair) for pair in pairs]
+        given = [evaluate_worker.labels_to_compare(pair) for pair in pairs]
         options = {"all_slices": self.all_slices.value, "by_side": self.by_side.value}
         return ThreadTask(
-            lambda emit, stop: evaluate_worker.evaluate(pairs, requests, notes, options, emit, stop)
+            lambda emit, stop: evaluate_worker.evaluate(pairs, given, notes, options, emit, stop)
         )
 
     # --- results

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
+from napari_ssl_muscle.learning.events import Emit, ShouldStop, Started, report_steps
 from napari_ssl_muscle.text_table import times
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import (
@@ -22,11 +22,11 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
 )
 
 if TYPE_CHECKING:
+    from napari_ssl_muscle.evaluation.alignment import Aligned
+    from napari_ssl_muscle.evaluation.case_result import CaseResult
     from napari_ssl_muscle.evaluation.error_map import ErrorLocation, Errors
-    from napari_ssl_muscle.evaluation.evaluate import CaseResult
-    from napari_ssl_muscle.evaluation.provenance import Provenance
+    from napari_ssl_muscle.evaluation.evaluate import LabelsToCompare
     from napari_ssl_muscle.evaluation.report import EvaluationReport
-    from napari_ssl_muscle.scans.geometry import Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,26 +56,12 @@ class LabelPair:
 
 
 @dataclass(frozen=True, eq=False)
-class EvaluationRequest:
-    """What the thread needs of a couple; arrays are copies where the user may draw on."""
-
-    name: str
-    layer_names: tuple[str, str]
-    prediction: np.ndarray
-    reference: np.ndarray
-    infos: tuple[LayerInfo | None, LayerInfo | None]
-    geometry: Geometry
-    origin: Provenance | None
-    corrected: bool | None
-
-
-@dataclass(frozen=True, eq=False)
 class EvaluatedPair:
-    """What was found for one couple.
+    """What was found for one pair.
 
     Attributes
     ----------
-    couple
+    pair
         Its layers.
     name
         Whose they are.
@@ -85,7 +71,7 @@ class EvaluatedPair:
         The wrong voxels.
     picture
         All of them, as an array of the labels' shape.
-    places
+    error_locations
         One for each result of `case`.
     """
 
@@ -99,7 +85,7 @@ class EvaluatedPair:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationAnswer:
-    """What an evaluation brings: the report, and one finding for each couple that has figures."""
+    """What an evaluation brings: the report, and one finding for each pair that has figures."""
 
     report: EvaluationReport
     findings: tuple[EvaluatedPair, ...]
@@ -120,33 +106,42 @@ def label_pairs_in(viewer: Any) -> list[LabelPair]:
     return found
 
 
-def ask(pair: LabelPair) -> EvaluationRequest:
-    """Return the request for a couple.
+def labels_to_compare(pair: LabelPair) -> LabelsToCompare:
+    """Return what is compared: copies of the labels, as the person may go on drawing.
 
     Raises
     ------
     BadInput
         If the two layers do not lie on one grid.
     """
-    one, other = pair.prediction, pair.reference
-    infos = (info_of(one), info_of(other))
-    difference = _difference(one, other, infos)
+    from napari_ssl_muscle.evaluation.evaluate import LabelsToCompare
+    from napari_ssl_muscle.evaluation.pairing import Pair
+
+    layers = pair.prediction, pair.reference
+    infos = [info_of(layer) for layer in layers]
+    difference = _difference(*layers)
     if difference is not None:
         raise BadInput(
-            f"'{one.name}' and '{other.name}' do not lie on the same grid ({difference}); "
-            "compare labels of one scan."
+            f"'{layers[0].name}' and '{layers[1].name}' do not lie on the same grid "
+            f"({difference}); compare labels of one scan."
         )
     known = infos[1] or infos[0]
-    origin, corrected = origin_of_labels(one)
-    return EvaluationRequest(
-        name=pair.name,
-        layer_names=(one.name, other.name),
-        prediction=one.data.copy(),
-        reference=other.data.copy(),
-        infos=infos,
+    files = [
+        info.path if info is not None and info.path is not None else Path(layer.name)
+        for info, layer in zip(infos, layers, strict=True)
+    ]
+    prediction, reference = (_as_volume(layer.data.copy()) for layer in layers)
+    origin, corrected = origin_of_labels(pair.prediction)
+    return LabelsToCompare(
+        pair=Pair(case_name_of(pair.name, infos[0]), *files),
+        read=lambda: (prediction, reference),
         geometry=known.scan.geometry
         if known is not None
-        else plain_geometry(one.data.shape, one.scale),
+        else plain_geometry(layers[0].data.shape, layers[0].scale),
+        prediction_table=infos[0].table if infos[0] is not None else None,
+        reference_table=infos[1].table if infos[1] is not None else None,
+        names=(f"'{layers[0].name}'", f"'{layers[1].name}'"),
+        title=pair.name,
         origin=origin,
         corrected=corrected,
     )
@@ -160,7 +155,7 @@ def is_untouched(layer: Any) -> bool:
 
 def evaluate(
     pairs: Sequence[LabelPair],
-    requests: Sequence[EvaluationRequest],
+    given: Sequence[LabelsToCompare],
     notes: Sequence[str],
     options: dict[str, bool],
     emit: Emit,
@@ -168,72 +163,37 @@ def evaluate(
 ) -> EvaluationAnswer:
     """Compare; runs in a thread.
 
-    Of several couples, one that cannot be compared is left out and said in a note.
+    Of several pairs, one that cannot be compared is left out and said in a note.
 
     Raises
     ------
     BadInput
-        If there is only one couple and it cannot be compared, or none of several can.
+        If there is only one pair and it cannot be compared, or none of several can.
     StoppedByUser
         If `stop` said so.
     """
-    from napari_ssl_muscle.evaluation.provenance import combine
-    from napari_ssl_muscle.evaluation.report import EvaluationReport
+    from napari_ssl_muscle.evaluation.error_map import error_locations, find_errors
+    from napari_ssl_muscle.evaluation.evaluate import evaluate_pairs
 
-    emit(Started(action="evaluating", device="CPU", total=len(requests)))
     findings: list[EvaluatedPair] = []
-    refused: list[str] = []
-    origins = []
-    for done, (pair, request) in enumerate(zip(pairs, requests, strict=True)):
-        if stop():
-            raise StoppedByUser
-        emit(Progress(done=done, total=len(requests), text=request.name))
-        try:
-            findings.append(_find(pair, request, options))
-            origins.append(request.origin)
-        except BadInput as problem:
-            if len(requests) == 1:
-                raise
-            refused.append(f"{request.name} is left out: {problem}")
-    if not findings:
-        raise BadInput(refused[0])
-    provenance, said = combine(origins)
-    report = EvaluationReport(
-        tuple(finding.case for finding in findings), provenance, (*notes, *refused, *said)
+
+    def inspect(number: int, case: CaseResult, aligned: Aligned) -> None:
+        pair, errors = pairs[number], find_errors(aligned)
+        picture = errors.picture()
+        picture = picture.reshape(picture.shape[-pair.prediction.ndim :])
+        locations = tuple(error_locations(aligned))
+        findings.append(EvaluatedPair(pair, given[number].title, case, errors, picture, locations))
+
+    emit(Started(action="evaluating", device="CPU", total=len(given)))
+    report = evaluate_pairs(
+        given,
+        notes,
+        **options,
+        leave_out=True,
+        inspect=inspect,
+        progress=report_steps(emit, stop),
     )
     return EvaluationAnswer(report, tuple(findings))
-
-
-def _find(pair: LabelPair, request: EvaluationRequest, options: dict[str, bool]) -> EvaluatedPair:
-    from napari_ssl_muscle.evaluation.alignment import align
-    from napari_ssl_muscle.evaluation.error_map import error_locations, find_errors
-    from napari_ssl_muscle.evaluation.evaluate import evaluate_aligned
-    from napari_ssl_muscle.evaluation.pairing import Pair
-
-    files = [
-        info.path if info is not None and info.path is not None else Path(name)
-        for info, name in zip(request.infos, request.layer_names, strict=True)
-    ]
-    prediction, reference = (_solid(a) for a in (request.prediction, request.reference))
-    aligned = align(
-        prediction,
-        reference,
-        (f"'{request.layer_names[0]}'", f"'{request.layer_names[1]}'"),
-        prediction_table=request.infos[0].table if request.infos[0] is not None else None,
-        reference_table=request.infos[1].table if request.infos[1] is not None else None,
-        geometry=request.geometry,
-        **options,
-    )
-    case = evaluate_aligned(Pair(case_name_of(request.name, request.infos[0]), *files), aligned)
-    errors = find_errors(aligned)
-    return EvaluatedPair(
-        pair,
-        request.name,
-        replace(case, corrected_by_hand=request.corrected),
-        errors,
-        errors.picture().reshape(request.prediction.shape),
-        tuple(error_locations(aligned)),
-    )
 
 
 def case_name_of(name: str, info: LayerInfo | None) -> str:
@@ -250,18 +210,17 @@ def case_name_of(name: str, info: LayerInfo | None) -> str:
     return name
 
 
-def _solid(labels: np.ndarray) -> np.ndarray:
+def _as_volume(labels: np.ndarray) -> np.ndarray:
     """Return labels (y, x) as a volume of one slice."""
     return labels.reshape((1,) * (3 - labels.ndim) + labels.shape)
 
 
-def _difference(
-    one: Any, other: Any, infos: tuple[LayerInfo | None, LayerInfo | None]
-) -> str | None:
+def _difference(one: Any, other: Any) -> str | None:
     if one.data.shape != other.data.shape:
         return f"{times(one.data.shape)} voxels against {times(other.data.shape)}"
     if one.data.ndim not in (2, 3):
         return f"{one.data.ndim} axes instead of three"
-    if infos[0] is None or infos[1] is None:
+    first, second = info_of(one), info_of(other)
+    if first is None or second is None:
         return None
-    return infos[0].scan.geometry.differs_from(infos[1].scan.geometry)
+    return first.scan.geometry.differs_from(second.scan.geometry)

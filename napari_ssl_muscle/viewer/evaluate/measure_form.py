@@ -144,12 +144,12 @@ class MeasureForm(Form):
                 raise BadInput(NO_LABELS)
             if len(layers) > 1:  # those that are still empty are no news
                 layers = [layer for layer in layers if layer.data.any()] or layers[:1]
-            requests = [measure_worker.ask(layer) for layer in layers]
+            given = [measure_worker.labels_to_measure(layer) for layer in layers]
         except BadInput as problem:
             dialogs.tell(str(problem), parent=self.native.window())
             return
         self._work = ThreadTask(
-            lambda emit, stop: measure_worker.measure_layers(requests, emit, stop)
+            lambda emit, stop: measure_worker.measure_layers(layers, given, emit, stop)
         )
         self._enable(False)
         self.panel.run(self._work)
@@ -195,7 +195,7 @@ class MeasureForm(Form):
             self.viewer, one.layer, [other.layer for other in self.answer.measured if other != one]
         )
         if index is not None:
-            one.layer.selected_label = one.values[index]
+            one.layer.selected_label = one.found.measures[index].value
             show_slice(self.viewer, one.layer, one.found.measures[index].max_csa_slice)
 
     def _on_ended(self, event: object) -> None:

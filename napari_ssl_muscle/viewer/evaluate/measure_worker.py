@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
+from napari_ssl_muscle.learning.events import Emit, ShouldStop, Started, report_steps
 from napari_ssl_muscle.text_table import times
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import case_name_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.segment.saving import grid_of
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.evaluation.measure import Measurement
+    from napari_ssl_muscle.evaluation.measure import LabelsToMeasure, Measurement
     from napari_ssl_muscle.evaluation.measure_report import MeasureReport
-    from napari_ssl_muscle.scans.geometry import Geometry
-    from napari_ssl_muscle.scans.muscles import MuscleTable
 
 UNKNOWN_SIZE = (
     "This layer came without a scan: the size of its voxels is taken for {} mm, and left and right "
     "are not known."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class MeasureRequest:
-    """What the thread needs of a labels layer; the array is a copy."""
-
-    layer: Any
-    name: str
-    case: str
-    labels: np.ndarray
-    table: MuscleTable | None
-    geometry: Geometry
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +37,13 @@ class MeasuredLabels:
         Whose labels they are.
     found
         The figures.
-    values, colours
-        For each measure the muscle's value in the labels and its colour (RGBA).
+    colours
+        Of each measure's muscle, RGBA.
     """
 
     layer: Any
     name: str
     found: Measurement
-    values: tuple[int, ...]
     colours: tuple[tuple[float, ...], ...]
 
 
@@ -71,8 +55,8 @@ class MeasureAnswer:
     measured: tuple[MeasuredLabels, ...]
 
 
-def ask(layer: Any) -> MeasureRequest:
-    """Return the request for a labels layer.
+def labels_to_measure(layer: Any) -> LabelsToMeasure:
+    """Return what is measured: a copy of the labels, as the person may go on drawing.
 
     Raises
     ------
@@ -83,6 +67,8 @@ def ask(layer: Any) -> MeasureRequest:
         raise BadInput(
             f"'{layer.name}' has {layer.data.ndim} axes; only labels of one scan can be measured."
         )
+    from napari_ssl_muscle.evaluation.measure import LabelsToMeasure
+
     labels = np.array(layer.data, copy=True)
     if not labels.any():
         raise BadInput(
@@ -98,19 +84,20 @@ def ask(layer: Any) -> MeasureRequest:
         {"metadata": layer.metadata, "scale": scale, "translate": translate}, labels.shape
     )
     size = times(geometry.spacing, "g")
-    return MeasureRequest(
-        layer=layer,
-        name=info.scan.name if info is not None else layer.name,
-        case=case_name_of(info.scan.name if info is not None else layer.name, info),
-        labels=labels,
-        table=info.table if info is not None else None,
+    title = info.scan.name if info is not None else layer.name
+    return LabelsToMeasure(
+        case=case_name_of(title, info),
+        title=title,
+        name=f"'{layer.name}'",
+        read=lambda: labels,
         geometry=geometry,
+        table=info.table if info is not None else None,
         notes=() if known is not None else (UNKNOWN_SIZE.format(size),),
     )
 
 
 def measure_layers(
-    requests: Sequence[MeasureRequest], emit: Emit, stop: ShouldStop
+    layers: Sequence[Any], given: Sequence[LabelsToMeasure], emit: Emit, stop: ShouldStop
 ) -> MeasureAnswer:
     """Measure; runs in a thread.
 
@@ -121,38 +108,18 @@ def measure_layers(
     StoppedByUser
         If `stop` said so.
     """
-    from napari_ssl_muscle.evaluation.measure import measure
+    from napari_ssl_muscle.evaluation.measure import measure_labels
     from napari_ssl_muscle.evaluation.measure_report import MeasureReport
-    from napari_ssl_muscle.scans.muscles.table import table_by_values
 
-    emit(Started(action="measuring", device="CPU", total=len(requests)))
-    measured = []
-    for done, request in enumerate(requests):
-        if stop():
-            raise StoppedByUser
-        emit(Progress(done=done, total=len(requests), text=request.name))
-        table = request.table or table_by_values(request.labels)
-        table.require_known(request.labels, f"'{request.layer.name}'")
-        found = measure(request.labels, table, request.geometry, request.case)
-        found = replace(found, notes=(*request.notes, *found.notes))
-        values, colours = _looks(found, table)
-        measured.append(MeasuredLabels(request.layer, request.name, found, values, colours))
-    return MeasureAnswer(MeasureReport([one.found for one in measured]), tuple(measured))
+    emit(Started(action="measuring", device="CPU", total=len(given)))
+    found = measure_labels(given, report_steps(emit, stop))
+    measured = [
+        MeasuredLabels(layer, one.title, result, _colours(result))
+        for layer, one, result in zip(layers, given, found, strict=True)
+    ]
+    return MeasureAnswer(MeasureReport(found), tuple(measured))
 
 
-def _looks(
-    found: Measurement, table: MuscleTable
-) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
-    """Return the label value and the colour of each measure's muscle."""
-    from napari_ssl_muscle.scans.muscles.names import split_side
-
-    by_name: dict[tuple[str, str], int] = {}
-    for muscle in table.muscles:
-        name, side = split_side(muscle.name)
-        by_name.setdefault((name, side), muscle.value)
-    colours = table.colours()
-    values = tuple(
-        by_name[(m.muscle, m.side)] if (m.muscle, m.side) in by_name else by_name[(m.muscle, "")]
-        for m in found.measures
-    )
-    return values, tuple(tuple(float(part) for part in colours[value]) for value in values)
+def _colours(found: Measurement) -> tuple[tuple[float, ...], ...]:
+    colours = found.table.colours()
+    return tuple(tuple(float(part) for part in colours[m.value]) for m in found.measures)

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_ssl_muscle.actions import run_job
-from napari_ssl_muscle.evaluation.evaluate import evaluate_case
+from napari_ssl_muscle.evaluation.evaluate import evaluate_pairs, open_pair
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.files import file_hash
@@ -72,9 +72,8 @@ def test_the_table_holds_what_the_shell_would_find(
     press(form.evaluate_button)
     assert isinstance(end_of(form.panel), Finished)
     unwrap(predicted).save(str(tmp_path / "saved_dseg.nii.gz"), plugin=PLUGIN)
-    case = evaluate_case(
-        Pair("leg", tmp_path / "saved_dseg.nii.gz", labelled_file.with_name("leg_seg.nii.gz"))
-    )
+    saved, truth = tmp_path / "saved_dseg.nii.gz", labelled_file.with_name("leg_seg.nii.gz")
+    (case,) = evaluate_pairs([open_pair(Pair("leg", saved, truth))]).cases
     assert len(rows(form)) - 1 == len(case.muscles) == 2
     assert rows(form)["mean, total"][0] == f"{case.mean_dice:.3f}"
     for result in case.muscles:
