@@ -37,7 +37,8 @@ def test_masks_cover_the_share_of_the_body_on_the_voxels_of_the_scan(
     for leg in (slice(0, 50), slice(50, 100)):
         share = found.masks[:, :, leg][body[:, :, leg]].mean()
         assert share == pytest.approx(0.4, abs=0.06)
-    assert "(40.1 % of the body)" in found.description.text  # never below the share, to the pixel
+    assert "(40.1 % of the body)" in found.description.coverage  # never below the share
+    assert found.description.warning.startswith("That is near")
     # Squares begin in the body and reach over its edge by half a square at the most.
     assert not found.masks[:, :4].any()
 
