@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -28,6 +28,7 @@ from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob
 from napari_ssl_muscle.learning.events import Failed, Progress, Stopped
+from napari_ssl_muscle.learning.settings import FreezeMode
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 
@@ -236,7 +237,7 @@ def import_reference(checkpoint: Path, out: Path, table: Path | None, title: str
 @click.option("--channel", help="Image channel to fine-tune on, where there are several.")
 @click.option("--steps", type=click.IntRange(1), default=500, show_default=True)
 @click.option("--pretrain-steps", type=click.IntRange(1), default=2000, show_default=True)
-@click.option("--freeze", type=click.Choice(["none", "encoder", "decoder", "both"]), default="none")
+@click.option("--freeze", type=click.Choice(get_args(FreezeMode)), default="none")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
 def gain(cohort: Path, out: Path, **given: Any) -> int:
     """Measure what pretraining gains: the same fine-tunings from scratch and pretrained.

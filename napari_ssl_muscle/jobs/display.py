@@ -33,11 +33,9 @@ class Display(Protocol):
 
     def show(self, event: Event) -> None:
         """Show an event."""
-        ...
 
     def close(self) -> None:
-        """Leave the screen tidy."""
-        ...
+        """Remove what is drawn on the screen."""
 
 
 class JsonLines:

@@ -102,15 +102,10 @@ class RunFolder:
     It holds `job.json`, every event in `events.jsonl`, and the epochs' figures in `metrics.csv`.
     Where several trainings are compared, each has its own folder with its own figures.
 
-    Parameters
-    ----------
-    job
-        The job; `check_run_folder` has accepted it.
-
     Raises
     ------
     BadInput
-        If it cannot be written after all.
+        If it cannot be written, although `check_run_folder` accepted the job.
     """
 
     def __init__(self, job: AnyJob) -> None:

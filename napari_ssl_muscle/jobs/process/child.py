@@ -75,7 +75,7 @@ class ChildJob:
     Parameters
     ----------
     job
-        What to do. Paths are made absolute.
+        Its paths are made absolute.
     on_event
         Called with every event, on a thread of this object. The last one is always `Finished`,
         `Stopped` or `Failed`, and comes exactly once, unless the child is detached.
@@ -107,13 +107,7 @@ class ChildJob:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the child. Returns at once.
-
-        Raises
-        ------
-        RuntimeError
-            If it was started before.
-        """
+        """Start the child; returns at once. A second call raises `RuntimeError`."""
         if self._reader is not None:
             raise RuntimeError("a ChildJob runs once; make another one")
         self._job_folder = self._start_in_folder()

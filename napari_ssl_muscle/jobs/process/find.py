@@ -58,13 +58,7 @@ class FoundJob:
     end: Finished | Stopped | Failed | None = None
 
     def attach(self, on_event: Callable[[Event], None]) -> AttachedJob:
-        """Return it as a job that can be started (followed) and stopped.
-
-        Raises
-        ------
-        BadInput
-            If it cannot be found any more.
-        """
+        """Return it as a job to follow (`start`) and stop; `BadInput` if it is gone."""
         return AttachedJob(self.job_folder, on_event)
 
     def forget(self) -> None:
@@ -97,7 +91,7 @@ def running_jobs() -> list[FoundJob]:
 
 
 def name_of(job: AnyJob) -> str:
-    """Return what a job does as a person says it: "Fine-tuning"."""
+    """Return what a job does: "Fine-tuning"."""
     return _NAMES.get(job.action, job.action.replace("-", " ").capitalize())
 
 

@@ -51,13 +51,7 @@ class Child(BaseModel):
 
 
 class JobFolder:
-    """The folder of one job in a child process.
-
-    Parameters
-    ----------
-    folder
-        It exists.
-    """
+    """The folder of one job in a child process; it exists."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -64,13 +64,7 @@ def lower_priority(pid: int) -> None:
 
 
 class OtherProcess:
-    """A process that another one started, with the methods of `subprocess.Popen` used here.
-
-    Parameters
-    ----------
-    process_id
-        Of the process; it may have ended.
-    """
+    """A process that another one started, with the methods of `subprocess.Popen` used here."""
 
     def __init__(self, process_id: ProcessId) -> None:
         self.process_id = process_id

@@ -20,11 +20,6 @@ class JobFields:
 
     A form gives captions, units and steps. Everything else comes from the job's field or, where
     that overrides a setting of learning, from the setting.
-
-    Parameters
-    ----------
-    job
-        The kind of job.
     """
 
     def __init__(self, job: type[Job]) -> None:
@@ -45,16 +40,7 @@ class JobFields:
         return edit
 
     def choice(self, name: str, captions: Sequence[tuple[str, Any]], label: str) -> ComboBox:
-        """Return a list to choose from.
-
-        Parameters
-        ----------
-        name
-            Of the field.
-        captions
-            Caption and value of each choice, in order; all choices of the field.
-        label
-            Of the list.
+        """Return a list to choose from: caption and value of each choice of the field.
 
         Raises
         ------
@@ -82,25 +68,10 @@ class JobFields:
         decimals: int = 0,
         none: str = "",
     ) -> FloatSpinBox:
-        """Return a box for a number within the field's limits.
+        """Return a box for a number within the field's limits, and up to `most`.
 
-        Parameters
-        ----------
-        name
-            Of the field.
-        label
-            Of the box.
-        step
-            How much a click on an arrow changes.
-        most
-            Largest number that makes sense where the field sets no limit.
-        unit
-            Shown behind the number.
-        decimals
-            Shown and kept.
-        none
-            Shown instead of 0, which stands for None. Without it, the field's limit is the least
-            number; a limit that is excluded cannot be kept from being chosen.
+        `none` is shown instead of 0, which then stands for None. A limit that the field excludes
+        can be chosen here, and is refused by the job.
         """
         low, high = _limits(self._declared(name))
         low = 0 if none else low
