@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.process.child import AttachedJob, format_exit
 from napari_ssl_muscle.jobs.process.job_folder import (
-    Child,
     JobFolder,
     all_job_folders,
     readable_job,
@@ -63,7 +62,11 @@ class FoundJob:
 
     def forget(self) -> None:
         """Remove the job folder of an ended job, and what a killed child left behind."""
-        _settle(self.job_folder)
+        with contextlib.suppress(BadInput):
+            # Following it to its closing event removes its folder.
+            ended = AttachedJob(self.job_folder, ignore_event)
+            ended.start()
+            ended.wait()
 
     def look_again(self) -> FoundJob | None:
         """Return its present state; None if its folder is gone or followed by now."""
@@ -106,8 +109,10 @@ def _found(job_folder: JobFolder) -> FoundJob | None:
     if alive:
         end = None  # the closing event comes a moment before the end
     elif end is None:
-        end = _died(job_folder)
-    return FoundJob(job_folder, job, _time(child), alive, progress, end)
+        stopped = job_folder.stop.exists()
+        end = Stopped() if stopped else Failed(sentence=format_exit(job_folder.last_errors()))
+    since = datetime.datetime.fromtimestamp(child.began).astimezone()
+    return FoundJob(job_folder, job, since, alive, progress, end)
 
 
 def _latest(job_folder: JobFolder) -> tuple[Progress | None, Finished | Stopped | Failed | None]:
@@ -122,21 +127,3 @@ def _latest(job_folder: JobFolder) -> tuple[Progress | None, Finished | Stopped 
                 progress = event
                 break
     return progress, end
-
-
-def _died(job_folder: JobFolder) -> Stopped | Failed:
-    if job_folder.stop.exists():
-        return Stopped()
-    return Failed(sentence=format_exit(job_folder.last_errors()))
-
-
-def _time(child: Child) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(child.began).astimezone()
-
-
-def _settle(job_folder: JobFolder) -> None:
-    """Follow a job that has ended to its closing event, which removes its folder."""
-    with contextlib.suppress(BadInput):
-        ended = AttachedJob(job_folder, ignore_event)
-        ended.start()
-        ended.wait()
