@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_ssl_muscle.evaluation.provenance import known_subjects
 from napari_ssl_muscle.files import write_json, write_whole
 from napari_ssl_muscle.jobs.recipe import pretext_with
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
@@ -17,9 +19,15 @@ from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob
 from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.events import Emit, Note, Progress, ShouldStop, StoppedByUser
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, report_steps
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
-from napari_ssl_muscle.learning.pretext.comparison import check_comparable, pretext_of
+from napari_ssl_muscle.learning.pretext.comparison import (
+    ScanToRestore,
+    check_comparable,
+    masked_errors,
+    middle_slices,
+    pretext_of,
+)
 from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.scans.cohort import Cohort, open_cohort
 from napari_ssl_muscle.text_table import aligned, number
@@ -63,31 +71,31 @@ def prepare(job: CompareReconstructionsJob) -> PreparedJob:
         from napari_ssl_muscle.learning.data.image_cache import read_channels
         from napari_ssl_muscle.learning.data.slices import lies_left
         from napari_ssl_muscle.learning.models.model_file import load_model
-        from napari_ssl_muscle.learning.pretext.reconstruction import compare_reconstructions
+        from napari_ssl_muscle.learning.pretext.reconstruction import compare_scans
         from napari_ssl_muscle.learning.pretext.strips import write_strips
         from napari_ssl_muscle.learning.training.device import threads
 
         for text in [*found.warnings, *_seen(cards, names, [case for case, _ in chosen])]:
             emit(Note(text=text, warning=True))
-        models = [load_model(path) for path in paths]
-        compared = []
+        scans = [
+            ScanToRestore(
+                case.name,
+                partial(read_channels, case),
+                case.scans[0].geometry.spacing,
+                lies_left(case.scans[0].geometry),
+                slices,
+            )
+            for case, slices in chosen
+        ]
         with threads(job.threads):
-            for done, (case, slices) in enumerate(chosen):
-                if stop():
-                    raise StoppedByUser
-                emit(Progress(done=done, total=len(chosen), text=case.name))
-                geometry = case.scans[0].geometry
-                comparison = compare_reconstructions(
-                    models,
-                    read_channels(case),
-                    geometry.spacing,
-                    slices=slices,
-                    pretext=pretext,
-                    seed=job.seed,
-                    left=lies_left(geometry),
-                )
-                compared.append(_Compared(case, comparison))
-        emit(Progress(done=len(chosen), total=len(chosen)))
+            comparisons = compare_scans(
+                [load_model(path) for path in paths],
+                scans,
+                pretext=pretext,
+                seed=job.seed,
+                progress=report_steps(emit, stop),
+            )
+        compared = [_Compared(case, c) for (case, _), c in zip(chosen, comparisons, strict=True)]
         files = [job.out / STRIPS, job.out / FIGURES]
         titles = [_rows(one) for one in compared]
         write_whole(
@@ -124,11 +132,8 @@ def choose_slices(
         for index, case in enumerate(cases):
             if sum(wanted) < count and wanted[index] < _depth(case):
                 wanted[index] += 1
-    # The middles of equal parts: the outermost slices often show next to nothing.
     return [
-        (case, [(2 * k + 1) * _depth(case) // (2 * n) for k in range(n)])
-        for case, n in zip(cases, wanted, strict=True)
-        if n
+        (case, middle_slices(_depth(case), n)) for case, n in zip(cases, wanted, strict=True) if n
     ]
 
 
@@ -159,7 +164,7 @@ def _seen(
 ) -> list[str]:
     notes = []
     for card, name in zip(cards, names, strict=True):
-        known = sorted({case.subject for case in cases} & set(card.training_subjects))
+        known = known_subjects((case.subject for case in cases), card.training_subjects)
         if known:
             notes.append(
                 f"{name} learned from scans of {', '.join(known)} (by name), "
@@ -184,19 +189,12 @@ def _content(
     names: Sequence[str],
     cards: Sequence[ModelCard],
 ) -> dict[str, Any]:
-    from napari_ssl_muscle.learning.pretext.comparison import mean_error
-
     comparisons = [one.comparison for one in compared]
-    pixels = np.concatenate([c.masked_pixels for c in comparisons])
-    inside = {
-        name: mean_error(np.concatenate([c.runs[i].masked_error for c in comparisons]), pixels)
-        for i, name in enumerate(names)
-    }
+    *inside, constant = masked_errors(comparisons).overall.tolist()
     whole = {
         name: float(np.mean(np.concatenate([c.runs[i].image_error for c in comparisons])))
         for i, name in enumerate(names)
     }
-    constant = mean_error(np.concatenate([c.constant_error for c in comparisons]), pixels)
     images = [
         {
             "image": title,
@@ -226,7 +224,7 @@ def _content(
         },
         "pretext": pretext.model_dump(mode="json"),
         "seed": job.seed,
-        "masked_error": {name: _number(value) for name, value in inside.items()},
+        "masked_error": {name: _number(value) for name, value in zip(names, inside, strict=True)},
         "image_error": {name: _number(value) for name, value in whole.items()},
         "constant_error": _number(constant),
         "images": images,

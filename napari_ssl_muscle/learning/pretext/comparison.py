@@ -5,7 +5,7 @@ Nothing here imports torch; `reconstruction` does the work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,64 @@ class ReconstructionComparison:
     masked_pixels: NDArray[np.int64]
     constant_error: NDArray[np.float64]
     runs: tuple[Reconstruction, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ScanToRestore:
+    """Slices of a scan that several runs restore.
+
+    Attributes
+    ----------
+    name
+        Shown meanwhile.
+    read
+        Returns the channels ``(c, z, y, x)`` float32, canonical axes.
+    spacing
+        ``(dz, dy, dx)`` in mm.
+    left
+        What a leg that is alone in the scan is taken for.
+    slices
+        Canonical z.
+    """
+
+    name: str
+    read: Callable[[], NDArray[np.float32]]
+    spacing: tuple[float, float, float]
+    left: bool
+    slices: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class ReconstructionErrors:
+    """Mean squared errors inside the masks: of each run, and of a constant in the last column.
+
+    Attributes
+    ----------
+    overall
+        Over all masked pixels, ``(runs + 1,)``.
+    by_part
+        Of each comparison alone, ``(comparisons, runs + 1)``; NaN where nothing was masked.
+    """
+
+    overall: NDArray[np.float64]
+    by_part: NDArray[np.float64]
+
+
+def masked_errors(found: Sequence[ReconstructionComparison]) -> ReconstructionErrors:
+    """Return the errors of comparisons of the same runs, together and one by one."""
+    columns = [[*(run.masked_error for run in one.runs), one.constant_error] for one in found]
+    pixels = np.concatenate([one.masked_pixels for one in found])
+    overall = [mean_error(np.concatenate(c), pixels) for c in zip(*columns, strict=True)]
+    by_part = [
+        [mean_error(column, one.masked_pixels) for column in of_one]
+        for of_one, one in zip(columns, found, strict=True)
+    ]
+    return ReconstructionErrors(np.array(overall), np.array(by_part))
+
+
+def middle_slices(depth: int, count: int) -> list[int]:
+    """Return the middles of equal parts: the outermost slices often show next to nothing."""
+    return [(2 * k + 1) * depth // (2 * count) for k in range(count)]
 
 
 def mean_error(errors: NDArray[np.float64], pixels: NDArray[np.int64]) -> float:

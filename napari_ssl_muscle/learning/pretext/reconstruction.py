@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.pretext.comparison import (
     Reconstruction,
     ReconstructionComparison,
+    ScanToRestore,
     check_comparable,
     pretext_of,
 )
@@ -27,6 +28,48 @@ from napari_ssl_muscle.learning.pretext.masking import (
 from napari_ssl_muscle.learning.settings import PretextSettings
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.scans.body_mask import body_mask
+
+
+def compare_scans(
+    models: Sequence[Model],
+    scans: Sequence[ScanToRestore],
+    *,
+    pretext: PretextSettings,
+    seed: int,
+    progress: Callable[[int, int, str], None],
+) -> list[ReconstructionComparison]:
+    """Let several pretrained networks restore slices of scans, for the shell and the window.
+
+    Parameters
+    ----------
+    models, pretext, seed
+        As in `compare_reconstructions`.
+    scans
+        What to restore.
+    progress
+        From `learning.events.report_steps`.
+
+    Raises
+    ------
+    BadInput
+        As in `compare_reconstructions`, or if a scan cannot be read.
+    """
+    found = []
+    for done, scan in enumerate(scans):
+        progress(done, len(scans), scan.name)
+        found.append(
+            compare_reconstructions(
+                models,
+                scan.read(),
+                scan.spacing,
+                slices=scan.slices,
+                pretext=pretext,
+                seed=seed,
+                left=scan.left,
+            )
+        )
+    progress(len(scans), len(scans), "")
+    return found
 
 
 def compare_reconstructions(

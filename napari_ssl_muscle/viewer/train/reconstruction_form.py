@@ -200,7 +200,7 @@ class ReconstructionForm(Form):
         self.back_button.show()
         self.table.show()
         self._tell_figures()
-        better = int((found.figures.by_slice[:, 0] < found.figures.by_slice[:, 1]).sum())
+        better = int((found.figures.by_part[:, 0] < found.figures.by_part[:, 1]).sum())
         self.panel.say(
             f"✓ A is nearer to the original in {better} of {len(found.slices)} slices. "
             "The slider moves all six pictures; between the compared slices the nearest is shown."
@@ -223,7 +223,7 @@ class ReconstructionForm(Form):
         cells = "".join(
             f"<tr><td>{escape(name)}</td>"
             f"<td align='right'>&nbsp;{_number(found.figures.overall[i])}</td>"
-            f"<td align='right'>&nbsp;&nbsp;{_number(found.figures.by_slice[here, i])}</td></tr>"
+            f"<td align='right'>&nbsp;&nbsp;{_number(found.figures.by_part[here, i])}</td></tr>"
             for name, i in rows
         )
         self.table.value = (

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
+from napari_ssl_muscle.learning.events import Emit, ShouldStop, Started, report_steps
 from napari_ssl_muscle.learning.models.card import read_card
-from napari_ssl_muscle.learning.pretext.comparison import check_comparable, pretext_of
+from napari_ssl_muscle.learning.pretext.comparison import (
+    ReconstructionErrors,
+    ScanToRestore,
+    check_comparable,
+    masked_errors,
+    middle_slices,
+    pretext_of,
+)
 from napari_ssl_muscle.learning.torch_import import import_torch
 from napari_ssl_muscle.viewer.layers.grid import GridView, picture
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan
@@ -71,22 +78,6 @@ class ReconstructionAnswer:
     masked_only: bool
 
 
-@dataclass(frozen=True, eq=False)
-class ReconstructionErrors:
-    """Mean squared errors inside the masks, of the runs A, B and of a constant.
-
-    Attributes
-    ----------
-    overall
-        Over all masked pixels, ``(3,)``.
-    by_slice
-        ``(slices, 3)``; NaN where nothing was masked.
-    """
-
-    overall: np.ndarray
-    by_slice: np.ndarray
-
-
 def compare(request: ReconstructionRequest, emit: Emit, stop: ShouldStop) -> ReconstructionAnswer:
     """Let both restore the same masked slices; meant for a worker thread.
 
@@ -109,34 +100,24 @@ def compare(request: ReconstructionRequest, emit: Emit, stop: ShouldStop) -> Rec
     from napari_ssl_muscle.learning.data.slices import find_frames, lies_left
     from napari_ssl_muscle.learning.models.model_file import load_model
     from napari_ssl_muscle.learning.pretext.mask_preview import side_by_side
-    from napari_ssl_muscle.learning.pretext.reconstruction import compare_reconstructions
+    from napari_ssl_muscle.learning.pretext.reconstruction import compare_scans
     from napari_ssl_muscle.learning.training.device import choose_device, describe
 
     geometry = request.scan.geometry
     image = volume(request.image)
-    count = min(request.slices, len(image))
-    # The middles of equal parts: the outermost slices often show next to nothing.
-    chosen = np.array([(2 * k + 1) * len(image) // (2 * count) for k in range(count)])
-    emit(Started(action="comparing", device=describe(choose_device("cpu")), total=count))
-    models = [load_model(path) for path in request.models]
-    left = lies_left(geometry)
-    found = []
-    for done, z in enumerate(chosen.tolist()):
-        if stop():
-            raise StoppedByUser
-        emit(Progress(done=done, total=count))
-        found.append(
-            compare_reconstructions(
-                models,
-                image[None],
-                geometry.spacing,
-                slices=[z],
-                pretext=pretext_of(cards[0]),
-                seed=request.seed,
-                left=left,
-            )
-        )
-    emit(Progress(done=count, total=count))
+    chosen = np.array(middle_slices(len(image), min(request.slices, len(image))))
+    left, pretext = lies_left(geometry), pretext_of(cards[0])
+    emit(Started(action="comparing", device=describe(choose_device("cpu")), total=len(chosen)))
+    found = compare_scans(
+        [load_model(path) for path in request.models],
+        [
+            ScanToRestore("", lambda: image[None], geometry.spacing, left, [z])
+            for z in chosen.tolist()
+        ],
+        pretext=pretext,
+        seed=request.seed,
+        progress=report_steps(emit, stop),
+    )
     frames = find_frames(image[None], geometry.spacing, cards[0].slices, left=left)
     nearest = np.abs(np.arange(len(image))[:, None] - chosen).argmin(axis=1)
     pictures = {}
@@ -146,7 +127,7 @@ def compare(request: ReconstructionRequest, emit: Emit, stop: ShouldStop) -> Rec
         legs = np.concatenate([one.legs for one in found])
         canvas, place = side_by_side(stack, legs, frames, geometry.spacing, fill)
         pictures[name] = canvas[nearest]
-    return ReconstructionAnswer(pictures, place, nearest, _figures(found), chosen, masked_only)
+    return ReconstructionAnswer(pictures, place, nearest, masked_errors(found), chosen, masked_only)
 
 
 def _stacks(found: Sequence[ReconstructionComparison], masked_only: bool) -> dict[str, np.ndarray]:
@@ -161,21 +142,6 @@ def _stacks(found: Sequence[ReconstructionComparison], masked_only: bool) -> dic
             stacks[restored] = np.where(holes, stacks[restored], original)
             stacks[error] = stacks[error] * holes
     return stacks
-
-
-def _figures(found: Sequence[ReconstructionComparison]) -> ReconstructionErrors:
-    from napari_ssl_muscle.learning.pretext.comparison import mean_error
-
-    def errors(one: ReconstructionComparison) -> list[np.ndarray]:
-        return [*(run.masked_error for run in one.runs), one.constant_error]
-
-    pixels = np.concatenate([one.masked_pixels for one in found])
-    overall = [
-        mean_error(np.concatenate(column), pixels)
-        for column in zip(*(errors(one) for one in found), strict=True)
-    ]
-    by_slice = [[mean_error(column, one.masked_pixels) for column in errors(one)] for one in found]
-    return ReconstructionErrors(np.array(overall), np.array(by_slice))
 
 
 class ReconstructionLayers:
