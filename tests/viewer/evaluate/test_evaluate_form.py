@@ -21,7 +21,8 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import Failed, Finished
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.viewer.evaluate.evaluate_form import GONE, NO_LABELS, EvaluateForm
+from napari_ssl_muscle.viewer.evaluate.evaluate_form import NO_LABELS, EvaluateForm
+from napari_ssl_muscle.viewer.evaluate.results_form import GONE
 from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap

@@ -16,7 +16,8 @@ from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.learning.events import Failed, Finished
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.viewer.evaluate.measure_form import GONE, NO_LABELS, MeasureForm
+from napari_ssl_muscle.viewer.evaluate.measure_form import NO_LABELS, MeasureForm
+from napari_ssl_muscle.viewer.evaluate.results_form import GONE
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel

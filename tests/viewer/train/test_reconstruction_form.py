@@ -129,7 +129,7 @@ def test_the_figures_follow_the_slider_and_the_grid_can_be_left(
         viewer.dims.set_point(0, scan.data_to_world((z, 0, 0))[0])
         assert f"slice {z}<" in form.table.value
         assert form._shown is not None
-        assert f"{form._shown[0].figures.by_slice[z, 1]:.4f}" in form.table.value
+        assert f"{form._shown[0].figures.by_part[z, 1]:.4f}" in form.table.value
     press(form.back_button)
     assert not viewer.canvas.grid.enabled
     assert scan.visible

@@ -1,0 +1,218 @@
+"""What the forms with figures share: a table, a plot, a slice for each row, tables to save."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import PushButton, Widget
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.cli_options import shell_command
+from napari_ssl_muscle.jobs.settings import AnyJob
+from napari_ssl_muscle.learning.events import Finished
+from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
+from napari_ssl_muscle.viewer.layers.navigation import bring_forward
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.session import session_of
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.background import ThreadTask
+from napari_ssl_muscle.viewer.widgets.form import (
+    CommandLine,
+    Form,
+    column,
+    main_button,
+    paragraph,
+    wrap_qt_widget,
+)
+from napari_ssl_muscle.viewer.widgets.plot import PlotArea
+from napari_ssl_muscle.viewer.widgets.result_table import Column, ResultTable, Row
+from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+GONE = "The labels of this row are no longer open."
+Target = tuple[int, int | None]
+"""What a row of the table is about: the number of a scan, and of its result (None: all)."""
+
+
+class ResultsForm(Form):
+    """A form that computes figures of labels in a thread.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    title
+        On the form's tab.
+    button
+        Text and tooltip of the button that starts.
+    no_labels
+        Said while there is nothing to compute.
+    files
+        What the saved tables are called.
+    save_tooltip
+        Of the button that saves them.
+    plot
+        Where the figures are drawn.
+
+    Attributes
+    ----------
+    answer
+        What the last computation found; None if there was none.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: napari.viewer.Viewer,
+        title: str,
+        button: tuple[str, str],
+        no_labels: str,
+        files: Sequence[str],
+        save_tooltip: str,
+        plot: PlotArea,
+    ) -> None:
+        self.viewer = unwrap(napari_viewer)
+        session_of(self.viewer)
+        self.answer: Any = None
+        self._no_labels, self._files = no_labels, files
+        self._task: ThreadTask | None = None
+        self._targets: list[Target] = []
+        self._inputs: Sequence[Widget] = ()
+        super().__init__(title)
+        self.start_button = main_button(*button)
+        self.panel = RunPanel("scan")
+        self.table = ResultTable()
+        self.table_part = wrap_qt_widget(self.table)
+        self.plot = plot
+        self.plot_part = wrap_qt_widget(plot)
+        self.legend = paragraph()
+        self.notes = paragraph()
+        self.save_button = PushButton(text="Save tables…", tooltip=save_tooltip)
+        self.command = CommandLine()
+
+    def lay_out(self, inputs: Sequence[Widget], hint: str, results: Sequence[Widget]) -> None:
+        """Put all parts into the form; `results` lie between the table and its notes."""
+        self._inputs = inputs
+        self.results = column(
+            paragraph(hint), self.table_part, *results, self.notes, self.save_button
+        )
+        self.add_parts(*inputs, self.start_button, self.panel, self.results, self.command)
+        self.results.visible = False
+        self.start_button.changed.connect(self.start)
+        self.save_button.changed.connect(self._on_save)
+        self.panel.ended.connect(self._on_ended)
+        self.table.chosen.connect(self.go_to)
+
+    @abstractmethod
+    def task(self) -> ThreadTask:
+        """Return the work that the form asks for.
+
+        Raises
+        ------
+        BadInput
+            If there is nothing to compute, or the labels cannot be used.
+        """
+
+    @abstractmethod
+    def job(self) -> AnyJob | None:
+        """Return the job that the form equals; None where a shell could not do it."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether labels are chosen."""
+
+    @abstractmethod
+    def show_answer(self, answer: Any) -> None:
+        """Show figures: `show_results`, and whatever else belongs to them."""
+
+    @abstractmethod
+    def show_target(self, number: int, index: int | None) -> None:
+        """Show what a row of the table is about."""
+
+    def why_no_command(self) -> str:
+        """Say when there will be a command for the shell."""
+        return "once the labels are saved"
+
+    def start(self) -> None:
+        """Begin (the button); a problem is shown in a dialog."""
+        try:
+            self._task = self.task()
+        except BadInput as problem:
+            dialogs.tell(str(problem), parent=self.native.window())
+            return
+        self._enable(False)
+        self.panel.run(self._task)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write the tables of the last figures.
+
+        Raises
+        ------
+        BadInput
+            If there are none, or the folder cannot be written.
+        """
+        if self.answer is None:
+            raise BadInput(f"There is nothing to save yet; press '{self.start_button.text}' first.")
+        files: list[Path] = self.answer.report.write(folder)
+        return files
+
+    def go_to(self, row: int) -> None:
+        """Show what a row is about, by its number in the table as it was before sorting."""
+        if self.answer is not None and 0 <= row < len(self._targets):
+            self.show_target(*self._targets[row])
+
+    def bring_forward(self, layers: Sequence[Any], number: int) -> bool:
+        """Show one of several labels layers and hide the others; False if it is closed."""
+        if layers[number] not in self.viewer.layers:
+            self.panel.say(GONE)
+            return False
+        others = [layer for layer in layers if layer is not layers[number]]
+        bring_forward(self.viewer, layers[number], others)
+        return True
+
+    def show_results(
+        self, table: tuple[list[Column], list[Row], list[Target]], headline: str, notes: str
+    ) -> None:
+        """Fill the table and the sentences."""
+        columns, rows, self._targets = table
+        self.table.show_rows(columns, rows)
+        self.panel.say(headline)
+        self.notes.value = notes
+        self.notes.visible = bool(notes)
+        self.results.visible = True
+
+    def _on_ended(self, event: object) -> None:
+        task, self._task = self._task, None
+        self._enable(True)
+        if not isinstance(event, Finished) or task is None:
+            return
+        self.answer = task.result
+        self.show_answer(self.answer)
+        self.fit_width()
+        self.scroll_to(self.table_part)
+
+    def _on_save(self) -> None:
+        saved = save_tables(self.save, self._files, self.native.window())
+        if saved:
+            self.panel.say(saved)
+
+    def _enable(self, free: bool) -> None:
+        for part in (*self._inputs, self.start_button, self.save_button):
+            part.enabled = free
+        if free:
+            self._update()
+
+    def _update(self, *_: object) -> None:
+        ready = self.is_ready()
+        self.start_button.enabled = ready and not self.panel.running
+        if not ready and not self.panel.running:
+            self.panel.say(self._no_labels)
+        elif self.panel.status.value == self._no_labels:
+            self.panel.say("")
+        job = self.job()
+        command = shell_command(job) if job is not None else None
+        self.command.show_command(command, self.why_no_command())
