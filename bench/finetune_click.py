@@ -27,9 +27,9 @@ def main(build: Path) -> None:
     for z in SLICES:
         correct.go_to(z)
         correct.accept()
-    now = correct._now
+    now = correct.corrections
     assert now is not None
-    run_until(lambda: now._work is None)
+    run_until(lambda: not now.saving)
     press(correct.finetune_button)
     run_until(lambda: bool(tune.finetune_button.native.isEnabled()))
 

@@ -155,15 +155,15 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
         if number == 0:
             person.picture("painted")
         person.key("A" if layer.data[z].any() else "E")
-        assert bench.correct._now is not None
-        states = bench.correct._now.states()
+        assert bench.correct.corrections is not None
+        states = bench.correct.corrections.states()
         check(states.get(z, "").startswith("accepted"), f"slice {z} is accepted")
     person.key("U")
     person.picture("accepted")
     person.key("U")
-    now = bench.correct._now
+    now = bench.correct.corrections
     assert now is not None
-    person.until(lambda: now._work is None, "the study")
+    person.until(lambda: not now.saving, "the study")
 
     person.press(bench.correct.finetune_button)
     tune = bench.finetune

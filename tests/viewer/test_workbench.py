@@ -47,7 +47,7 @@ def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
     for z in range(5):
         form.go_to(z)
         form.accept()
-    until(lambda: form._now is not None and form._now._work is None)
+    until(lambda: form.corrections is not None and not form.corrections.saving)
     form.finetune_button.native.click()
     tune = workbench.finetune
     assert workbench.buttons.checkedButton().text().endswith("Fine-tune")
@@ -185,7 +185,11 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
     show_table(layer, default_table("thigh"))
     history_of(layer).predict(find_changes(layer.data, np.ones_like(layer.data)))
     workbench.correct.accept()
-    until(lambda: workbench.correct._now is not None and workbench.correct._now._work is None)
+    until(
+        lambda: (
+            workbench.correct.corrections is not None and not workbench.correct.corrections.saving
+        )
+    )
     workbench.correct.finetune_button.native.click()
     until(lambda: workbench.finetune._view is not None)
     press(workbench.finetune.finetune_button)

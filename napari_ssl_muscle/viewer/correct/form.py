@@ -60,20 +60,20 @@ class CorrectForm(Form):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         self.viewer = unwrap(napari_viewer)
         self._sessions = session_of(self.viewer).corrections
-        self._now: CorrectionSession | None = None
+        self.corrections: CorrectionSession | None = None
         self._connections: list[Any] = []
-        self._unsure_of: Any = None
-        self._unsure_connections: list[Any] = []
+        self._uncertainty_layer: Any = None
+        self._uncertainty_connections: list[Any] = []
         self._finetune: Callable[[Path], None] | None = None
         self._save: Callable[[Any], str] | None = None
         super().__init__("Correct")
         self.title = paragraph(NOTHING)
-        self.offer_text = paragraph()
+        self.unsaved_text = paragraph()
         self.restore_button = PushButton(text="Restore", tooltip="Put the changes back.")
         self.discard_button = PushButton(text="Discard", tooltip="Forget the changes for good.")
         answers = row(self.restore_button, self.discard_button)
         answers.native.layout().setStretch(1, 1)
-        self.offer = column(self.offer_text, answers)
+        self.unsaved = column(self.unsaved_text, answers)
         self.muscles = paragraph()
         self.table = SliceTable()
         self.accept_button = PushButton(
@@ -86,7 +86,7 @@ class CorrectForm(Form):
             text="Next (N)",
             tooltip="Go to the slice that the model is least sure of, spread along the leg.",
         )
-        self.unsure = CheckBox(
+        self.uncertainty = CheckBox(
             text="Show where the model is unsure",
             tooltip="Bright where the last prediction could as well be something else (U).",
         )
@@ -114,9 +114,9 @@ class CorrectForm(Form):
             buttons.native.layout().setStretch(index, 1)
         for part in (
             self.title,
-            self.offer,
+            self.unsaved,
             buttons,
-            self.unsure,
+            self.uncertainty,
             self.status,
             self.muscles,
             self.place,
@@ -135,7 +135,7 @@ class CorrectForm(Form):
         self.discard_button.changed.connect(self._discard)
         self.folder_button.changed.connect(self._browse)
         self.table.chosen.connect(self.go_to)
-        self.unsure.changed.connect(self._on_unsure)
+        self.uncertainty.changed.connect(self._set_uncertainty_visible)
         self.finetune_button.changed.connect(self._ask_to_finetune)
         self.save_button.changed.connect(self._ask_to_save)
         self.keys = Keys(
@@ -156,30 +156,30 @@ class CorrectForm(Form):
         listen(self.native, self.viewer.dims.events.current_step, self._show_current)
         listen(self.native, self._sessions.changed, self._follow)
         self._sessions.acquire()
-        connections = (self._connections, self._unsure_connections)
-        when_destroyed(self.native, partial(_leave, self._sessions, self.keys, connections))
+        connections = (self._connections, self._uncertainty_connections)
+        when_destroyed(self.native, partial(_close, self._sessions, self.keys, connections))
         self._follow()
 
     @property
     def study(self) -> Study | None:
         """The study of the scan that is shown; None if it is in none."""
-        return None if self._now is None else self._now.store.study
+        return None if self.corrections is None else self.corrections.store.study
 
     # --- what the keys and buttons do
 
     @property
     def current(self) -> int | None:
         """The slice that is shown; None if there is none."""
-        if self._now is None:
+        if self.corrections is None:
             return None
-        z = round(float(self._now.layer.world_to_data(self.viewer.dims.point)[0]))
-        return min(max(z, 0), self._now.slices - 1)
+        z = round(float(self.corrections.layer.world_to_data(self.viewer.dims.point)[0]))
+        return min(max(z, 0), self.corrections.slices - 1)
 
     def go_to(self, z: int) -> None:
         """Show a slice."""
-        if self._now is not None:
+        if self.corrections is not None:
             self._show_axial()
-            world = self._now.layer.data_to_world((z, 0, 0))
+            world = self.corrections.layer.data_to_world((z, 0, 0))
             self.viewer.dims.set_point(self.viewer.dims.ndim - len(world), world[0])
 
     def _show_axial(self) -> bool:
@@ -194,8 +194,8 @@ class CorrectForm(Form):
     def go_to_next(self) -> None:
         """Show the slice that is to be corrected next."""
         z = self.current
-        if self._now is not None and z is not None:
-            wanted = self._now.suggestion(z)
+        if self.corrections is not None and z is not None:
+            wanted = self.corrections.suggestion(z)
             if wanted is None:
                 self._say("Every slice is accepted.")
             else:
@@ -212,51 +212,51 @@ class CorrectForm(Form):
 
     def choose_muscle(self, number: int) -> None:
         """Choose the muscle to draw, counted from 1."""
-        if self._now is None:
+        if self.corrections is None:
             return
-        info = info_of(self._now.layer)
+        info = info_of(self.corrections.layer)
         table = info.table if info is not None else None
         if table is None:
-            self._now.layer.selected_label = number
+            self.corrections.layer.selected_label = number
         elif number <= len(table.muscles):
             muscle = table.muscles[number - 1]
-            self._now.layer.selected_label = muscle.value
+            self.corrections.layer.selected_label = muscle.value
             self._say(f"Drawing: {muscle.name}.")
 
     def toggle_labels(self) -> None:
         """Show or hide the labels."""
-        if self._now is not None:
-            self._now.layer.visible = not self._now.layer.visible
+        if self.corrections is not None:
+            self.corrections.layer.visible = not self.corrections.layer.visible
 
     def toggle_contour(self) -> None:
         """Show outlines or filled muscles."""
-        if self._now is not None:
-            self._now.layer.contour = 0 if self._now.layer.contour else 2
+        if self.corrections is not None:
+            self.corrections.layer.contour = 0 if self.corrections.layer.contour else 2
 
     def toggle_uncertainty(self) -> None:
         """Show or hide where the model is unsure."""
-        if self._unsure_of is None:
+        if self._uncertainty_layer is None:
             self._say(NO_UNCERTAINTY)
         else:
-            self._on_unsure(not self._unsure_of.visible)
+            self._set_uncertainty_visible(not self._uncertainty_layer.visible)
 
-    def _on_unsure(self, shown: bool) -> None:
-        if self._unsure_of is not None and self._unsure_of.visible != shown:
-            self._unsure_of.visible = shown
+    def _set_uncertainty_visible(self, shown: bool) -> None:
+        if self._uncertainty_layer is not None and self._uncertainty_layer.visible != shown:
+            self._uncertainty_layer.visible = shown
 
     def _accept(self, *, empty: bool) -> None:
         z = self.current
-        if self._now is None or z is None:
+        if self.corrections is None or z is None:
             return
         if self._show_axial():  # nobody accepts a slice that they do not see
             self._say(f"This is slice {z}; press again to accept it.")
             return
         folder = None
-        if self._now.store.study is None:
+        if self.corrections.store.study is None:
             text = self.folder.value.strip()
             folder = Path(text).expanduser() if text else None
         try:
-            self._now.accept(z, empty=empty, folder=folder)
+            self.corrections.accept(z, empty=empty, folder=folder)
         except BadInput as problem:
             self._say(f"⚠ {problem}")
 
@@ -271,23 +271,27 @@ class CorrectForm(Form):
         self._show()
 
     def _ask_to_save(self) -> None:
-        if self._save is not None and self._now is not None:
-            self._say(self._save(self._now.layer))
+        if self._save is not None and self.corrections is not None:
+            self._say(self._save(self.corrections.layer))
 
     def _ask_to_finetune(self) -> None:
-        if self._finetune is not None and self._now is not None and self._now.store.study:
-            self._finetune(self._now.store.study.folder)
+        if (
+            self._finetune is not None
+            and self.corrections is not None
+            and self.corrections.store.study
+        ):
+            self._finetune(self.corrections.store.study.folder)
 
     def _restore(self) -> None:
-        if self._now is not None:
+        if self.corrections is not None:
             try:
-                self._now.restore()
+                self.corrections.restore()
             except BadInput as problem:
                 dialogs.tell(str(problem), parent=self.native.window())
 
     def _discard(self) -> None:
-        if self._now is not None:
-            self._now.discard()
+        if self.corrections is not None:
+            self.corrections.discard()
 
     def _browse(self) -> None:
         folder = dialogs.ask_folder("Folder of the study", self.native.window())
@@ -300,13 +304,17 @@ class CorrectForm(Form):
         """Show the scan whose layer is active."""
         active = unwrap(self.viewer.layers.selection.active)
         found = self._sessions.of(active) or self._sessions.only()
-        if found is None and self._now is not None and self._now.layer in self.viewer.layers:
-            found = self._now
-        if found is not self._now:
+        if (
+            found is None
+            and self.corrections is not None
+            and self.corrections.layer in self.viewer.layers
+        ):
+            found = self.corrections
+        if found is not self.corrections:
             _disconnect(self._connections)
-            self._now = found
+            self.corrections = found
             if found is not None:
-                for signal, act in ((found.changed, self._show), (found.said, self._say)):
+                for signal, act in ((found.changed, self._show), (found.message, self._say)):
                     signal.connect(act)
                     self._connections.append((signal, act))
             self.keys.bind(found.layer if found is not None else None)
@@ -321,7 +329,7 @@ class CorrectForm(Form):
 
     def _warn_of_another(self, layer: Any) -> None:
         """Say so if a person turns to labels of the scan that nobody follows, such as a copy."""
-        now = self._now
+        now = self.corrections
         if now is None or layer is now.layer:
             return
         self._say(
@@ -330,15 +338,15 @@ class CorrectForm(Form):
         )
 
     def _show(self) -> None:
-        now = self._now
-        self._show_unsure()
+        now = self.corrections
+        self._show_uncertainty()
         for part in (self.accept_button, self.empty_button, self.next_button, self.place):
             part.enabled = now is not None
         self.save_button.visible = self._save is not None
         self.save_button.enabled = now is not None
         if now is None:
             self.title.value = NOTHING
-            self.offer.visible = False
+            self.unsaved.visible = False
             self.muscles.value = ""
             self.table.show_slices(0, {}, ())
             return
@@ -346,11 +354,11 @@ class CorrectForm(Form):
         self.table.show_slices(now.slices, states, now.held_out())
         count = sum(state in ACCEPTED for state in states.values())
         self.title.value = f"{now.scan.name}: {count} of {now.slices} slices accepted."
-        offer = now.offer
-        self.offer.visible = offer is not None
-        if offer is not None:
-            self.offer_text.value = (
-                f"{offer.voxels:,} voxels that were changed until {offer.until:%d %b, %H:%M} "
+        unsaved = now.unsaved
+        self.unsaved.visible = unsaved is not None
+        if unsaved is not None:
+            self.unsaved_text.value = (
+                f"{unsaved.voxels:,} voxels that were changed until {unsaved.until:%d %b, %H:%M} "
                 "were not saved."
             )
         study = now.store.study
@@ -367,18 +375,22 @@ class CorrectForm(Form):
             self._say(f"⚠ {now.problem}")
         self._show_current()
 
-    def _show_unsure(self, *_: object) -> None:
+    def _show_uncertainty(self, *_: object) -> None:
         """Follow the scan's uncertainty layer, which a person may also show, hide or remove."""
-        layer = uncertainty_of(self.viewer, self._now.scan) if self._now is not None else None
-        if layer is not self._unsure_of:
-            _disconnect(self._unsure_connections)
-            self._unsure_of = layer
+        layer = (
+            uncertainty_of(self.viewer, self.corrections.scan)
+            if self.corrections is not None
+            else None
+        )
+        if layer is not self._uncertainty_layer:
+            _disconnect(self._uncertainty_connections)
+            self._uncertainty_layer = layer
             if layer is not None:
-                layer.events.visible.connect(self._show_unsure)
-                self._unsure_connections.append((layer.events.visible, self._show_unsure))
-        self.unsure.enabled = layer is not None
-        with self.unsure.changed.blocked():
-            self.unsure.value = layer is not None and layer.visible
+                layer.events.visible.connect(self._show_uncertainty)
+                self._uncertainty_connections.append((layer.events.visible, self._show_uncertainty))
+        self.uncertainty.enabled = layer is not None
+        with self.uncertainty.changed.blocked():
+            self.uncertainty.value = layer is not None and layer.visible
 
     def _show_current(self, *_: object) -> None:
         z = self.current
@@ -393,13 +405,13 @@ def _legend(table: MuscleTable) -> str:
     """Name the muscles with their keys and colours."""
     colours = table.colours()
     return " &nbsp; ".join(
-        f'<b>{number}</b>&nbsp;<span style="color:{_web(colours[muscle.value])}">■</span>&nbsp;'
+        f'<b>{number}</b>&nbsp;<span style="color:{_hex(colours[muscle.value])}">■</span>&nbsp;'
         + muscle.name.replace(" ", "&nbsp;")
         for number, muscle in enumerate(table.muscles[:MUSCLE_KEYS], 1)
     )
 
 
-def _web(colour: Sequence[float]) -> str:
+def _hex(colour: Sequence[float]) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
 
 
@@ -419,7 +431,7 @@ def _disconnect(connections: list[Any]) -> None:
     connections.clear()
 
 
-def _leave(sessions: Any, keys: Keys, connections: Sequence[list[Any]], *_: object) -> None:
+def _close(sessions: Any, keys: Keys, connections: Sequence[list[Any]], *_: object) -> None:
     for some in connections:
         _disconnect(some)
     keys.unbind()

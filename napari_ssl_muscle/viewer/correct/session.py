@@ -7,8 +7,7 @@ model wrote them.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +16,21 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Failed
 from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.next_slice import suggest_slices
 from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
+from napari_ssl_muscle.viewer.correct.state_changes import StateChanges
+from napari_ssl_muscle.viewer.correct.study_saver import StudySaver
 from napari_ssl_muscle.viewer.layers.changes import Changes, apply_changes, find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
-from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.muscles import MuscleTable
     from napari_ssl_muscle.study.journal import UnsavedChanges
 
 WAIT_MS = 300
-"""Rest after a change before it is looked at; a stroke is long over by then, or goes on."""
+"""Rest after a change before it is looked for; a stroke is long over by then, or goes on."""
 
 _EVENTS = ("paint", "labels_update", "set_data", "data")
 
@@ -48,72 +47,73 @@ class CorrectionSession:
 
     Attributes
     ----------
-    offer
+    unsaved
         Changes of an earlier session that wait for `restore` or `discard`; None if there are none.
     changed
-        Signal: states, the offer or the sentence have changed.
-    said
+        Signal: states, unsaved changes or the problem have changed.
+    message
         Signal with a sentence for the user.
     """
 
     changed = Signal()
-    said = Signal(str)
+    message = Signal(str)
 
     def __init__(self, layer: Any, image: Any) -> None:
         info = info_of(layer)
         assert info is not None
         self.layer = layer
-        self.scan = info.scan
+        self.scan = scan = info.scan
         self._history = history_of(layer)
-        scan = info.scan
         self.store = CorrectionStore(scan.name, scan.geometry, scan.file, image)
-        self._work: ThreadTask | None = None
-        self._again = False
+        self._saver = StudySaver(layer, self.store)
+        self._saver.ended.connect(self._on_saved)
         self._suggested: int | None = None
-        self._before: dict[int, dict[int, SliceState]] = {}
-        self._shadow = np.array(layer.data, copy=True)
+        self._known = np.array(layer.data, copy=True)
+        """The labels as the journal has them."""
         self._fits = True
-        self._first = bool(self._shadow.any())  # labels from a file, in no journal yet
-        self.offer: UnsavedChanges | None = None
-        self._upto = 0
+        self._unrecorded = bool(self._known.any())  # labels from a file, in no journal yet
+        self.unsaved: UnsavedChanges | None = None
+        self._earlier = 0
+        """Where the journal of earlier sessions ends."""
         try:
-            self._recall()
-            self.offer = self.store.pending()
-            self._upto = self.store.mark()
+            self._load_saved()
+            self.unsaved = self.store.pending()
+            self._earlier = self.store.mark()
         except BadInput as problem:
             self.store.problem = str(problem)
-        self._position = self._history.position()
+        self._state_changes = StateChanges(self._history, self.slices)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(WAIT_MS)
-        self._timer.timeout.connect(self.settle)
+        self._timer.timeout.connect(self.record_changes)
         for name in _EVENTS:
-            getattr(layer.events, name).connect(self._notice)
-        self._history.before_predicted.connect(self.settle)
-        self._history.predicted.connect(self._on_prediction)
-        self._tell_accepted()
+            getattr(layer.events, name).connect(self._start_timer)
+        self._history.before_predicted.connect(self.record_changes)
+        self._history.predicted.connect(self._on_predicted)
+        self._share_accepted()
 
     def close(self) -> None:
-        """Look a last time, write what is waiting, and listen no more."""
+        """Record the last changes, write what is waiting, and follow the layer no more."""
         self._timer.stop()
         for name in _EVENTS:
-            getattr(self.layer.events, name).disconnect(self._notice)
-        self._history.before_predicted.disconnect(self.settle)
-        self._history.predicted.disconnect(self._on_prediction)
-        self.settle()
-        if self._work is not None:
-            self._work.wait()
-        if self._again:
-            with contextlib.suppress(BadInput):  # what cannot be saved is in the journal
-                self.store.save(self.layer.data, self.store.mark())
+            getattr(self.layer.events, name).disconnect(self._start_timer)
+        self._history.before_predicted.disconnect(self.record_changes)
+        self._history.predicted.disconnect(self._on_predicted)
+        self.record_changes()
+        self._saver.close()
         self.store.close()
+
+    @property
+    def saving(self) -> bool:
+        """Whether the labels are being saved into the study."""
+        return self._saver.running
 
     # --- states
 
     @property
     def slices(self) -> int:
         """How many slices there are."""
-        return int(self._shadow.shape[0])
+        return int(self._known.shape[0])
 
     @property
     def problem(self) -> str | None:
@@ -151,10 +151,10 @@ class CorrectionSession:
         BadInput
             If the slice is not what it is accepted as, or the study cannot be made or written.
         """
-        self.settle()
+        self.record_changes()
         self._require_fit()
-        if self.offer is not None:
-            # What is saved now would count for all, and the offer would be gone.
+        if self.unsaved is not None:
+            # What is saved now would count for all, and they would be gone.
             raise BadInput(
                 "Changes of an earlier session wait above; press 'Restore' or 'Discard' first."
             )
@@ -162,7 +162,7 @@ class CorrectionSession:
         if self.states().get(z) == wanted:
             back: SliceState = "touched" if self._history.is_drawn(z) else "predicted"
             self._set({z: back})
-            self.said.emit(f"Slice {z}: acceptance taken back.")
+            self.message.emit(f"Slice {z}: acceptance taken back.")
         else:
             drawn = bool(self.layer.data[z].any())
             if empty and drawn:
@@ -177,11 +177,11 @@ class CorrectionSession:
             made = self._need_study(folder)
             self._set({z: wanted})
             count = sum(state in ACCEPTED for state in self.states().values())
-            self.said.emit(
+            self.message.emit(
                 f"✓ Slice {z} {wanted}; {count} accepted in all."
                 + (f" The study is in {made}." if made is not None else "")
             )
-        self._save()
+        self._saver.save()
 
     def suggestion(self, current: int) -> int | None:
         """Return the slice to correct next, seen from the current one; None if all are accepted.
@@ -205,27 +205,27 @@ class CorrectionSession:
 
     # --- changes
 
-    def settle(self) -> None:
-        """Compare the labels with the copy: journal what changed, and mark its slices."""
+    def record_changes(self) -> None:
+        """Compare the labels with those that are known: journal what changed, mark its slices."""
         self._timer.stop()
         data = self.layer.data
-        fits = data.shape == self._shadow.shape
+        fits = data.shape == self._known.shape
         if fits != self._fits:
             self._fits = fits
             self.changed.emit()
         if not fits:
             return  # somebody has put another array there, of another scan
         position = self._history.position()
-        changed = data != self._shadow
+        changed = data != self._known
         planes = np.flatnonzero(changed.reshape(len(changed), -1).any(axis=1))
         if not planes.size:
-            self._position = position
+            self._state_changes.refresh()
             return
         changed = changed[planes]
         values = data[planes][changed]
         inside = np.nonzero(changed)
-        self._take((planes[inside[0]], *inside[1:]), values, planes)
-        self._set(self._after(planes.tolist(), position))
+        self._journal((planes[inside[0]], *inside[1:]), values, planes)
+        self._set(self._state_changes.after(planes.tolist(), position, self.states()))
 
     def restore(self) -> None:
         """Put the journal's changes back, as one undo step.
@@ -235,24 +235,27 @@ class CorrectionSession:
         BadInput
             If they do not fit.
         """
-        self.settle()  # the latest strokes stay: they come after the others in the journal
+        self.record_changes()  # the latest strokes stay: they come after the others in the journal
         self._require_fit()
-        offer, self.offer = self.offer, None
+        unsaved, self.unsaved = self.unsaved, None
         saved = self.store.saved()
         base = np.zeros_like(self.layer.data) if saved is None else saved
         labels = self.store.replay(base.astype(self.layer.data.dtype))
         apply_changes(self.layer, find_changes(self.layer.data, labels))
-        self._shadow = np.array(self.layer.data, copy=True)
-        self._protect()
-        if offer is not None:
-            self.said.emit(f"✓ {offer.voxels:,} voxels are back. Ctrl+Z takes them away again.")
+        self._known = np.array(self.layer.data, copy=True)
+        self._count_as_drawn()
+        self._state_changes.refresh()
+        if unsaved is not None:
+            self.message.emit(
+                f"✓ {unsaved.voxels:,} voxels are back. Ctrl+Z takes them away again."
+            )
         self.changed.emit()
 
     def discard(self) -> None:
         """Forget the changes of the earlier session, but not those made since it was opened."""
-        self.settle()
-        self.offer = None
-        self.store.forget(self._upto)
+        self.record_changes()
+        self.unsaved = None
+        self.store.forget(self._earlier)
         if self.store.study is None and self._history.position() == 0:
             # The draft's states were those of the labels that are not wanted.
             drawn = {z for z in range(self.slices) if self._history.is_drawn(z)}
@@ -261,8 +264,8 @@ class CorrectionSession:
 
     def labels_saved(self) -> None:
         """Take note that the labels were saved to a file: a draft needs no journal any more."""
-        self.settle()
-        if self.store.study is None and self.offer is None:
+        self.record_changes()
+        if self.store.study is None and self.unsaved is None:
             self.store.forget()
 
     # --- inside
@@ -271,104 +274,86 @@ class CorrectionSession:
         if not self._fits and self.problem is not None:
             raise BadInput(self.problem)
 
-    def _recall(self) -> None:
+    def _load_saved(self) -> None:
         """Put the study's labels into a layer that is still empty."""
         table, study = self._table(), self.store.study
         if study is not None and table is not None and not study.table.same_muscles(table):
             return
         saved = self.store.saved()
-        if saved is not None and saved.shape == self._shadow.shape and not self._shadow.any():
+        if saved is not None and saved.shape == self._known.shape and not self._known.any():
             apply_changes(self.layer, find_changes(self.layer.data, saved))
-            self._shadow = np.array(self.layer.data, copy=True)
-            self._first = False
-            self._protect()
+            self._known = np.array(self.layer.data, copy=True)
+            self._unrecorded = False
+            self._count_as_drawn()
 
-    def _protect(self) -> None:
-        """Count all of a touched or accepted slice as drawn: strokes of old are not known."""
+    def _count_as_drawn(self) -> None:
+        """Count all of a touched or accepted slice as drawn: earlier strokes are not known."""
         mask = np.zeros(self.layer.data.shape, np.bool_)
         mask[[z for z, state in self.states().items() if state != "predicted"]] = True
         self._history.reset(mask)
-        self._position = self._history.position()
 
-    def _on_prediction(self, changes: Changes) -> None:
+    def _on_predicted(self, changes: Changes) -> None:
         # What changed is known here; looking for it again would hold the window up.
         self._timer.stop()
         position = self._history.position()
         planes: list[int] = []
-        if self.layer.data.shape == self._shadow.shape:
+        if self.layer.data.shape == self._known.shape:
             found = np.flatnonzero(np.bincount(changes.where[0], minlength=1))
-            self._take(changes.where, np.asarray(changes.values), found)
+            self._journal(changes.where, np.asarray(changes.values), found)
             planes = found.tolist()
-        wanted = self._after(planes, position)
         states = self.states()
+        wanted = self._state_changes.after(planes, position, states)
         for z in range(self.slices):
             if z not in states:
                 wanted.setdefault(z, "touched" if self._history.is_drawn(z) else "predicted")
         self._set(wanted)
-        study, sure = self.store.study, self._history.confidence
-        if study is not None and sure is not None and len(sure) == self.slices:
+        study, confidence = self.store.study, self._history.confidence
+        if study is not None and confidence is not None and len(confidence) == self.slices:
             try:
-                study.set_prediction(self.store.case, sure)
+                study.set_prediction(self.store.case, confidence)
             except BadInput as problem:
                 self.store.problem = str(problem)
 
-    def _take(self, where: tuple[Any, ...], values: Any, planes: Any) -> None:
-        """Journal changed voxels, and copy the slices that they are in."""
+    def _journal(self, where: tuple[Any, ...], values: Any, planes: Any) -> None:
+        """Journal changed voxels; their slices are known from now on."""
         if not where[0].size:
             return
-        if self._first:  # the journal must make sense without the file
-            there = np.nonzero(self._shadow)
-            self._record(there, self._shadow[there])
-            self._first = False
+        if self._unrecorded:  # the journal must make sense without the file
+            there = np.nonzero(self._known)
+            self._record(there, self._known[there])
+            self._unrecorded = False
         self._record(where, values)
-        if self.layer.data.dtype != self._shadow.dtype:
-            self._shadow = np.array(self.layer.data, copy=True)
+        if self.layer.data.dtype != self._known.dtype:
+            self._known = np.array(self.layer.data, copy=True)
         else:
-            self._shadow[planes] = self.layer.data[planes]
+            self._known[planes] = self.layer.data[planes]
 
-    def _notice(self, *_: object) -> None:
-        if not self._timer.isActive():
-            self._timer.start()
-
-    def _record(self, where: tuple[Any, ...], new: Any) -> None:
+    def _record(self, where: tuple[Any, ...], values: Any) -> None:
         try:
-            self.store.record(where, new)
+            self.store.record(where, values)
         except BadInput as problem:
             self.store.problem = str(problem)
 
-    def _after(self, planes: Iterable[int], position: int) -> dict[int, SliceState]:
-        """Return the new states of changed slices, by who changed them."""
-        states = self.states()
-        if position < self._position:  # a prediction was undone
-            wanted = self._before.pop(position + 1, {})
-            wanted = {z: wanted.get(z, "unseen") for z in range(self.slices)}
-        elif position > self._position:
-            self._before[position] = states
-            wanted = dict.fromkeys(planes, "predicted")
-            for z in range(self.slices):
-                if self._history.is_drawn(z):
-                    wanted.pop(z, None)
-        else:
-            wanted = {z: self._state_by_hand(z, states) for z in planes}
-        self._position = position
-        return wanted
+    def _start_timer(self, *_: object) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
 
-    def _state_by_hand(self, z: int, states: dict[int, SliceState]) -> SliceState:
-        if self._history.is_drawn(z):
-            return "touched"
-        return "predicted" if self._history.position() > 0 or z in states else "unseen"
-
-    def _set(self, states: dict[int, SliceState]) -> None:
+    def _set(self, states: Mapping[int, SliceState]) -> None:
         try:
             self.store.set_states(states)
         except BadInput as problem:
             self.store.problem = str(problem)
-        self._tell_accepted()
+        self._share_accepted()
         self.changed.emit()
 
-    def _tell_accepted(self) -> None:
+    def _share_accepted(self) -> None:
         states = self.states()
         self._history.accepted = frozenset(z for z, s in states.items() if s in ACCEPTED)
+
+    def _on_saved(self, problem: str | None) -> None:
+        if problem is not None:
+            self.message.emit(problem)
+        self.changed.emit()
 
     def _table(self) -> MuscleTable | None:
         info = info_of(self.layer)
@@ -395,24 +380,3 @@ class CorrectionSession:
         if self._history.confidence is not None:
             study.set_prediction(self.store.case, self._history.confidence)
         return folder
-
-    def _save(self) -> None:
-        """Save the labels into the study, in a thread; once more at its end if asked meanwhile."""
-        if self.store.study is None:
-            return
-        if self._work is not None:
-            self._again = True
-            return
-        labels, mark = np.array(self.layer.data, copy=True), self.store.mark()
-        self._work = ThreadTask(lambda emit, stop: self.store.save(labels, mark))
-        self._work.bridge.arrived.connect(self._on_saved)
-        self._work.start()
-
-    def _on_saved(self, event: object) -> None:
-        self._work = None
-        if isinstance(event, Failed):
-            self.said.emit(event.sentence)
-        if self._again:
-            self._again = False
-            self._save()
-        self.changed.emit()

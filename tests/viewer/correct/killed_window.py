@@ -83,8 +83,8 @@ class Window:
 
     @property
     def corrections(self) -> Any:
-        assert self.form._now is not None
-        return self.form._now
+        assert self.form.corrections is not None
+        return self.form.corrections
 
     def say(self, word: str) -> None:
         """Leave the labels, and tell the test."""
@@ -96,7 +96,7 @@ class Window:
         store = self.corrections.store
         path = store._journal._path(store.case)
         return (
-            np.array_equal(self.corrections._shadow, self.layer.data)
+            np.array_equal(self.corrections._known, self.layer.data)
             and path.exists()
             and whole_length(path)[1] == store.mark()
         )

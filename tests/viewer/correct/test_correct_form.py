@@ -35,8 +35,8 @@ class Person:
 
     @property
     def corrections(self) -> Any:
-        assert self.form._now is not None
-        return self.form._now
+        assert self.form.corrections is not None
+        return self.form.corrections
 
     def key(self, key: str) -> None:
         """What napari does when a key is pressed while the labels are active."""
@@ -54,7 +54,7 @@ class Person:
     def paint(self, z: int, value: int = 2) -> None:
         self.layer.brush_size = 3
         self.layer.paint((z, 20, 15), value)
-        self.corrections.settle()
+        self.corrections.record_changes()
 
     def states(self) -> dict[int, str]:
         return dict(self.corrections.states())
@@ -92,7 +92,7 @@ def test_a_prediction_a_stroke_and_keys_set_the_states_and_the_study_keeps_them(
     person.paint(2)
     assert person.states()[2] == "touched"
     person.layer.undo()
-    person.corrections.settle()
+    person.corrections.record_changes()
     assert person.states()[2] == "predicted"
     person.layer.redo()
     person.form.go_to(2)
@@ -102,7 +102,7 @@ def test_a_prediction_a_stroke_and_keys_set_the_states_and_the_study_keeps_them(
     folder = scan_file.parent / "muscle-study"
     study = Study.read(folder)
     assert study.states("leg")[2] == "accepted"
-    until(lambda: study.labels_path("leg").exists() and person.corrections._work is None)
+    until(lambda: study.labels_path("leg").exists() and not person.corrections.saving)
     written = open_label_map(study.labels_path("leg")).read()
     np.testing.assert_array_equal(written[2], person.layer.data[2])
     assert not written[[0, 1, 3, 4, 5]].any()
@@ -168,8 +168,8 @@ def test_states_and_labels_are_there_again_on_the_next_day(
     again = open_window(scan_file)
     assert again.states() == states
     np.testing.assert_array_equal(again.layer.data, labels)
-    assert again.corrections.offer is None
-    assert not again.form.offer.visible
+    assert again.corrections.unsaved is None
+    assert not again.form.unsaved.visible
 
 
 @pytest.mark.parametrize("accepted", [False, True])
@@ -181,18 +181,18 @@ def test_unsaved_strokes_are_offered_back(
     if accepted:
         person.form.go_to(0)
         person.key("A")
-        until(lambda: person.corrections._work is None)
+        until(lambda: not person.corrections.saving)
     person.paint(3)
     states, labels = person.states(), person.layer.data.copy()
     person.leave()
     person.viewer.close()
     again = open_window(scan_file)
-    assert again.corrections.offer is not None
-    assert "were not saved" in again.form.offer_text.value
+    assert again.corrections.unsaved is not None
+    assert "were not saved" in again.form.unsaved_text.value
     press(again.form.restore_button)
     np.testing.assert_array_equal(again.layer.data, labels)
     assert again.states() == states
-    assert again.corrections.offer is None
+    assert again.corrections.unsaved is None
     # What was drawn by hand is still known to be: a new prediction leaves that slice alone.
     again.predict(4)
     np.testing.assert_array_equal(again.layer.data[3], labels[3])
@@ -211,7 +211,7 @@ def test_discarded_strokes_are_not_offered_again(open_window: Any, scan_file: Pa
     assert set(again.states().values()) <= {"unseen"}
     again.leave()
     again.viewer.close()
-    assert open_window(scan_file).corrections.offer is None
+    assert open_window(scan_file).corrections.unsaved is None
 
 
 def test_labels_saved_to_a_file_are_not_offered_back(
@@ -226,7 +226,7 @@ def test_labels_saved_to_a_file_are_not_offered_back(
     panel.native.deleteLater()
     person.leave()
     person.viewer.close()
-    assert open_window(scan_file).corrections.offer is None
+    assert open_window(scan_file).corrections.unsaved is None
 
 
 def test_a_study_elsewhere_is_found_again_and_a_scan_opened_twice_says_so(
@@ -256,10 +256,10 @@ def test_undoing_a_prediction_takes_its_states_back_and_accepted_slices_outlast_
     person = open_window(scan_file)
     person.predict()
     person.layer.undo()
-    person.corrections.settle()
+    person.corrections.record_changes()
     assert set(person.states().values()) <= {"unseen"}
     person.layer.redo()
-    person.corrections.settle()
+    person.corrections.record_changes()
     assert person.states() == dict.fromkeys(range(6), "predicted")
     person.form.go_to(1)
     person.key("A")

@@ -67,7 +67,7 @@ def test_in_the_middle_of_a_stroke(scan_file: Path, home: Path, start: Callable[
         assert (drawn[0] == 3).any()
         assert (drawn[1] == 3).any()  # the stroke with the button still down
         assert not layer.data.any()
-        assert form.offer.native.isVisibleTo(form.native)
+        assert form.unsaved.native.isVisibleTo(form.native)
         press(form.restore_button)
         # It went on drawing until it was killed: what was told is there, voxel by voxel, and of
         # the rest perhaps some.
@@ -88,8 +88,8 @@ def test_in_the_middle_of_writing_a_prediction(
         np.testing.assert_array_equal(layer.data, drawn)
         # What is drawn now is not lost behind the torn record.
         layer.paint((5, 20, 20), 4)
-        form._now.settle()
-        store = form._now.store
+        form.corrections.record_changes()
+        store = form.corrections.store
         np.testing.assert_array_equal(store.replay(np.zeros_like(layer.data)), layer.data)
 
 
@@ -99,7 +99,7 @@ def test_in_the_middle_of_accepting_a_slice(
     with window_killed(scan_file, "acceptance", "saving") as drawn:
         assert Study.read(scan_file.parent / "muscle-study").states("leg")[0] == "accepted"
         form, layer = start()
-        assert form._now.states()[0] == "accepted"
+        assert form.corrections.states()[0] == "accepted"
         press(form.restore_button)
         assert (drawn[0] == 3).any()
         np.testing.assert_array_equal(layer.data, drawn)

@@ -63,7 +63,7 @@ def test_a_prediction_brings_a_hidden_picture_and_the_labels_stay_active(
     viewer, segment, correct = window
     commands.open_paths(viewer, [scan_file])
     segment.model.add(write_model())
-    assert not correct.unsure.enabled
+    assert not correct.uncertainty.enabled
     press_key(named(viewer, "Prediction"), "U")
     assert "after the next 'Segment muscles'" in correct.status.value
     segment_scan(viewer, segment)
@@ -95,11 +95,11 @@ def test_key_and_box_show_it_and_the_next_prediction_replaces_it_in_place(
     assert "U" in dict(HELP)
     press_key(labels, "U")
     assert layer.visible
-    assert correct.unsure.value
-    correct.unsure.value = False
+    assert correct.uncertainty.value
+    correct.uncertainty.value = False
     assert not layer.visible
     layer.visible = True  # by the eye in the layer list
-    assert correct.unsure.value
+    assert correct.uncertainty.value
     layer.opacity = 0.3
     layer.data = np.full_like(layer.data, 77)
     labels.undo()  # of the prediction: the picture stays
@@ -111,11 +111,11 @@ def test_key_and_box_show_it_and_the_next_prediction_replaces_it_in_place(
     assert layer.visible
     assert layer.opacity == 0.3
     viewer.layers.remove(layer)
-    assert not correct.unsure.enabled
-    assert not correct.unsure.value
+    assert not correct.uncertainty.enabled
+    assert not correct.uncertainty.value
     segment_scan(viewer, segment)
     assert named(viewer, "Uncertainty") is not layer
-    assert correct.unsure.enabled
+    assert correct.uncertainty.enabled
 
 
 def test_each_subject_has_its_own_and_is_named_in_it(layers_only: Any, tmp_path: Path) -> None:

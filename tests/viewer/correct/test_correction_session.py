@@ -24,11 +24,11 @@ from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of, show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
-from napari_ssl_muscle.viewer.segment.form import SegmentForm
+from napari_ssl_muscle.viewer.segment.show_labels import prediction_layer
 from tests.viewer.helpers import press, until
 
 
-class CorrectionSessions:
+class OpenCorrection:
     """A viewer without a window, the form, and a scan."""
 
     def __init__(self, scan: Path) -> None:
@@ -39,16 +39,16 @@ class CorrectionSessions:
         show_table(self.layer, default_table("thigh"))
 
     @property
-    def now(self) -> Any:
-        assert self.form._now is not None
-        return self.form._now
+    def corrections(self) -> Any:
+        assert self.form.corrections is not None
+        return self.form.corrections
 
     @property
     def kept(self) -> np.ndarray:
         """What would be there after a crash now."""
-        saved = self.now.store.saved()
+        saved = self.corrections.store.saved()
         base = np.zeros(self.image.data.shape, np.uint8)
-        found: np.ndarray = self.now.store.replay(base if saved is None else saved)
+        found: np.ndarray = self.corrections.store.replay(base if saved is None else saved)
         return found
 
     def paint(self, z: int, value: int = 2, layer: Any = None) -> None:
@@ -64,27 +64,27 @@ class CorrectionSessions:
 
 
 @pytest.fixture
-def open_desk(
+def open_correction(
     qapp: QApplication, layers_only: Any
-) -> Iterator[Callable[[Path], CorrectionSessions]]:
-    desks: list[CorrectionSessions] = []
+) -> Iterator[Callable[[Path], OpenCorrection]]:
+    opened: list[OpenCorrection] = []
 
-    def make(scan: Path) -> CorrectionSessions:
-        desks.append(CorrectionSessions(scan))
-        return desks[-1]
+    def make(scan: Path) -> OpenCorrection:
+        opened.append(OpenCorrection(scan))
+        return opened[-1]
 
     yield make
-    for desk in desks:
+    for window in opened:
         try:
-            desk.form.native.objectName()
+            window.form.native.objectName()
         except RuntimeError:
             continue  # closed by the test
-        desk.close()
+        window.close()
 
 
 @pytest.fixture
-def desk(open_desk: Callable[[Path], CorrectionSessions], scan_file: Path) -> CorrectionSessions:
-    return open_desk(scan_file)
+def window(open_correction: Callable[[Path], OpenCorrection], scan_file: Path) -> OpenCorrection:
+    return open_correction(scan_file)
 
 
 def test_a_prediction_in_the_middle_of_a_stroke_is_an_undo_step_of_its_own() -> None:
@@ -112,13 +112,13 @@ def test_a_prediction_in_the_middle_of_a_stroke_is_an_undo_step_of_its_own() -> 
 
 
 def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s_thread(
-    desk: CorrectionSessions, monkeypatch: pytest.MonkeyPatch
+    window: OpenCorrection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = np.full_like(desk.layer.data, 1)
-    history_of(desk.layer).predict(find_changes(desk.layer.data, labels))
-    journal = desk.now.store._journal
+    labels = np.full_like(window.layer.data, 1)
+    history_of(window.layer).predict(find_changes(window.layer.data, labels))
+    journal = window.corrections.store._journal
     assert journal.flush()
-    path = journal._path(desk.now.store.case)
+    path = journal._path(window.corrections.store.case)
     before = path.stat().st_size
     threads: list[str] = []
     append = Journal._append
@@ -128,8 +128,8 @@ def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s
         append(self, case, data)
 
     monkeypatch.setattr(Journal, "_append", spy)
-    desk.paint(2)
-    changed = desk.layer.data != labels
+    window.paint(2)
+    changed = window.layer.data != labels
     assert 0 < changed.sum() < 20
     until(lambda: bool(threads))  # by itself, a moment after the stroke
     assert journal.flush()
@@ -139,157 +139,158 @@ def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s
     assert path.stat().st_size - before < 200
 
 
-def test_renamed_reordered_and_hidden_labels_are_kept_on(desk: CorrectionSessions) -> None:
-    layers = desk.viewer.layers
-    desk.paint(0)
-    desk.layer.name = desk.image.name = "zebra"
-    layers.move(layers.index(desk.layer), 0)
-    desk.paint(1)
-    desk.layer.visible = False
-    desk.paint(2)
-    layers.remove(desk.image)  # the labels stay
-    desk.paint(3)
-    desk.form.go_to(3)
-    desk.form.accept()
-    assert desk.now.states() == dict.fromkeys(range(3), "touched") | {3: "accepted"}
-    until(lambda: desk.now._work is None)
-    np.testing.assert_array_equal(desk.kept, desk.layer.data)
+def test_renamed_reordered_and_hidden_labels_are_kept_on(window: OpenCorrection) -> None:
+    layers = window.viewer.layers
+    window.paint(0)
+    window.layer.name = window.image.name = "zebra"
+    layers.move(layers.index(window.layer), 0)
+    window.paint(1)
+    window.layer.visible = False
+    window.paint(2)
+    layers.remove(window.image)  # the labels stay
+    window.paint(3)
+    window.form.go_to(3)
+    window.form.accept()
+    assert window.corrections.states() == dict.fromkeys(range(3), "touched") | {3: "accepted"}
+    until(lambda: not window.corrections.saving)
+    np.testing.assert_array_equal(window.kept, window.layer.data)
 
 
 def test_labels_removed_right_after_a_stroke_are_offered_when_the_scan_is_opened_again(
-    desk: CorrectionSessions, scan_file: Path
+    window: OpenCorrection, scan_file: Path
 ) -> None:
-    desk.paint(4)
-    drawn = desk.layer.data.copy()
-    desk.viewer.layers.remove(desk.layer)
-    assert desk.form._now is None
-    desk.form.accept()  # nothing there: nothing happens
-    _, layer = commands.open_paths(desk.viewer, [scan_file])
-    desk.viewer.layers.selection.active = layer
-    assert desk.now.layer is unwrap(layer)
-    press(desk.form.restore_button)
+    window.paint(4)
+    drawn = window.layer.data.copy()
+    window.viewer.layers.remove(window.layer)
+    assert window.form.corrections is None
+    window.form.accept()  # nothing there: nothing happens
+    _, layer = commands.open_paths(window.viewer, [scan_file])
+    window.viewer.layers.selection.active = layer
+    assert window.corrections.layer is unwrap(layer)
+    press(window.form.restore_button)
     np.testing.assert_array_equal(layer.data, drawn)
 
 
 def test_a_copy_is_warned_about_and_takes_over_when_the_first_goes(
-    desk: CorrectionSessions,
+    window: OpenCorrection,
 ) -> None:
-    desk.paint(1)
-    layers = desk.viewer.layers
+    window.paint(1)
+    layers = window.viewer.layers
     _layer_actions._duplicate_layer(layers)
     copy = next(one for one in layers if one.name == "Prediction copy")
     layers.selection.active = copy
-    assert "'Prediction copy' is not kept" in desk.form.status.value
-    assert desk.now.layer is desk.layer
-    form = SegmentForm(desk.viewer)
-    assert form._target(desk.now.scan) is desk.layer  # though the copy lies on top
-    form.native.deleteLater()
-    before = desk.layer.data.copy()
-    layers.remove(desk.layer)
-    assert desk.now.layer is copy
-    desk.paint(2, 5, copy)
-    desk.now.settle()
+    assert "'Prediction copy' is not kept" in window.form.status.value
+    assert window.corrections.layer is window.layer
+    # Though the copy lies on top.
+    assert prediction_layer(window.viewer, window.corrections.scan) is window.layer
+    before = window.layer.data.copy()
+    layers.remove(window.layer)
+    assert window.corrections.layer is copy
+    window.paint(2, 5, copy)
+    window.corrections.record_changes()
     assert (copy.data[1] == before[1]).all()
-    np.testing.assert_array_equal(desk.kept, copy.data)
+    np.testing.assert_array_equal(window.kept, copy.data)
 
 
 def test_another_type_of_numbers_is_kept_and_another_shape_is_refused(
-    desk: CorrectionSessions,
+    window: OpenCorrection,
 ) -> None:
-    desk.paint(1)
-    _layer_actions._convert_dtype(desk.viewer.layers, "int32")
-    assert desk.layer.data.dtype == np.int32
-    desk.paint(2, 300)
-    desk.now.settle()
-    np.testing.assert_array_equal(desk.now.store.replay(desk.layer.data * 0), desk.layer.data)
-    whole = desk.layer.data
-    desk.layer.data = whole[:3].copy()
-    desk.now.settle()
-    assert "another shape" in desk.form.status.value
-    assert desk.form.table.rowCount() == 6
-    desk.form.accept()
-    assert "another shape" in desk.form.status.value
-    assert "accepted" not in desk.now.states().values()
-    desk.layer.data = whole
-    desk.now.settle()
-    desk.form.go_to(1)
-    desk.form.accept()
-    assert desk.now.states()[1] == "accepted"
+    window.paint(1)
+    _layer_actions._convert_dtype(window.viewer.layers, "int32")
+    assert window.layer.data.dtype == np.int32
+    window.paint(2, 300)
+    window.corrections.record_changes()
+    np.testing.assert_array_equal(
+        window.corrections.store.replay(window.layer.data * 0), window.layer.data
+    )
+    whole = window.layer.data
+    window.layer.data = whole[:3].copy()
+    window.corrections.record_changes()
+    assert "another shape" in window.form.status.value
+    assert window.form.table.rowCount() == 6
+    window.form.accept()
+    assert "another shape" in window.form.status.value
+    assert "accepted" not in window.corrections.states().values()
+    window.layer.data = whole
+    window.corrections.record_changes()
+    window.form.go_to(1)
+    window.form.accept()
+    assert window.corrections.states()[1] == "accepted"
 
 
 def test_what_napari_makes_of_a_scan_or_of_labels_is_not_taken_for_them(
-    desk: CorrectionSessions,
+    window: OpenCorrection,
 ) -> None:
-    scan, layers = desk.now.scan, desk.viewer.layers
-    layers.selection.active = desk.image
+    scan, layers = window.corrections.scan, window.viewer.layers
+    layers.selection.active = window.image
     _layer_actions._project(layers, axis=0)
-    layers.selection.active = desk.image
+    layers.selection.active = window.image
     _layer_actions._duplicate_layer(layers)
     layers.selection = {next(one for one in layers if one.name == "leg copy")}
     _layer_actions._split_stack(layers)
-    assert layers_of(desk.viewer, scan, "image") == [desk.image]
-    desk.paint(1)
-    layers.selection = {desk.layer}
+    assert layers_of(window.viewer, scan, "image") == [window.image]
+    window.paint(1)
+    layers.selection = {window.layer}
     _layer_actions._convert(layers, "image")
     picture = next(one for one in layers if one.name == "Prediction")
     assert isinstance(picture, Image)
     assert info_of(picture) is None
-    assert layers_of(desk.viewer, scan, "prediction") == []
-    assert desk.form._now is None
+    assert layers_of(window.viewer, scan, "prediction") == []
+    assert window.form.corrections is None
 
 
 def test_a_second_window_on_the_same_scan_says_so_and_mixes_nothing_up(
-    desk: CorrectionSessions, open_desk: Callable[[Path], CorrectionSessions], scan_file: Path
+    window: OpenCorrection, open_correction: Callable[[Path], OpenCorrection], scan_file: Path
 ) -> None:
-    second = open_desk(scan_file)
-    desk.paint(0)
-    desk.now.settle()
+    second = open_correction(scan_file)
+    window.paint(0)
+    window.corrections.record_changes()
     second.paint(1, 5)
-    second.now.settle()
+    second.corrections.record_changes()
     assert "open twice" in second.form.status.value
     second.paint(2, 6)
-    second.now.settle()
+    second.corrections.record_changes()
     second.close()
-    desk.paint(3)
-    desk.now.settle()
-    drawn = desk.layer.data.copy()
-    np.testing.assert_array_equal(desk.kept, drawn)
-    desk.close()
-    again = open_desk(scan_file)
+    window.paint(3)
+    window.corrections.record_changes()
+    drawn = window.layer.data.copy()
+    np.testing.assert_array_equal(window.kept, drawn)
+    window.close()
+    again = open_correction(scan_file)
     press(again.form.restore_button)
     np.testing.assert_array_equal(again.layer.data, drawn)
 
 
-def test_a_slice_is_accepted_only_where_it_is_seen(desk: CorrectionSessions) -> None:
+def test_a_slice_is_accepted_only_where_it_is_seen(window: OpenCorrection) -> None:
     for z in range(6):
-        desk.paint(z)
-    desk.form.go_to(2)
-    desk.viewer.dims.ndisplay = 3
-    desk.form.accept()
-    assert desk.viewer.dims.ndisplay == 2
-    assert "This is slice 2" in desk.form.status.value
-    assert "accepted" not in desk.now.states().values()
-    desk.form.accept()
-    assert desk.now.states()[2] == "accepted"
-    desk.viewer.dims.roll()  # slices of another axis
-    desk.form.go_to_next()
-    assert desk.viewer.dims.order == (0, 1, 2)
+        window.paint(z)
+    window.form.go_to(2)
+    window.viewer.dims.ndisplay = 3
+    window.form.accept()
+    assert window.viewer.dims.ndisplay == 2
+    assert "This is slice 2" in window.form.status.value
+    assert "accepted" not in window.corrections.states().values()
+    window.form.accept()
+    assert window.corrections.states()[2] == "accepted"
+    window.viewer.dims.roll()  # slices of another axis
+    window.form.go_to_next()
+    assert window.viewer.dims.order == (0, 1, 2)
 
 
-def test_the_slice_is_found_beside_a_layer_with_time(desk: CorrectionSessions) -> None:
-    desk.viewer.add_image(np.zeros((4, 6, 40, 48)), scale=(1, 6, 2, 2))
-    desk.form.go_to(4)
-    assert desk.form.current == 4
-    assert round(float(desk.layer.world_to_data(desk.viewer.dims.point)[0])) == 4
+def test_the_slice_is_found_beside_a_layer_with_time(window: OpenCorrection) -> None:
+    window.viewer.add_image(np.zeros((4, 6, 40, 48)), scale=(1, 6, 2, 2))
+    window.form.go_to(4)
+    assert window.form.current == 4
+    assert round(float(window.layer.world_to_data(window.viewer.dims.point)[0])) == 4
 
 
 def test_an_offer_waits_for_an_answer_and_keeps_what_was_drawn_since(
-    desk: CorrectionSessions, open_desk: Callable[[Path], CorrectionSessions], scan_file: Path
+    window: OpenCorrection, open_correction: Callable[[Path], OpenCorrection], scan_file: Path
 ) -> None:
-    desk.paint(3)
-    drawn = desk.layer.data.copy()
-    desk.close()
-    again = open_desk(scan_file)
+    window.paint(3)
+    drawn = window.layer.data.copy()
+    window.close()
+    again = open_correction(scan_file)
     again.paint(5, 4)
     drawn |= again.layer.data
     again.form.go_to(5)
@@ -298,23 +299,23 @@ def test_an_offer_waits_for_an_answer_and_keeps_what_was_drawn_since(
     press(again.form.restore_button)
     np.testing.assert_array_equal(again.layer.data, drawn)
     again.form.accept()
-    assert again.now.states()[5] == "accepted"
-    until(lambda: again.now._work is None)
+    assert again.corrections.states()[5] == "accepted"
+    until(lambda: not again.corrections.saving)
     np.testing.assert_array_equal(again.kept, drawn)
 
 
 def test_killed_at_any_write_of_an_acceptance_nothing_is_lost(
-    desk: CorrectionSessions,
+    window: OpenCorrection,
     scan_file: Path,
     home: Path,
     tmp_path_factory: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for z in (0, 2, 3):
-        desk.paint(z, z + 1)
-    desk.now.settle()
-    desk.now.store._journal.flush()
-    drawn, image = desk.layer.data.copy(), desk.image.data
+        window.paint(z, z + 1)
+    window.corrections.record_changes()
+    window.corrections.store._journal.flush()
+    drawn, image = window.layer.data.copy(), window.image.data
     shots: list[Path] = []
     real = os.replace
 
@@ -328,11 +329,11 @@ def test_killed_at_any_write_of_an_acceptance_nothing_is_lost(
 
     with monkeypatch.context() as watched:
         watched.setattr(os, "replace", shoot)
-        desk.form.go_to(0)
-        desk.form.accept()
-        until(lambda: desk.now._work is None)
-    assert desk.now.states()[0] == "accepted"
-    desk.close()
+        window.form.go_to(0)
+        window.form.accept()
+        until(lambda: not window.corrections.saving)
+    assert window.corrections.states()[0] == "accepted"
+    window.close()
     assert len(shots) >= 6
     for shot in shots:
         for name in ("HOME", "USERPROFILE"):
