@@ -57,7 +57,7 @@ class ErrorLayers:
         self._viewer = unwrap(viewer)
         self._shown: dict[Any, _Shown] = {}
 
-    def of(self, labels: Any) -> Any:
+    def layer_of(self, labels: Any) -> Any:
         """Return the layer of errors of some labels; None if there is none."""
         shown = self._shown.get(labels)
         return shown.layer if shown is not None and self._there(shown.layer) else None

@@ -146,7 +146,7 @@ class EvaluateForm(ResultsForm):
         if self.answer is None:
             return
         for finding in self.answer.findings:
-            layer = self.errors.of(finding.pair.prediction)
+            layer = self.errors.layer_of(finding.pair.prediction)
             if layer is not None:
                 mine = finding.pair.prediction is labels
                 layer.visible = bool(self.show_errors.value) and mine

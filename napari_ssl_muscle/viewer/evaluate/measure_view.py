@@ -132,7 +132,7 @@ def area_plot(
         Index of the measure that stands out; None for none.
     """
     step = one.found.spacing[0] / 10.0
-    measures, colours = one.found.measures, [seen(colour) for colour in one.colours]
+    measures, colours = one.found.measures, [lightened(colour) for colour in one.colours]
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
@@ -163,7 +163,9 @@ def legend(one: MeasuredLabels) -> str:
     """Return the muscles with their colours, and what the lines mean."""
     muscles: dict[str, str] = {}
     for m, colour in zip(one.found.measures, one.colours, strict=True):
-        muscles.setdefault(m.muscle, "#" + "".join(f"{round(255 * c):02x}" for c in seen(colour)))
+        muscles.setdefault(
+            m.muscle, "#" + "".join(f"{round(255 * c):02x}" for c in lightened(colour))
+        )
     text = " &nbsp; ".join(
         f'<span style="color:{colour}">■</span>&nbsp;{name.replace(" ", "&nbsp;")}'
         for name, colour in muscles.items()
@@ -175,7 +177,7 @@ def legend(one: MeasuredLabels) -> str:
     return text
 
 
-def seen(colour: Sequence[float]) -> tuple[float, ...]:
+def lightened(colour: Sequence[float]) -> tuple[float, ...]:
     """Return a colour (RGB), lightened if it would not be seen on the dark window."""
     red, green, blue = (float(part) for part in colour[:3])
     light = 0.3 * red + 0.59 * green + 0.11 * blue
