@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ssl_muscle.scans.naming import is_nifti
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.viewer.open.loading import Asker
+    from napari_ssl_muscle.viewer.open.loading import UserPrompts
 
 ReadFunction = Callable[..., list[Any]]
 
@@ -41,7 +41,7 @@ def read(path: str | Sequence[str]) -> list[Any]:
     from napari_ssl_muscle.viewer.open.loading import Cancelled, load
     from napari_ssl_muscle.viewer.session import begin_current_session
 
-    ask = _asker()
+    ask = _user_prompts()
     layers: list[Any] = []
     for name in [path] if isinstance(path, str) else path:
         try:
@@ -57,7 +57,7 @@ def read(path: str | Sequence[str]) -> list[Any]:
     return layers or [(None,)]
 
 
-def _asker() -> Asker | None:
+def _user_prompts() -> UserPrompts | None:
     """Return who can be asked: the window, if one is on screen."""
     try:
         from napari_ssl_muscle.viewer.widgets import dialogs

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.study.slice_states import ACCEPTED
-from napari_ssl_muscle.viewer.correct.keys import HELP, MUSCLE_KEYS, Keys
+from napari_ssl_muscle.viewer.correct.keys import MUSCLE_KEYS, Keys, format_keys, format_legend
 from napari_ssl_muscle.viewer.correct.session import CorrectionSession
 from napari_ssl_muscle.viewer.correct.slice_table import SliceTable
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
@@ -34,7 +34,6 @@ from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen, when_destroyed
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_ssl_muscle.scans.muscles import MuscleTable
     from napari_ssl_muscle.study.study import Study
 
 NOTHING = "Open a scan first; its slices are listed here, and each can be accepted with one key."
@@ -108,7 +107,7 @@ class CorrectForm(Form):
             tooltip="Write the labels as NIfTI; where, and which layer, is set under 'Segment'.",
         )
         self.save_button.hide()
-        self.help = paragraph(_help_text())
+        self.help = paragraph(format_keys())
         buttons = row(self.accept_button, self.empty_button, self.next_button)
         for index in range(3):
             buttons.native.layout().setStretch(index, 1)
@@ -370,7 +369,7 @@ class CorrectForm(Form):
             self.folder.value = str(study.folder)
         info = info_of(now.layer)
         table = info.table if info is not None else None
-        self.muscles.value = "" if table is None else _legend(table)
+        self.muscles.value = "" if table is None else format_legend(table)
         if now.problem is not None:
             self._say(f"⚠ {now.problem}")
         self._show_current()
@@ -399,30 +398,6 @@ class CorrectForm(Form):
 
     def _say(self, text: str) -> None:
         self.status.value = text
-
-
-def _legend(table: MuscleTable) -> str:
-    """Name the muscles with their keys and colours."""
-    colours = table.colours()
-    return " &nbsp; ".join(
-        f'<b>{number}</b>&nbsp;<span style="color:{_hex(colours[muscle.value])}">■</span>&nbsp;'
-        + muscle.name.replace(" ", "&nbsp;")
-        for number, muscle in enumerate(table.muscles[:MUSCLE_KEYS], 1)
-    )
-
-
-def _hex(colour: Sequence[float]) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
-
-
-def _help_text() -> str:
-    rows = "".join(
-        f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in HELP
-    )
-    return (
-        f"<table>{rows}</table><p>The keys count while the labels are chosen in the layer list. "
-        "A slice that is drawn on after it was accepted has to be accepted again.</p>"
-    )
 
 
 def _disconnect(connections: list[Any]) -> None:

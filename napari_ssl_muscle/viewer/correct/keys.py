@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_ssl_muscle.scans.muscles import MuscleTable
 
 MUSCLE_KEYS = 9
 
@@ -57,3 +60,28 @@ def _calling(act: Callable[[], None]) -> Callable[[Any], None]:
         act()
 
     return pressed
+
+
+def format_legend(table: MuscleTable) -> str:
+    """Return the muscles with their keys and colours, in HTML."""
+    colours = table.colours()
+    return " &nbsp; ".join(
+        f'<b>{number}</b>&nbsp;<span style="color:{_hex(colours[muscle.value])}">■</span>&nbsp;'
+        + muscle.name.replace(" ", "&nbsp;")
+        for number, muscle in enumerate(table.muscles[:MUSCLE_KEYS], 1)
+    )
+
+
+def _hex(colour: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
+
+
+def format_keys() -> str:
+    """Return the keys and what they do, as a table in HTML."""
+    rows = "".join(
+        f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in HELP
+    )
+    return (
+        f"<table>{rows}</table><p>The keys count while the labels are chosen in the layer list. "
+        "A slice that is drawn on after it was accepted has to be accepted again.</p>"
+    )

@@ -23,8 +23,8 @@ _PATCHY = 0.8
 """Share of neighbouring labelled voxels that have the same value, at the least."""
 
 
-class Asker(Protocol):
-    """Asks what only the user can say, and tells what they should know."""
+class UserPrompts(Protocol):
+    """Asks what only the user knows, and shows what they should know."""
 
     def ask_volume(self, name: str, volumes: int) -> int | None:
         """Return which volume of a 4D scan to open, or None."""
@@ -40,7 +40,7 @@ class Cancelled(Exception):  # noqa: N818 - not an error
     """The user changed their mind at a question."""
 
 
-def load(path: Path, ask: Asker | None = None) -> list[LayerData]:
+def load(path: Path, ask: UserPrompts | None = None) -> list[LayerData]:
     """Read a file or a cohort's folder as napari layer data.
 
     Parameters
@@ -76,7 +76,7 @@ def load_images(
     images: Mapping[str, Path],
     labels: Path | None,
     table: MuscleTable | None,
-    ask: Asker | None = None,
+    ask: UserPrompts | None = None,
     *,
     name: str | None = None,
 ) -> list[LayerData]:
@@ -114,10 +114,10 @@ def load_images(
             drawn = truth.read()
         except BadInput as problem:
             # The scan can be used without them.
-            _tell(ask, f"{problem} The scan is opened without ground truth.")
+            _report(ask, f"{problem} The scan is opened without ground truth.")
             truth = None
     if first.geometry.problem is not None:
-        _tell(ask, first.geometry.problem)
+        _report(ask, first.geometry.problem)
     scan = OpenScan(name or subject_name(first), first.geometry, file=first, table=table)
     layers = [
         image_data(scan, file.read(), name=_name(file), path=file.path, channel=channel or None)
@@ -142,7 +142,7 @@ def _name(scan: Scan) -> str:
     return scan.name if scan.volume is None else f"{scan.name} (volume {scan.volume})"
 
 
-def _open(path: Path, ask: Asker | None) -> Scan:
+def _open(path: Path, ask: UserPrompts | None) -> Scan:
     from napari_ssl_muscle.scans.formats.nifti import count_volumes, load_header
     from napari_ssl_muscle.scans.volume import open_scan
 
@@ -170,14 +170,14 @@ def _is_of_a_model(labels: Path) -> bool:
         return False
 
 
-def _load_labels(path: Path, ask: Asker | None) -> list[LayerData]:
+def _load_labels(path: Path, ask: UserPrompts | None) -> list[LayerData]:
     from napari_ssl_muscle.scans.volume import open_label_map
 
     labels = open_label_map(path)
     values = labels.read()
     table = table_beside(path)
     if labels.geometry.problem is not None:
-        _tell(ask, labels.geometry.problem)
+        _report(ask, labels.geometry.problem)
     scan = OpenScan(labels.name, labels.geometry, table=table)
     # A label map that is opened by itself is there to be looked at and corrected.
     return [label_data(scan, "prediction", values, table=table, path=path, name=labels.name)]
@@ -207,7 +207,7 @@ def _is_label_map(path: Path) -> bool:
     return bool(inside.any() and (here == next_to_it)[inside].mean() > _PATCHY)
 
 
-def _load_folder(folder: Path, ask: Asker | None) -> list[LayerData]:
+def _load_folder(folder: Path, ask: UserPrompts | None) -> list[LayerData]:
     from napari_ssl_muscle.scans.cohort import open_cohort
 
     cohort = open_cohort(folder)
@@ -224,7 +224,7 @@ def _load_folder(folder: Path, ask: Asker | None) -> list[LayerData]:
     )
 
 
-def _choose(cohort: Cohort, ask: Asker | None) -> tuple[Case, Sequence[str]] | None:
+def _choose(cohort: Cohort, ask: UserPrompts | None) -> tuple[Case, Sequence[str]] | None:
     if len(cohort.cases) == 1 and len(cohort.cases[0].images) == 1:
         return cohort.cases[0], list(cohort.cases[0].images)
     if ask is None:
@@ -235,7 +235,7 @@ def _choose(cohort: Cohort, ask: Asker | None) -> tuple[Case, Sequence[str]] | N
     return ask.ask_case(cohort)
 
 
-def _tell(ask: Asker | None, sentence: str) -> None:
+def _report(ask: UserPrompts | None, sentence: str) -> None:
     if ask is not None:
         ask.tell(sentence)
     else:
