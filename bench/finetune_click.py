@@ -31,13 +31,13 @@ def main(build: Path) -> None:
     assert now is not None
     run_until(lambda: not now.saving)
     press(correct.finetune_button)
-    run_until(lambda: bool(tune.finetune_button.native.isEnabled()))
+    run_until(lambda: bool(tune.start_button.native.isEnabled()))
 
     decision = tune.decision
     # With too few held-out slices both models label the scan by themselves, side by side.
     shown, frozen = run_until(
         lambda: not tune.panel.running and bool(decision.side.shown),
-        lambda: press(tune.finetune_button),
+        lambda: press(tune.start_button),
     )
     press(decision.new_button)
     again, _ = run_until(

@@ -95,12 +95,12 @@ def train(
     shutil.rmtree(out, ignore_errors=True)
     form = bench.finetune
     bench.show_form(form)
-    form.cohort.value = str(cohort)
-    run_until(lambda: form.finetune_button.native.isEnabled())
+    form.scans.folders.value = str(cohort)
+    run_until(lambda: form.start_button.native.isEnabled())
     form.preset.value = "quick"
     form.minutes.value = 5
     form.out.value = str(out)
-    press(form.finetune_button)
+    press(form.start_button)
     run_until(lambda: "tep " in str(form.panel.status.value))
     idle = run_for(SECONDS, None)
     drawn = run_for(SECONDS, stroke)

@@ -167,10 +167,10 @@ def run(pictures: Path, scan: Path | None, model: str | None, accept: int, minut
 
     person.press(bench.correct.finetune_button)
     tune = bench.finetune
-    person.until(lambda: tune.finetune_button.native.isEnabled(), "the study's slices")
+    person.until(lambda: tune.start_button.native.isEnabled(), "the study's slices")
     tune.minutes.value = minutes
     person.picture("before-fine-tuning")
-    person.press(tune.finetune_button)
+    person.press(tune.start_button)
     person.until(lambda: tune.panel.plot.picture is not None, "the first curve")
     person.picture("fine-tuning")
     person.until(lambda: not tune.panel.running, "the new model")

@@ -22,7 +22,7 @@ from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
-from napari_ssl_muscle.viewer.train import finetune_form
+from napari_ssl_muscle.viewer.train import training_form
 from napari_ssl_muscle.viewer.widgets import model_picker
 from napari_ssl_muscle.viewer.widgets.background import EventBridge
 from napari_ssl_muscle.viewer.workbench import Workbench
@@ -51,9 +51,9 @@ def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
     form.finetune_button.native.click()
     tune = workbench.finetune
     assert workbench.buttons.checkedButton().text().endswith("Fine-tune")
-    until(lambda: tune._view is not None)
-    assert "4 accepted slices of 1 scan" in tune.summary.value
-    assert "1 slice held out" in tune.summary.value
+    until(lambda: tune.scans.view is not None)
+    assert "4 accepted slices of 1 scan" in tune.scans.summary.value
+    assert "1 slice held out" in tune.scans.summary.value
     job = tune.job()
     assert job.study == scan_file.parent / "muscle-study"
     assert job.cohort is None
@@ -175,7 +175,7 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
         works.append(Found(job))
         return works[0]
 
-    monkeypatch.setattr(finetune_form, "ChildTask", begin)
+    monkeypatch.setattr(training_form, "ChildTask", begin)
     _, found = viewer.window.add_plugin_dock_widget("napari-ssl-muscle", "Muscle workbench")
     workbench: Workbench = unwrap(found)
     commands.open_paths(viewer, [scan_file])
@@ -191,8 +191,8 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
         )
     )
     workbench.correct.finetune_button.native.click()
-    until(lambda: workbench.finetune._view is not None)
-    press(workbench.finetune.finetune_button)
+    until(lambda: workbench.finetune.scans.view is not None)
+    press(workbench.finetune.start_button)
     until(lambda: "7 of 9" in workbench.finetune.panel.status.value)
     viewer.layers.clear()
     other = write_scan(tmp_path / "other.nii.gz")

@@ -3,64 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from magicgui.widgets import Widget
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
-from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import FolderSummary, summarise_labelled
-from napari_ssl_muscle.learning.events import Emit, Finished, ShouldStop, Stopped
 from napari_ssl_muscle.learning.models.card import find_model
-from napari_ssl_muscle.paths import runs_folder
-from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
-from napari_ssl_muscle.viewer.session import session_of
-from napari_ssl_muscle.viewer.train.finetune_choices import (
-    ALL_CHANNELS,
-    FREEZE,
-    PRESETS,
-    SCRATCH,
-    SHORT,
-    SPLITS,
-    channels_of,
-    new_run,
-    next_run,
-)
+from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel
 from napari_ssl_muscle.viewer.train.model_decision import ModelDecision
+from napari_ssl_muscle.viewer.train.training_form import AS_PRESET, PRESETS, TrainingForm
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ENDINGS, ChildTask, ThreadTask
+from napari_ssl_muscle.viewer.widgets.background import ChildTask
 from napari_ssl_muscle.viewer.widgets.form import (
-    CommandLine,
     Fields,
-    Form,
-    choice,
     column,
     heading,
     line,
-    main_button,
-    paragraph,
     row,
     small_button,
 )
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
-from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
+from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
 from napari_ssl_muscle.viewer.widgets.muscle_boxes import MuscleBoxes
-from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:
     import napari.viewer
 
 NO_COHORT = "Choose the folder with your labelled scans first."
-BUSY = "A training is shown in the form Fine-tune already; wait for its end, or stop it."
+SHORT = 0.5
+"""Minutes for learning from corrections: what a person waits for before going on to correct."""
+FREEZE = (
+    ("Nothing", "none"),
+    ("Encoder (first half)", "encoder"),
+    ("Decoder (second half)", "decoder"),
+    ("All but the last layer", "both"),
+)
+SPLITS = (
+    ("Chosen automatically", "auto"),
+    ("Whole subjects", "subject"),
+    ("A block of slices", "block"),
+    ("Nothing: train on all", "none"),
+    ("Single slices (leaks)", "slice"),
+)
 
 
-class FinetuneForm(Form):
+class FinetuneForm(TrainingForm):
     """Trains a model on labelled scans, in a child process.
 
     Parameters
@@ -74,27 +70,27 @@ class FinetuneForm(Form):
         After a training on corrections: whether the old or the new model is kept.
     """
 
+    TITLE = "Fine-tune"
+    JOB = FinetuneJob
+    TASKS = ("segmentation", "inpainting")
+    BUSY = "A training is shown in the form Fine-tune already; wait for its end, or stop it."
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.viewer = unwrap(napari_viewer)
-        session_of(self.viewer)
-        self._view: FolderSummary | None = None
-        self._look: ThreadTask | None = None
-        self._job: FinetuneJob | None = None
-        self._short = False  # the time was proposed here, and belongs to corrections only
-        super().__init__("Fine-tune")
         fields = JobFields(FinetuneJob)
-        self.cohort = fields.line("cohort", hint="folder with scans and labels")
-        self.cohort_button = small_button("Choose…", "Choose the folder.")
-        self.summary = paragraph()
-        self.channel = choice([], tooltip=fields.help("channels"), label="Image")
-        self.muscles = MuscleBoxes()
-        self.model = ModelPicker(
-            "Start from",
-            ("segmentation", "inpainting"),
-            nothing=SCRATCH,
-            tooltip=fields.help("init"),
-            unfolded=False,
+        scans = FolderPicker(
+            lambda folders: summarise_labelled(folders[0]),
+            tooltip=fields.help("cohort"),
+            hint="folder with scans and labels",
+            channel_tooltip=fields.help("channels"),
+            title="Folder with labelled scans",
         )
+        super().__init__(
+            napari_viewer,
+            scans,
+            "Train the model on the labelled scans. You can go on working meanwhile.",
+        )
+        self._short = False  # the time was proposed here, and belongs to corrections only
+        self.muscles = MuscleBoxes()
         self.freeze = fields.choice("freeze", FREEZE, "Keep fixed")
         self.preset = fields.choice("preset", PRESETS, "Settings")
         self.minutes = fields.number(
@@ -104,43 +100,32 @@ class FinetuneForm(Form):
             step=5,
             decimals=1,
             most=10_000,
-            none="as the settings say",
+            none=AS_PRESET,
         )
         self.split = fields.choice("split", SPLITS, "Check on")
-        self._proposed = new_run()
-        self.out = fields.line("out", str(self._proposed))
-        self.out_button = small_button("…", "Choose another folder for the new model.")
-        self.data = Fields(row(self.cohort, self.cohort_button, label="Scans"))
         self.earlier = line(
             tooltip="A folder with labelled scans of before; the accepted slices join them.",
             hint="may stay empty",
         )
         self.earlier_button = small_button("Choose…", "Choose the folder.")
         self.earlier_row = Fields(row(self.earlier, self.earlier_button, label="And from"))
-        self.channel_row = Fields(self.channel)
-        self.choices = column(self.channel_row, heading("Muscles to learn"), self.muscles)
+        self.choices = column(heading("Muscles to learn"), self.muscles)
         self.settings = Fields(
             self.freeze,
             self.preset,
             self.minutes,
             self.split,
-            row(self.out, self.out_button, label="Save in"),
-        )
-        self.finetune_button = main_button(
-            "Fine-tune", "Train the model on the labelled scans. You can go on working meanwhile."
+            self.out_row,
         )
         self.freezing = FreezingPanel(self.job)
-        self.panel = RunPanel("step")
         self.decision = ModelDecision(self.viewer)
-        self.command = CommandLine()
         self.add_parts(
-            self.data,
-            self.summary,
+            self.scans,
             self.earlier_row,
             self.choices,
             self.model,
             self.settings,
-            self.finetune_button,
+            self.start_button,
             self.freezing.button,
             self.panel,
             self.decision,
@@ -150,20 +135,12 @@ class FinetuneForm(Form):
         self.choices.hide()
         self.earlier_row.hide()
         self.earlier_button.changed.connect(self._choose_earlier)
-        self.cohort.changed.connect(self._look_at_cohort)
-        self.cohort_button.changed.connect(self._choose_cohort)
-        self.out_button.changed.connect(self._choose_out)
-        self.finetune_button.changed.connect(self.start)
-        self.panel.ended.connect(self._on_ended)
-        self.panel.grown.connect(self._show_curves)
         self.freezing.button.changed.connect(lambda: self.scroll_to(self.freezing))
         self.freezing.began.connect(partial(self._enable, False))
         self.freezing.ended.connect(self._on_compared)
         self.freezing.model_chosen.connect(self._use_compared)
         self.decision.kept.connect(self._go_on_with)
         self.decision.ended.connect(self._show_decision)
-        self.changed.connect(self._update)
-        self.model.picked.connect(self._update)
         self._update()
 
     def job(self) -> FinetuneJob:
@@ -174,24 +151,24 @@ class FinetuneForm(Form):
         BadInput
             If something is missing or refused.
         """
-        if self._view is None:
+        view = self.scans.view
+        if view is None:
             raise BadInput(NO_COHORT)
         checked = self.muscles.checked
         if not checked:
             raise BadInput("No muscle is chosen; check at least one.")
-        channel = self.channel.value
         init = self.model.reference
         try:
             return FinetuneJob(
-                cohort=self._earlier_labels() if self._view.is_study else self._view.folder,
-                study=self._view.folder if self._view.is_study else None,
+                cohort=self._earlier_labels() if view.is_study else view.folder,
+                study=view.folder if view.is_study else None,
                 out=Path(self.out.value.strip()).expanduser(),
                 init=init,
                 freeze=self.freeze.value if init is not None else "none",
                 preset=self.preset.value,
                 split=self.split.value,
-                muscles=None if tuple(checked) == self._view.usual else checked,
-                channels=channels_of(self._view, channel),
+                muscles=None if tuple(checked) == view.usual else checked,
+                channels=self.scans.channels,
                 **{"minutes": self.minutes.value or None},
             )
         except ValidationError as error:
@@ -208,49 +185,37 @@ class FinetuneForm(Form):
             The model that labelled the slices; None leaves the choice as it is. With one, a short
             time is proposed, so that the corrected model is soon there.
         """
-        if self.cohort.value.strip() == str(folder):
-            self._look_at_cohort()  # more is accepted by now
-        else:
-            self.cohort.value = str(folder)
+        self.scans.choose(folder)  # again, if it is chosen: more is accepted by now
         if model is not None:
             self.model.look_again(model)
             if not self.minutes.value:
                 self.minutes.value = SHORT
                 self._short = True
 
-    def start(self) -> None:
-        """Begin to train (the button); a problem is told in a dialog."""
-        try:
-            job = self.job()
-            check_run_folder(job)
-        except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
-            return
-        self._job = job
+    @property
+    def inputs(self) -> tuple[Widget, ...]:
+        """What cannot be changed during a training."""
+        return (self.scans, self.earlier_row, self.choices, self.model, self.settings)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one model or, to compare freeze modes, four are being trained."""
+        return self.panel.running or self.freezing.running
+
+    def next_run(self) -> Path:
+        """Return a folder for the next training: inside the study, if it is one; it is not made."""
+        view = self.scans.view
+        if view is not None and view.is_study:
+            with contextlib.suppress(BadInput):
+                return Study.read(view.folder).next_run()
+        return super().next_run()
+
+    def _prepare(self, job: Any) -> None:
         self.decision.clear()
-        self._enable(False)
-        self.panel.run(ChildTask(job))
-        self.scroll_to(self.panel)
 
-    def _show_curves(self) -> None:
-        self.scroll_to(self.panel.curves)
-
-    def take_up(self, work: ChildTask) -> None:
-        """Show a training of an earlier session that still runs, or has ended since.
-
-        Raises
-        ------
-        BadInput
-            If another training is shown here.
-        """
-        if self.panel.running or self.freezing.running:
-            raise BadInput(BUSY)
-        self.decision.clear()
+    def _follow(self, work: ChildTask) -> None:
         if isinstance(work.job, FinetuneJob):
-            self._job = work.job
-            self._enable(False)
-            self.panel.run(work)
-            self.scroll_to(self.panel)
+            super()._follow(work)
         else:
             self.freezing.follow(work)
 
@@ -268,28 +233,17 @@ class FinetuneForm(Form):
             self.decision.begin(job.study, job.init, model)
             self.scroll_to(self.decision)
 
-    def _on_ended(self, event: object) -> None:
-        job, self._job = self._job, None
-        self._enable(True)
-        if not isinstance(event, Finished | Stopped):
-            return
-        out = Path(event.result.get("out", ""))
-        path = Path(event.result.get("model") or out / MODEL)
-        if not path.is_file():
-            self.panel.say("Stopped before there was anything to keep.")
-            return
-        MODELS.add(path)
-        dice = event.result.get("metrics", {}).get("mean")
-        self.panel.say(
-            ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
-            + f"the model '{path.parent.name}'"
+    def _describe_model(self, name: str, metrics: Mapping[str, float]) -> str:
+        dice = metrics.get("mean")
+        return (
+            f"the model '{name}'"
             + (f" reaches a validation Dice of {dice:.2f}" if dice is not None else "")
             + ". It is in the list of models now."
         )
-        self._propose(next_run(self._view))
+
+    def _on_new_model(self, job: LabelledJob, path: Path) -> None:
         self.scroll_to(self.panel)
-        if job is not None:
-            self.show_result(job, path)
+        self.show_result(job, path)
 
     def _on_compared(self, *_: object) -> None:
         self._enable(True)
@@ -309,18 +263,6 @@ class FinetuneForm(Form):
         self.fit_width()
         self.scroll_to(self.decision)
 
-    def _propose(self, run: Path) -> None:
-        """Put a folder for the next run into the form, unless the person chose one."""
-        now = self.out.value.strip()
-        if now in ("", str(self._proposed)) or (Path(now) / MODEL).exists():
-            self.out.value = str(run)
-            self._proposed = run
-
-    def _choose_cohort(self) -> None:
-        folder = dialogs.ask_folder("Folder with labelled scans", self.native.window())
-        if folder is not None:
-            self.cohort.value = str(folder)
-
     def _choose_earlier(self) -> None:
         folder = dialogs.ask_folder("Folder with earlier labels", self.native.window())
         if folder is not None:
@@ -334,56 +276,18 @@ class FinetuneForm(Form):
             raise BadInput(f"There is no folder {text} with earlier labels; choose another one.")
         return folder if text else None
 
-    def _choose_out(self) -> None:
-        folder = dialogs.ask_folder(
-            "Where to put the new model's folder", self.native.window(), runs_folder()
-        )
-        if folder is not None:
-            self.out.value = str(folder / new_run().name)
+    def _on_looked(self) -> None:
+        view = self.scans.view
+        self.choices.visible = view is not None
+        if view is not None:
+            self.muscles.offer(view.muscles, view.usual)
+            self.earlier_row.visible = view.is_study
+            self._adapt_to(view)
+        super()._on_looked()
 
-    def _look_at_cohort(self, *_: object) -> None:
-        """Read what is in the folder, in a thread: big cohorts take a while."""
-        self._view = None
-        self.choices.hide()
-        text = self.cohort.value.strip()
-        folder = Path(text).expanduser()
-        if not text or not folder.is_dir():
-            self.summary.value = f"⚠ There is no folder {text}." if text else ""
-            self._update()
-            return
-        self.summary.value = "Looking into the folder …"
-
-        def look(emit: Emit, stop: ShouldStop) -> FolderSummary:
-            return summarise_labelled(folder)
-
-        self._look = ThreadTask(look, self.native)
-        self._look.bridge.arrived.connect(partial(self._show_cohort, self._look))
-        self._look.start()
-
-    def _show_cohort(self, look: ThreadTask, event: Any) -> None:
-        if look is not self._look or not isinstance(event, ENDINGS):
-            return  # the user has chosen another folder meanwhile
-        self._look = None
-        if not isinstance(event, Finished):
-            self.summary.value = f"⚠ {getattr(event, 'sentence', '')}"
-            return
-        view: FolderSummary = look.result
-        self._view = view
-        self.summary.value = view.description
-        several = [(ALL_CHANNELS, ALL_CHANNELS)] if len(view.channels) > 1 else []
-        self.channel.choices = [(name, name) for name in view.channels] + several
-        self.channel_row.visible = len(view.channels) > 1
-        self.muscles.offer(view.muscles, view.usual)
-        self._suit(view)
-        self.choices.show()
-        self.earlier_row.visible = view.is_study
-        self.align_captions()
-        self.fit_width()
-        self._update()
-
-    def _suit(self, view: FolderSummary) -> None:
-        """Propose what suits a study, or takes that back for a cohort."""
-        self._propose(next_run(view))
+    def _adapt_to(self, view: FolderSummary) -> None:
+        """Propose what suits a study, or take that back for a cohort."""
+        self._propose_out()
         if not view.is_study and self._short:
             if self.minutes.value == SHORT:
                 self.minutes.value = 0
@@ -395,24 +299,10 @@ class FinetuneForm(Form):
                 self.model.look_again(kept)
 
     def _enable(self, free: bool) -> None:
-        data = (self.data, self.earlier_row, self.choices)
-        for part in (*data, self.model, self.settings, self.finetune_button):
-            part.enabled = free
         self.freezing.look_again(free=False)
-        if free:
-            self._update()
+        super()._enable(free)
 
     def _update(self, *_: object) -> None:
-        free = not self.panel.running and not self.freezing.running
-        self.freeze.enabled = self.model.model is not None and free
-        self.finetune_button.enabled = self._view is not None and free
-        self.freezing.look_again(free=self.freeze.enabled and self._view is not None)
-        try:
-            job = self.job()
-        except BadInput as problem:
-            self.command.show_command(None, str(problem))
-            self.panel.expect("")
-            return
-        self.command.show_command(shell_command(job))
-        model, view = self.model.model, self._view
-        self.panel.expect_training(job, model.card if model else None, view.slices if view else 0)
+        self.freeze.enabled = self.model.model is not None and not self.busy
+        self.freezing.look_again(free=self.freeze.enabled and self.scans.view is not None)
+        super()._update()

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import datetime
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from magicgui.widgets import Widget
 from napari.layers import Image
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.recipe import recipe_from, recipe_of, start_card
-from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import PretrainJob
-from napari_ssl_muscle.learning.events import Failed, Finished, Preview, Stopped
+from napari_ssl_muscle.jobs.training_data.folder_summary import summarise_unlabelled
+from napari_ssl_muscle.learning.events import Failed, Finished, Preview
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.paths import runs_folder
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.scan_layers import ensure_info, unwrap
-from napari_ssl_muscle.viewer.session import session_of
-from napari_ssl_muscle.viewer.train.folder_picker import ScansPicker
+from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
 from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, MaskRequest, draw
 from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings
 from napari_ssl_muscle.viewer.train.probe_layers import ProbeLayers
+from napari_ssl_muscle.viewer.train.training_form import TrainingForm
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ChildTask, ThreadTask
+from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
-    CommandLine,
     Fields,
-    Form,
     choice,
-    main_button,
     paragraph,
     refresh,
     row,
@@ -41,21 +37,17 @@ from napari_ssl_muscle.viewer.widgets.form import (
 )
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.loss_curves import format_reconstruction_error
-from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
 from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
-from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:
     import napari.viewer
 
-BUSY = "A pretraining is shown in the form Pretrain already; wait for its end, or stop it."
 NO_SCANS = "Choose a folder with scans first; they need no labels."
 NO_OPEN_SCAN = "Open a scan first, to see the masks on it."
-SCRATCH = "Nothing"
 MASKED_ONLY = "Outside the masks, the pictures show the original: only masked pixels are scored."
 
 
-class PretrainForm(Form):
+class PretrainForm(TrainingForm):
     """Learns from scans without labels by restoring what was masked, in a child process.
 
     Parameters
@@ -64,27 +56,30 @@ class PretrainForm(Form):
         The viewer; napari fills it in.
     """
 
+    TITLE = "Pretrain"
+    JOB = PretrainJob
+    TASKS = ("inpainting", "segmentation")
+    BUSY = "A pretraining is shown in the form Pretrain already; wait for its end, or stop it."
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.viewer = unwrap(napari_viewer)
-        session_of(self.viewer)
+        fields = JobFields(PretrainJob)
+        scans = FolderPicker(
+            summarise_unlabelled,
+            tooltip=fields.help("cohorts"),
+            hint="folder(s) with scans",
+            channel_tooltip=fields.help("channels"),
+            title="Folder with scans",
+            several=True,
+        )
+        super().__init__(
+            napari_viewer, scans, "Learn from these scans. You can go on working meanwhile."
+        )
         self._running: Recipe | None = None
         self._drawing: ThreadTask | None = None
         self._mask = MaskLayer(self.viewer)
         self.probes = ProbeLayers(self.viewer)
-        super().__init__("Pretrain")
-        fields = JobFields(PretrainJob)
-        self.scans = ScansPicker()
-        self.model = ModelPicker(
-            "Start from",
-            ("inpainting", "segmentation"),
-            nothing=SCRATCH,
-            tooltip=fields.help("init"),
-            unfolded=False,
-        )
         self.settings = PretrainSettings()
-        self.out = fields.line("out", str(_new_run()))
-        self.out_button = small_button("…", "Choose another folder for the run.")
-        self.place = Fields(row(self.out, self.out_button, label="Save in"))
+        self.place = Fields(self.out_row)
         self.scan = choice(
             lambda _: image_choices(self.viewer), tooltip="The open scan to draw the masks on."
         )
@@ -94,15 +89,10 @@ class PretrainForm(Form):
         self.preview_row = Fields(row(self.scan, self.preview_button, label="Masks on"))
         self.coverage = paragraph()
         self.coverage.hide()
-        self.pretrain_button = main_button(
-            "Pretrain", "Learn from these scans. You can go on working meanwhile."
-        )
-        self.panel = RunPanel("step")
         self.back_button = small_button(
             "Show my layers again", "Leave the grid: hide the probe slices, show what was open."
         )
         self.after = row(self.back_button)
-        self.command = CommandLine()
         self.add_parts(
             self.scans,
             self.model,
@@ -110,28 +100,21 @@ class PretrainForm(Form):
             self.place,
             self.preview_row,
             self.coverage,
-            self.pretrain_button,
+            self.start_button,
             self.panel,
             self.after,
             self.command,
         )
         self.back_button.hide()
-        self.out_button.changed.connect(self._choose_out)
         self.preview_button.changed.connect(self.preview)
-        self.pretrain_button.changed.connect(self.start)
         self.back_button.changed.connect(self._leave_grid)
         self.panel.event.connect(self._on_event)
-        self.panel.ended.connect(self._on_ended)
-        self.panel.grown.connect(self._show_curves)
-        self.changed.connect(self._update)
         self.settings.changed.connect(self._forget_coverage)
         self.model.picked.connect(self._forget_coverage)
-        self.scans.looked.connect(self._on_looked)
-        self.model.picked.connect(self._update)
         layers = self.viewer.layers
         for name in ("inserted", "removed", "reordered", "renamed"):
             listen(self.native, getattr(layers.events, name), self.reset_choices)
-        listen(self.native, layers.selection.events.active, self._follow)
+        listen(self.native, layers.selection.events.active, self._choose_active)
         self._update()
 
     def reset_choices(self, *_: object) -> None:
@@ -169,41 +152,15 @@ class PretrainForm(Form):
         model = self.model.model
         return recipe_of(job) if model is None else recipe_from(job, model.card)[0]
 
-    def start(self) -> None:
-        """Begin to pretrain (the button); a problem is told in a dialog."""
-        try:
-            job = self.job()
-            self._running = self._recipe()
-            check_run_folder(job)
-        except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
-            return
-        self._enable(False)
-        self.probes.begin()
-        self.panel.run(ChildTask(job))
-        self.scroll_to(self.panel)
+    @property
+    def inputs(self) -> tuple[Widget, ...]:
+        """What cannot be changed during a training."""
+        return (self.scans, self.model, self.settings, self.place)
 
-    def _show_curves(self) -> None:
-        self.scroll_to(self.panel.curves)
-
-    def take_up(self, work: ChildTask) -> None:
-        """Show a pretraining of an earlier session that still runs, or has ended since.
-
-        Raises
-        ------
-        BadInput
-            If another one is shown here, or the model that it began with is gone.
-        """
-        if self.panel.running:
-            raise BadInput(BUSY)
-        job = work.job
-        assert isinstance(job, PretrainJob)
+    def _prepare(self, job: PretrainJob) -> None:
         card = start_card(job)
         self._running = recipe_from(job, card)[0]
-        self._enable(False)
         self.probes.begin()
-        self.panel.run(work)
-        self.scroll_to(self.panel)
 
     def preview(self) -> None:
         """Draw the masks on the chosen scan (the button); a problem is told in a dialog."""
@@ -220,7 +177,7 @@ class PretrainForm(Form):
             return
         scan = ensure_info(layer).scan
         request = MaskRequest(layer.data, scan, recipe, self.settings.seed.value)
-        self._tell_coverage("Drawing the masks …")
+        self._show_coverage("Drawing the masks …")
         self.preview_button.enabled = False
         self._drawing = ThreadTask(partial(draw, request), self.native)
         self._drawing.bridge.arrived.connect(partial(self._show_masks, self._drawing, scan))
@@ -229,20 +186,20 @@ class PretrainForm(Form):
     def _show_masks(self, work: ThreadTask, scan: Any, event: object) -> None:
         self.preview_button.enabled = True
         if isinstance(event, Failed):
-            self._tell_coverage("")
+            self._show_coverage("")
             dialogs.tell(event.sentence, event.details, self.native.window())
         elif isinstance(event, Finished):
             self._leave_grid()
             self._mask.show(work.result.masks, scan)
             found = work.result.description
             warning = f"\n⚠ {found.warning}" if found.warning else ""
-            self._tell_coverage(found.coverage + warning)
+            self._show_coverage(found.coverage + warning)
 
     def _forget_coverage(self, *_: object) -> None:
         """Take back figures that other settings had."""
-        self._tell_coverage("")
+        self._show_coverage("")
 
-    def _tell_coverage(self, text: str) -> None:
+    def _show_coverage(self, text: str) -> None:
         self.coverage.value = text
         self.coverage.visible = bool(text)
 
@@ -258,70 +215,31 @@ class PretrainForm(Form):
             self.panel.note(MASKED_ONLY, warning=False)
         self.back_button.visible = self.probes.grid.active
 
-    def _on_ended(self, event: object) -> None:
-        self._enable(True)
-        if not isinstance(event, Finished | Stopped):
-            return
-        out = Path(event.result.get("out", ""))
-        path = Path(event.result.get("model") or out / MODEL)
-        if not path.is_file():
-            self.panel.say("Stopped before there was anything to keep.")
-            return
-        MODELS.add(path)
-        metrics = event.result.get("metrics", {})
-        self.panel.say(
-            ("✓ Done: " if isinstance(event, Finished) else "Stopped; the best so far was kept: ")
-            + f"'{path.parent.name}'"
-            + (
-                f" reaches an {format_reconstruction_error(metrics)}"
-                if "masked_error" in metrics
-                else ""
-            )
+    def _describe_model(self, name: str, metrics: Mapping[str, float]) -> str:
+        error = format_reconstruction_error(metrics) if "masked_error" in metrics else ""
+        return (
+            f"'{name}'"
+            + (f" reaches an {error}" if error else "")
             + ". It is under 'Start from' in the form Fine-tune now."
         )
-        self.out.value = str(_new_run())
+
+    def _on_new_model(self, job: object, path: Path) -> None:
         self.scroll_to(self.after)
 
     def _leave_grid(self) -> None:
         self.probes.grid.leave()
         self.back_button.hide()
 
-    def _choose_out(self) -> None:
-        folder = dialogs.ask_folder(
-            "Where to put the run's folder", self.native.window(), runs_folder()
-        )
-        if folder is not None:
-            self.out.value = str(folder / _new_run().name)
-
-    def _follow(self, event: Any) -> None:
+    def _choose_active(self, event: Any) -> None:
         """Preview on the scan that was picked in the layer list."""
         layer = unwrap(event.value)
         if any(layer is value for value in self.scan.choices):
             refresh(self.scan, layer)
 
-    def _on_looked(self) -> None:
-        self._update()
-        self.fit_width()
-
-    def _enable(self, free: bool) -> None:
-        for part in (self.scans, self.model, self.settings, self.place, self.pretrain_button):
-            part.enabled = free
-        if free:
-            self._update()
-
     def _update(self, *_: object) -> None:
-        self.pretrain_button.enabled = self.scans.view is not None and not self.panel.running
         self.preview_button.enabled = self.scan.value is not None
         self.preview_row.visible = self.scan.value is not None
-        try:
-            job = self.job()
-        except BadInput as problem:
-            self.command.show_command(None, str(problem))
-            self.panel.expect("")
-            return
-        self.command.show_command(shell_command(job))
-        model, view = self.model.model, self.scans.view
-        self.panel.expect_training(job, model.card if model else None, view.slices if view else 0)
+        super()._update()
 
 
 def image_choices(viewer: Any) -> list[tuple[str, Any]]:
@@ -335,7 +253,3 @@ def image_choices(viewer: Any) -> list[tuple[str, Any]]:
         and layer.ndim in (2, 3)
         and not is_picture(layer)
     ]
-
-
-def _new_run() -> Path:
-    return runs_folder() / f"pretrain-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"

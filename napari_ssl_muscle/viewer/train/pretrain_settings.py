@@ -10,12 +10,11 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import split_names
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.settings import preset
-from napari_ssl_muscle.viewer.train.finetune_choices import PRESETS
+from napari_ssl_muscle.viewer.train.training_form import AS_PRESET, PRESETS
 from napari_ssl_muscle.viewer.widgets.fold import Fold
 from napari_ssl_muscle.viewer.widgets.form import Fields, column
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 
-AS_PRESET = "as the settings say"
 SCORED = (("Masked pixels only", "masked"), ("The whole image", "image"))
 
 

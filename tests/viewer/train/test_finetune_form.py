@@ -24,8 +24,9 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
-from napari_ssl_muscle.viewer.train import finetune_form
-from napari_ssl_muscle.viewer.train.finetune_form import ALL_CHANNELS, NO_COHORT, FinetuneForm
+from napari_ssl_muscle.viewer.train import training_form
+from napari_ssl_muscle.viewer.train.finetune_form import NO_COHORT, FinetuneForm
+from napari_ssl_muscle.viewer.train.folder_picker import TOGETHER
 from napari_ssl_muscle.viewer.widgets import dialogs, run_panel
 from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
 from tests.viewer.helpers import FakeTask, end_of, press, until
@@ -37,7 +38,7 @@ WriteModel = Callable[..., Path]
 def works(monkeypatch: pytest.MonkeyPatch) -> list[FakeTask]:
     """Collect the jobs that would have been run."""
     monkeypatch.setattr(FakeTask, "made", [], raising=False)
-    monkeypatch.setattr(finetune_form, "ChildTask", FakeTask)
+    monkeypatch.setattr(training_form, "ChildTask", FakeTask)
     return FakeTask.made
 
 
@@ -68,17 +69,17 @@ def form(viewer: Any) -> Iterator[FinetuneForm]:
 
 
 def look_at(form: FinetuneForm, folder: Path) -> None:
-    form.cohort.value = str(folder)
-    until(lambda: form.summary.value not in ("", "Looking into the folder …"))
+    form.scans.folders.value = str(folder)
+    until(lambda: form.scans.summary.value not in ("", "Looking into the folder …"))
 
 
 def test_a_folder_is_summed_up_and_its_muscles_offered(form: FinetuneForm, cohort: Path) -> None:
-    assert not form.finetune_button.enabled
+    assert not form.start_button.enabled
     look_at(form, cohort)
-    assert form.summary.value.startswith("3 labelled scans of 3 subjects (4 scans in all)")
+    assert form.scans.summary.value.startswith("3 labelled scans of 3 subjects (4 scans in all)")
     assert form.muscles.names == default_table("thigh").names
     assert form.muscles.checked == list(default_table("thigh").names)
-    assert form.finetune_button.enabled
+    assert form.start_button.enabled
 
 
 def test_every_value_in_the_form_reaches_the_job(
@@ -94,7 +95,7 @@ def test_every_value_in_the_form_reaches_the_job(
     form.out.value = str(tmp_path / "my run")
     for box in form.muscles._boxes[2:]:
         box.value = False
-    press(form.finetune_button)
+    press(form.start_button)
     (work,) = works
     expected = FinetuneJob(
         cohort=cohort,
@@ -114,7 +115,7 @@ def test_untouched_the_form_asks_for_the_defaults(
     form: FinetuneForm, cohort: Path, works: list[FakeTask], home: Path
 ) -> None:
     look_at(form, cohort)
-    press(form.finetune_button)
+    press(form.start_button)
     job = works[0].job
     assert job == FinetuneJob(cohort=cohort, out=job.out)
     assert job.out.parent == home / "ssl-muscle" / "runs"
@@ -140,9 +141,9 @@ def test_of_several_channels_one_or_all_are_chosen(form: FinetuneForm, tmp_path:
         write_scan(folder / "imagesTr" / f"a_{channel}.nii.gz")
     write_labels(folder / "labelsTr" / "a.nii.gz")
     look_at(form, folder)
-    form.channel.value = "0001"
+    form.scans.channel.value = "0001"
     assert form.job().channels == ["0001"]
-    form.channel.value = ALL_CHANNELS
+    form.scans.channel.value = TOGETHER
     assert form.job().channels == ["0000", "0001"]
 
 
@@ -150,9 +151,9 @@ def test_progress_epochs_and_notes_are_shown_and_the_new_model_is_listed(
     form: FinetuneForm, cohort: Path, works: list[FakeTask], write_model: WriteModel
 ) -> None:
     look_at(form, cohort)
-    press(form.finetune_button)
-    assert not form.finetune_button.enabled
-    assert not form.data.enabled
+    press(form.start_button)
+    assert not form.start_button.enabled
+    assert not form.scans.enabled
     post = works[0].bridge.post
     post(Started(action="fine-tuning", device="CPU, 2 threads", total=200))
     post(Progress(done=50, total=200, seconds_left=240))
@@ -172,7 +173,7 @@ def test_progress_epochs_and_notes_are_shown_and_the_new_model_is_listed(
     assert isinstance(end_of(form.panel), Finished)
     assert "0.83" in form.panel.status.value
     assert "new" in [known.card.name for known in form.model.models if known.card is not None]
-    assert form.finetune_button.enabled
+    assert form.start_button.enabled
 
 
 def test_before_the_start_it_is_said_how_long_it_will_take(
@@ -197,27 +198,27 @@ def test_stop_reaches_the_work_and_says_what_was_kept(
     form: FinetuneForm, cohort: Path, works: list[FakeTask], tmp_path: Path
 ) -> None:
     look_at(form, cohort)
-    press(form.finetune_button)
+    press(form.start_button)
     press(form.panel.stop_button)
     assert works[0].stopped
     assert form.panel.status.value == "Stopping …"
     works[0].bridge.post(Stopped(result={"out": str(tmp_path / "nothing")}))
     end_of(form.panel)
     assert form.panel.status.value == "Stopped before there was anything to keep."
-    assert form.finetune_button.enabled
+    assert form.start_button.enabled
 
 
 def test_a_failure_is_a_sentence_with_the_log_and_the_form_goes_on(
     form: FinetuneForm, cohort: Path, works: list[FakeTask], dialogs_shown: DialogRecorder
 ) -> None:
     look_at(form, cohort)
-    press(form.finetune_button)
+    press(form.start_button)
     works[0].bridge.post(Failed(sentence="It failed unexpectedly.", details="Traceback …"))
     end_of(form.panel)
     assert dialogs_shown.told == ["It failed unexpectedly."]
     assert dialogs_shown.details == ["Traceback …"]
     assert form.panel.status.value == "It failed unexpectedly."
-    press(form.finetune_button)
+    press(form.start_button)
     assert len(works) == 2
 
 
@@ -232,10 +233,10 @@ def test_a_folder_that_holds_another_run_is_refused_before_anything_starts(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "job.json").write_text("{}")
     form.out.value = str(tmp_path / "run")
-    press(form.finetune_button)
+    press(form.start_button)
     assert "already holds a run" in dialogs_shown.told[0]
     assert not works
-    assert form.finetune_button.enabled
+    assert form.start_button.enabled
 
 
 def test_no_muscle_checked_is_refused(
@@ -244,7 +245,7 @@ def test_no_muscle_checked_is_refused(
     look_at(form, cohort)
     for box in form.muscles._boxes:
         box.value = False
-    press(form.finetune_button)
+    press(form.start_button)
     assert dialogs_shown.told == ["No muscle is chosen; check at least one."]
     assert not works
 
@@ -270,8 +271,8 @@ def test_a_folder_that_cannot_be_learned_from_says_why(
         write_scan(folder / "a_seg.nii.gz", labels)
         write_tsv(default_table("thigh"), folder / "dseg.tsv")
     look_at(form, folder)
-    assert words in form.summary.value
-    assert not form.finetune_button.enabled
+    assert words in form.scans.summary.value
+    assert not form.start_button.enabled
     form.start()
     assert dialogs_shown.told == [NO_COHORT]
 
@@ -280,15 +281,15 @@ def test_the_folder_comes_from_the_dialog(
     form: FinetuneForm, cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialogs, "ask_folder", lambda *_: cohort)
-    press(form.cohort_button)
-    until(lambda: "labelled" in form.summary.value)
+    press(form.scans.choose_button)
+    until(lambda: "labelled" in form.scans.summary.value)
 
 
 def test_closing_the_form_stops_its_work(
     form: FinetuneForm, cohort: Path, works: list[FakeTask]
 ) -> None:
     look_at(form, cohort)
-    press(form.finetune_button)
+    press(form.start_button)
     form.native.deleteLater()
     until(lambda: works[0].stopped)
 
@@ -304,7 +305,7 @@ def test_a_real_child_process_trains_what_the_form_says(
     for box in form.muscles._boxes[2:]:
         box.value = False
     expected = form.job()
-    press(form.finetune_button)
+    press(form.start_button)
     event = end_of(form.panel)
     assert isinstance(event, Finished), dialogs_shown.told
     assert read_job(tmp_path / "run" / "job.json") == expected

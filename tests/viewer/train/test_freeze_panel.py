@@ -26,7 +26,7 @@ from napari_ssl_muscle.learning.events import (
 )
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
-from napari_ssl_muscle.viewer.train import finetune_form, freeze_panel
+from napari_ssl_muscle.viewer.train import freeze_panel, training_form
 from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel, comparison_of
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
@@ -325,8 +325,8 @@ def test_a_real_child_process_compares_what_the_form_says(
 @pytest.fixture
 def form(layers_only: Any, tmp_path: Path) -> Iterator[FinetuneForm]:
     form = FinetuneForm(layers_only)
-    form.cohort.value = str(write_cohort(tmp_path / "scans"))
-    until(lambda: form.finetune_button.enabled)
+    form.scans.folders.value = str(write_cohort(tmp_path / "scans"))
+    until(lambda: form.start_button.enabled)
     yield form
     form.native.deleteLater()
 
@@ -344,13 +344,13 @@ def test_the_form_offers_it_once_there_is_a_model_to_start_from(
     job = works[0].job
     assert (job.init, job.preset, job.minutes) == (str(model), "quick", 2)
     assert job == comparison_of(form.job())
-    assert not form.finetune_button.enabled
+    assert not form.start_button.enabled
     assert not form.settings.enabled
 
     write_found(job.out, write_model, "none", "encoder")
     works[0].bridge.post(Stopped(result={}))
     end_of(form.freezing.panel)
-    assert form.finetune_button.enabled
+    assert form.start_button.enabled
     assert form.freezing.start_button.enabled
     press(form.freezing.use_button)
     assert form.model.reference == str(job.out / "encoder" / "model.safetensors")
@@ -363,10 +363,10 @@ def test_while_one_is_trained_four_cannot_be(
     works: list[FakeTask],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(finetune_form, "ChildTask", FakeTask)
+    monkeypatch.setattr(training_form, "ChildTask", FakeTask)
     form.model.add(write_model("start", channels=["image"]))
     press(form.freezing.button)
-    press(form.finetune_button)
+    press(form.start_button)
     assert not form.freezing.start_button.enabled
     works[0].bridge.post(Failed(sentence="It failed.", details=""))
     end_of(form.panel)

@@ -14,7 +14,7 @@ from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Failed, Finished, Preview, Progress
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.open import commands
-from napari_ssl_muscle.viewer.train import pretrain_form
+from napari_ssl_muscle.viewer.train import training_form
 from napari_ssl_muscle.viewer.train.pretrain_form import PretrainForm
 from napari_ssl_muscle.viewer.widgets.background import EventBridge
 from tests.viewer.conftest import DialogRecorder, write_scan
@@ -48,7 +48,7 @@ class Rehearsal:
 
 @pytest.fixture
 def form(viewer: Any, monkeypatch: pytest.MonkeyPatch) -> PretrainForm:
-    monkeypatch.setattr(pretrain_form, "ChildTask", Rehearsal)
+    monkeypatch.setattr(training_form, "ChildTask", Rehearsal)
     _, step = viewer.window.add_plugin_dock_widget(PLUGIN, "Pretrain")
     found: PretrainForm = unwrap(step).pretrain
     return found
@@ -122,9 +122,9 @@ def test_what_the_form_says_reaches_the_job_and_the_shell(
     )
     assert form.job() == expected
     assert form.command.line.value == shell_command(expected)
-    press(form.pretrain_button)
+    press(form.start_button)
     assert Rehearsal.last.job == expected
-    assert not form.pretrain_button.enabled
+    assert not form.start_button.enabled
 
 
 def test_a_preset_shows_its_masks_and_asks_for_nothing_else(
@@ -186,11 +186,11 @@ def test_a_percentage_of_zero_and_two_lengths_are_refused_in_a_sentence(
 ) -> None:
     choose(form, cohort)
     form.settings.percent.value = 0
-    press(form.pretrain_button)
+    press(form.start_button)
     form.settings.percent.value = 20
     form.settings.steps.value = 10
     form.settings.minutes.value = 3
-    press(form.pretrain_button)
+    press(form.start_button)
     zero, lengths = dialogs_shown.told
     assert "masked percentage is 0" in zero
     assert "steps and minutes both say how long" in lengths
@@ -205,7 +205,7 @@ def test_a_folder_without_scans_says_so_and_the_button_waits(
     (tmp_path / "empty").mkdir()
     form.scans.folders.value = str(tmp_path / "empty")
     until(lambda: form.scans.summary.value.startswith("⚠") and "empty" in form.scans.summary.value)
-    assert not form.pretrain_button.enabled
+    assert not form.start_button.enabled
 
 
 def test_pictures_are_refreshed_as_it_learns_and_removed_ones_stay_away(
@@ -213,7 +213,7 @@ def test_pictures_are_refreshed_as_it_learns_and_removed_ones_stay_away(
 ) -> None:
     scan = unwrap(commands.open_paths(viewer, [cohort / "anna.nii.gz"])[0])
     choose(form, cohort)
-    press(form.pretrain_button)
+    press(form.start_button)
     work = Rehearsal.last
     work.tell(Preview(step=1, path=str(probes(tmp_path, 2.0))))
     pictures = {layer.name: unwrap(layer) for layer in viewer.layers[-4:]}
@@ -246,7 +246,7 @@ def test_the_next_pretraining_brings_the_pictures_back_and_the_grid_can_be_left(
     scan = unwrap(commands.open_paths(viewer, [cohort / "anna.nii.gz"])[0])
     choose(form, cohort)
     for step in (1.0, 2.0):
-        press(form.pretrain_button)
+        press(form.start_button)
         Rehearsal.last.tell(Preview(step=1, path=str(probes(tmp_path, step))), Finished())
         assert names(viewer).count("Reconstruction") == 1
     assert (viewer.layers["Reconstruction"].data[:, 8:16, 8:16] == 2).all()
@@ -262,7 +262,7 @@ def test_a_file_that_is_being_replaced_does_no_harm(
     viewer: Any, form: PretrainForm, cohort: Path, tmp_path: Path
 ) -> None:
     choose(form, cohort)
-    press(form.pretrain_button)
+    press(form.start_button)
     (tmp_path / "half.npz").write_bytes(b"PK half a file")
     for path in ("half.npz", "gone.npz"):
         Rehearsal.last.tell(Preview(step=1, path=str(tmp_path / path)))
@@ -288,7 +288,7 @@ def test_progress_and_end_are_told_with_the_error_inside_the_masks(
     form: PretrainForm, cohort: Path, tmp_path: Path, write_model: Any
 ) -> None:
     choose(form, cohort)
-    press(form.pretrain_button)
+    press(form.start_button)
     work = Rehearsal.last
     metrics = {"train_loss": 0.5, "masked_error": 0.25, "constant_error": 1.125}
     work.tell(
@@ -304,17 +304,17 @@ def test_progress_and_end_are_told_with_the_error_inside_the_masks(
     assert "✓ Done" in form.panel.status.value
     assert "0.250" in form.panel.status.value
     assert any(listed.path == model for listed in form.model.models)
-    assert form.pretrain_button.enabled
+    assert form.start_button.enabled
 
 
 def test_a_failure_is_one_sentence_and_the_form_can_be_used_again(
     form: PretrainForm, cohort: Path, dialogs_shown: DialogRecorder
 ) -> None:
     choose(form, cohort)
-    press(form.pretrain_button)
+    press(form.start_button)
     Rehearsal.last.tell(Failed(sentence="A square does not fit.", bad_input=True))
     assert dialogs_shown.told == ["A square does not fit."]
-    press(form.pretrain_button)
+    press(form.start_button)
     assert form.panel.running
 
 
@@ -329,12 +329,12 @@ def test_a_press_trains_in_a_child_process(
     """A refusal in the child comes back as a sentence: the way there and back works."""
     from napari_ssl_muscle.viewer.widgets.background import ChildTask
 
-    monkeypatch.setattr(pretrain_form, "ChildTask", ChildTask)
+    monkeypatch.setattr(training_form, "ChildTask", ChildTask)
     choose(form, cohort)
     form.settings.preset.value = "quick"
     form.settings.kernel.value = 300
-    press(form.pretrain_button)
+    press(form.start_button)
     assert isinstance(end_of(form.panel), Failed)
     (sentence,) = dialogs_shown.told
     assert "300 pixels does not fit" in sentence
-    assert form.pretrain_button.enabled
+    assert form.start_button.enabled

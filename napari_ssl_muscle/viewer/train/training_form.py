@@ -1,0 +1,215 @@
+"""What the forms "Pretrain" and "Fine-tune" share: one training, from folders to a model."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from magicgui.widgets import Widget
+
+from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.cli_options import shell_command
+from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
+from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
+from napari_ssl_muscle.learning.events import Finished, Stopped
+from napari_ssl_muscle.paths import runs_folder
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.session import session_of
+from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.background import ChildTask
+from napari_ssl_muscle.viewer.widgets.form import (
+    CommandLine,
+    Form,
+    main_button,
+    row,
+    small_button,
+)
+from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
+from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
+from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
+
+AS_PRESET = "as the settings say"
+PRESETS = (
+    ("Recommended", "recommended"),
+    ("Quick, for a first try", "quick"),
+    ("As published (needs a GPU)", "poster"),
+)
+
+
+class TrainingForm(Form):
+    """Trains a model in a child process and shows how it learns.
+
+    A subclass makes the parts that are its own, puts all into the form, and calls `_update`.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    scans
+        Chooses what to learn from.
+    tooltip
+        Of the button that starts.
+    """
+
+    TITLE: ClassVar[str]
+    JOB: ClassVar[type[PretrainJob] | type[FinetuneJob]]
+    TASKS: ClassVar[tuple[str, ...]]
+    """What the models to start from were trained for."""
+    BUSY: ClassVar[str]
+    """Why a running training cannot be shown: the form shows another one."""
+
+    def __init__(self, napari_viewer: Any, scans: FolderPicker, tooltip: str) -> None:
+        self.viewer = unwrap(napari_viewer)
+        session_of(self.viewer)
+        super().__init__(self.TITLE)
+        self.fields = JobFields(self.JOB)
+        self.scans = scans
+        self.model = ModelPicker(
+            "Start from",
+            self.TASKS,
+            nothing="Nothing",
+            tooltip=self.fields.help("init"),
+            unfolded=False,
+        )
+        self._shown_job: AnyJob | None = None
+        self._proposed = self.next_run()
+        self.out = self.fields.line("out", str(self._proposed))
+        self.out_button = small_button("…", "Choose another folder for the run.")
+        self.out_row = row(self.out, self.out_button, label="Save in")
+        self.start_button = main_button(self.TITLE, tooltip)
+        self.panel = RunPanel("step")
+        self.command = CommandLine()
+        self.out_button.changed.connect(self._choose_out)
+        self.start_button.changed.connect(self.start)
+        self.panel.ended.connect(self._on_ended)
+        self.panel.grown.connect(lambda: self.scroll_to(self.panel.curves))
+        self.changed.connect(self._update)
+        self.model.picked.connect(self._update)
+        self.scans.looked.connect(self._on_looked)
+
+    # --- what a subclass says
+
+    def job(self) -> PretrainJob | FinetuneJob:
+        """Return the job that the form asks for.
+
+        Raises
+        ------
+        BadInput
+            If something is missing or refused.
+        """
+        raise NotImplementedError
+
+    @property
+    def inputs(self) -> tuple[Widget, ...]:
+        """What cannot be changed during a training."""
+        raise NotImplementedError
+
+    @property
+    def busy(self) -> bool:
+        """Whether a training is going on."""
+        return self.panel.running
+
+    def next_run(self) -> Path:
+        """Return a folder for the next training; it is not made."""
+        action = self.JOB.model_fields["action"].default
+        return runs_folder() / f"{action}-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
+
+    def _prepare(self, job: Any) -> None:
+        """Get ready to show a training; `BadInput` says why that cannot be."""
+
+    def _describe_model(self, name: str, metrics: Mapping[str, float]) -> str:
+        """Return how good a model became, and where to find it."""
+        raise NotImplementedError
+
+    def _on_new_model(self, job: Any, path: Path) -> None:
+        """Go on after a training that left a model."""
+
+    # --- one training
+
+    def start(self) -> None:
+        """Begin to train (the button); a problem is shown in a dialog."""
+        try:
+            job = self.job()
+            check_run_folder(job)
+            self._prepare(job)
+        except BadInput as problem:
+            dialogs.tell(str(problem), parent=self.native.window())
+            return
+        self._follow(ChildTask(job))
+
+    def take_up(self, work: ChildTask) -> None:
+        """Show a training of an earlier session that still runs, or has ended since.
+
+        Raises
+        ------
+        BadInput
+            If another one is shown here, or the model that it began with is gone.
+        """
+        if self.busy:
+            raise BadInput(self.BUSY)
+        self._prepare(work.job)
+        self._follow(work)
+
+    def _follow(self, work: ChildTask) -> None:
+        self._shown_job = work.job
+        self._enable(False)
+        self.panel.run(work)
+        self.scroll_to(self.panel)
+
+    def _on_ended(self, event: object) -> None:
+        self._enable(True)
+        if not isinstance(event, Finished | Stopped):
+            return
+        path = Path(event.result.get("model") or Path(event.result.get("out", "")) / MODEL)
+        if not path.is_file():
+            self.panel.say("Stopped before there was anything to keep.")
+            return
+        MODELS.add(path)
+        done = isinstance(event, Finished)
+        self.panel.say(
+            ("✓ Done: " if done else "Stopped; the best so far was kept: ")
+            + self._describe_model(path.parent.name, event.result.get("metrics", {}))
+        )
+        self._propose_out()
+        self._on_new_model(self._shown_job, path)
+
+    # --- what the form says
+
+    def _propose_out(self) -> None:
+        """Put a folder for the next run into the form, unless the person chose one."""
+        now = self.out.value.strip()
+        if now in ("", str(self._proposed)) or (Path(now) / MODEL).exists():
+            self._proposed = self.next_run()
+            self.out.value = str(self._proposed)
+
+    def _choose_out(self) -> None:
+        folder = dialogs.ask_folder(
+            "Where to put the run's folder", self.native.window(), runs_folder()
+        )
+        if folder is not None:
+            self.out.value = str(folder / TrainingForm.next_run(self).name)
+
+    def _on_looked(self) -> None:
+        self._update()
+        self.fit_width()
+
+    def _enable(self, free: bool) -> None:
+        for part in (*self.inputs, self.start_button):
+            part.enabled = free
+        if free:
+            self._update()
+
+    def _update(self, *_: object) -> None:
+        view, model = self.scans.view, self.model.model
+        self.start_button.enabled = view is not None and not self.busy
+        try:
+            job = self.job()
+        except BadInput as problem:
+            self.command.show_command(None, str(problem))
+            self.panel.expect("")
+            return
+        self.command.show_command(shell_command(job))
+        self.panel.expect_training(job, model.card if model else None, view.slices if view else 0)
