@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.muscle_metrics import labelled_slices
 from napari_ssl_muscle.evaluation.sides import Sides, legs
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, split_side, standard_name
@@ -190,3 +189,11 @@ def _recode(values: npt.NDArray[np.integer], code: dict[int, int]) -> npt.NDArra
     new[list(code)] = list(code.values())
     recoded: npt.NDArray[np.uint16] = new[values]
     return recoded
+
+
+def labelled_slices(reference: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Return which slices of `reference` (z, y, x) carry any label, as booleans (z,).
+
+    The others are taken as unlabelled, not as background: nobody has looked at them.
+    """
+    return np.asarray((reference != 0).any(axis=(1, 2)))

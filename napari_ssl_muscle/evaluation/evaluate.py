@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.alignment import Aligned, align
-from napari_ssl_muscle.evaluation.case_result import CaseResult, case_result
+from napari_ssl_muscle.evaluation.muscle_metrics import CaseResult, case_result
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.provenance import Provenance, combine
 from napari_ssl_muscle.evaluation.report import EvaluationReport

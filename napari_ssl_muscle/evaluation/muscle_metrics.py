@@ -1,17 +1,26 @@
-"""A prediction against a reference, muscle by muscle."""
+"""Figures of each muscle, of a prediction against a reference, and of a whole case."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.evaluation.dice import check_shapes
+from napari_ssl_muscle.evaluation.alignment import Aligned
+from napari_ssl_muscle.evaluation.dice import (
+    BatchDice,
+    SliceCounts,
+    check_shapes,
+    count_slices,
+    dice_of_counts,
+)
+from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.surface_distance import surface_distances
 from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.muscles.names import split_side
 
 Status = Literal["both", "absent in both", "missed", "invented"]
 
@@ -56,14 +65,6 @@ class MuscleResult:
     status: Status
     worst_slice: int | None
     side: str = ""
-
-
-def labelled_slices(reference: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-    """Return which slices of `reference` (z, y, x) carry any label, as booleans (z,).
-
-    The others are taken as unlabelled, not as background: nobody has looked at them.
-    """
-    return np.asarray((reference != 0).any(axis=(1, 2)))
 
 
 def compare(
@@ -136,4 +137,73 @@ def _compare_one(
         difference_ml=(predicted - referred) * voxel_ml,
         status=status,
         worst_slice=int(wrong.argmax()) if wrong.any() else None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """One case: a prediction against its reference.
+
+    Attributes
+    ----------
+    pair
+        The two files and the case's name.
+    muscles
+        One result for each muscle (and side, where legs are told apart).
+    counts
+        Voxels per slice and muscle, for the batch-aggregate Dice of several cases together.
+    names
+        The muscles that `counts` counts, after the background.
+    slices_compared, slices
+        How many slices were compared, of how many.
+    notes
+        Sentences that belong to the figures.
+    corrected_by_hand
+        Whether the labels were changed after the model made them; None if that is not known.
+    """
+
+    pair: Pair
+    muscles: tuple[MuscleResult, ...]
+    counts: SliceCounts
+    names: tuple[str, ...]
+    slices_compared: int
+    slices: int
+    notes: tuple[str, ...]
+    corrected_by_hand: bool | None = None
+
+    @property
+    def batch_dice(self) -> BatchDice:
+        """Batch-aggregate Dice over the compared slices of this case."""
+        return dice_of_counts(self.counts)
+
+    @property
+    def mean_dice(self) -> float | None:
+        """Mean over the muscles that count; None if none does."""
+        counted = [m.dice for m in self.muscles if m.dice is not None]
+        return float(np.mean(counted)) if counted else None
+
+
+def case_result(pair: Pair, aligned: Aligned, corrected: bool | None = None) -> CaseResult:
+    """Compare two label arrays that were brought to the muscles they have in common."""
+    ours, theirs = aligned.prediction, aligned.reference
+    compared, table = aligned.compared, aligned.common.table
+    # Slices are counted as they are compared: the order along the leg, without the others.
+    counts = count_slices(ours[compared], theirs[compared], table.values)
+    results = []
+    for number, leg in enumerate(aligned.legs, 1):
+        here = aligned.in_leg(number)
+        for result in compare(
+            ours * here, theirs * here, table, aligned.geometry.spacing, compared
+        ):
+            muscle, side = split_side(result.muscle)
+            results.append(replace(result, muscle=muscle, side=side or leg))
+    return CaseResult(
+        pair=pair,
+        muscles=tuple(results),
+        counts=counts,
+        names=tuple(table.names),
+        slices_compared=int(compared.sum()),
+        slices=len(compared),
+        notes=aligned.notes,
+        corrected_by_hand=corrected,
     )

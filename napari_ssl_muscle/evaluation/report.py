@@ -10,9 +10,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from napari_ssl_muscle.evaluation.case_result import CaseResult
 from napari_ssl_muscle.evaluation.dice import BATCH, BatchDice, dice_of_counts
-from napari_ssl_muscle.evaluation.muscle_metrics import RULES, MuscleResult
+from napari_ssl_muscle.evaluation.muscle_metrics import RULES, CaseResult, MuscleResult
 from napari_ssl_muscle.evaluation.provenance import LEAKING, Provenance
 from napari_ssl_muscle.evaluation.statistics import dice_by_subject, mean_over_subjects, summarise
 from napari_ssl_muscle.files import csv_text, json_text, write_together

@@ -16,8 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.case_result import CaseResult
-from napari_ssl_muscle.evaluation.muscle_metrics import MuscleResult
+from napari_ssl_muscle.evaluation.muscle_metrics import CaseResult, MuscleResult
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from statistics import fmean
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.alignment import labelled_slices
 from napari_ssl_muscle.evaluation.dice import dice_per_class
-from napari_ssl_muscle.evaluation.muscle_metrics import labelled_slices
 from napari_ssl_muscle.evaluation.statistics import paired_difference
 from napari_ssl_muscle.experiments.arms import read_rows, train_arm, write_rows
 from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from napari_ssl_muscle.evaluation.alignment import align
-from napari_ssl_muscle.evaluation.case_result import case_result
 from napari_ssl_muscle.evaluation.error_map import error_locations, find_errors
+from napari_ssl_muscle.evaluation.muscle_metrics import case_result
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable

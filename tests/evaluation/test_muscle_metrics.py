@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_ssl_muscle.evaluation.muscle_metrics import compare, labelled_slices
+from napari_ssl_muscle.evaluation.alignment import labelled_slices
+from napari_ssl_muscle.evaluation.muscle_metrics import compare
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable
 
 NAMES = ["vastus lateralis", "sartorius", "gracilis", "soleus"]

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.case_result import CaseResult
 from napari_ssl_muscle.evaluation.dice import count_slices
-from napari_ssl_muscle.evaluation.muscle_metrics import compare
+from napari_ssl_muscle.evaluation.muscle_metrics import CaseResult, compare
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.evaluation.report import COLUMNS, EvaluationReport

@@ -12,7 +12,7 @@ from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, Row, mus
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from napari_ssl_muscle.evaluation.case_result import CaseResult
+    from napari_ssl_muscle.evaluation.muscle_metrics import CaseResult
     from napari_ssl_muscle.viewer.evaluate.evaluate_worker import EvaluatedPair, EvaluationAnswer
 
 SUBJECT = Column("Scan", tooltip="The scan; with a mark if the model was trained on it.")

@@ -23,9 +23,9 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.evaluation.alignment import Aligned
-    from napari_ssl_muscle.evaluation.case_result import CaseResult
     from napari_ssl_muscle.evaluation.error_map import ErrorLocation, Errors
     from napari_ssl_muscle.evaluation.evaluate import LabelsToCompare
+    from napari_ssl_muscle.evaluation.muscle_metrics import CaseResult
     from napari_ssl_muscle.evaluation.report import EvaluationReport
 
 
