@@ -51,18 +51,6 @@ class Interval:
         """Number of subjects."""
         return len(self.subjects)
 
-    def format_interval(self, unit: str = "") -> str:
-        """Return the result as one sentence, for reports."""
-        unit = f" {unit}" if unit else ""
-        percent = f"{100 * self.confidence:g} %"
-        return (
-            f"{self.mean:+.3f}{unit} over {self.n} subjects "
-            f"({percent} t interval {self.t[0]:+.3f} to {self.t[1]:+.3f}, "
-            f"bootstrap {self.bootstrap[0]:+.3f} to {self.bootstrap[1]:+.3f}; "
-            f"single subjects {min(self.subjects.values()):+.3f} "
-            f"to {max(self.subjects.values()):+.3f})"
-        )
-
 
 def mean_over_subjects(
     values: Mapping[str, Sequence[float]],

@@ -197,12 +197,10 @@ class Study(StudyFolder):
         with self._guard:
             return self._states.of(case)
 
-    def set_state(self, case: str, z: int, state: SliceState) -> None:
-        """Set the state of a slice; the first acceptance decides whether it is held out."""
-        self.set_states(case, {z: state})
-
     def set_states(self, case: str, states: Mapping[int, SliceState]) -> None:
         """Set the states of some slices (z → state) of a case and write them, all or none.
+
+        The first acceptance of a slice decides whether it is held out.
 
         Raises
         ------

@@ -56,11 +56,3 @@ def test_subjects_of_one_arm_only_are_named():
 def test_values_that_are_no_numbers_are_refused(bad):
     with pytest.raises(BadInput, match="Subject b"):
         mean_over_subjects({"a": [0.5], "b": bad, "c": [0.5]})
-
-
-def test_the_sentence_gives_the_interval_and_no_stars():
-    text = paired_difference(FIRST, SECOND).format_interval("Dice")
-    assert "over 5 subjects" in text
-    assert "95 % t interval" in text
-    assert "*" not in text
-    assert "p " not in text.split()

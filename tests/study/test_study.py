@@ -45,7 +45,7 @@ def study(tmp_path: Path) -> Study:
 
 def accept(study: Study, case: str, *slices: int) -> None:
     for z in slices:
-        study.set_state(case, z, "accepted")
+        study.set_states(case, {z: "accepted"})
 
 
 def labels() -> np.ndarray:
@@ -62,7 +62,7 @@ def test_every_fourth_accepted_slice_is_held_out_in_the_order_of_acceptance(
 ) -> None:
     first, second = study.add_scan(scan), study.add_scan(write_scan(tmp_path / "b.nii.gz", 1))
     accept(study, first, 7, 1)
-    study.set_state(second, 3, "accepted as empty")
+    study.set_states(second, {3: "accepted as empty"})
     assert study.held_out(first) | study.held_out(second) == frozenset()
     accept(study, second, 5)
     accept(study, first, 2, 0, 4, 6)
@@ -74,7 +74,7 @@ def test_what_is_held_out_never_changes_again(study: Study, scan: Path) -> None:
     accept(study, case, 0, 1, 2, 3)
     for state in ("touched", "accepted", "predicted", "accepted as empty", "unseen", "accepted"):
         for z in (3, 1, 0, 2):
-            study.set_state(case, z, state)  # type: ignore[arg-type]
+            study.set_states(case, {z: state})  # type: ignore[arg-type]
             assert study.held_out(case) == {3}
     study.close()
     again = Study.open(study.folder)
@@ -151,9 +151,9 @@ def test_an_acceptance_is_never_on_disk_without_its_decision(
 def test_a_slice_that_is_not_there_is_refused(study: Study, scan: Path) -> None:
     case = study.add_scan(scan)
     with pytest.raises(BadInput, match=f"has no slice {SLICES}; it has {SLICES}"):
-        study.set_state(case, SLICES, "accepted")
+        study.set_states(case, {SLICES: "accepted"})
     with pytest.raises(BadInput, match="no scan other"):
-        study.set_state("other", 0, "accepted")
+        study.set_states("other", {0: "accepted"})
     assert study.states(case) == {}
 
 
@@ -231,7 +231,7 @@ def test_only_accepted_slices_are_in_the_labels_for_training(study: Study, scan:
     assert everything is not None
     np.testing.assert_array_equal(everything, labels())
     # A slice whose acceptance is taken back leaves at the next saving.
-    study.set_state(case, 5, "touched")
+    study.set_states(case, {5: "touched"})
     study.save_labels(case, labels(), open_scan(scan).geometry)
     assert not open_label_map(path).read()[5].any()
     (found,) = training_cases(study)

@@ -118,9 +118,9 @@ def test_however_often_it_is_repeated_a_held_out_slice_never_trains(
             accept(study, case, truth(cohort, number), *random.permutation(DEPTH)[:3].tolist())
         for number, case in cases.items():
             for z in study.held_out(case):  # corrected and accepted again
-                study.set_state(case, z, "touched")
+                study.set_states(case, {z: "touched"})
                 if turn % 2:
-                    study.set_state(case, z, "accepted")
+                    study.set_states(case, {z: "accepted"})
             study.save_labels(case, truth(cohort, number))
             name = f"sub-0{number}_ses-01" if beside_cohort else case
             ever_held_out |= {(name, z) for z in study.held_out(case)}
@@ -158,7 +158,7 @@ def test_only_slices_that_are_accepted_now_train(
     labels[4] = 0
     study.set_states(case, {0: "touched", 4: "accepted as empty"})
     accept(study, case, labels, 1, 2)
-    study.set_state(case, 1, "touched")  # its label is still in the file
+    study.set_states(case, {1: "touched"})  # its label is still in the file
     events = finetune(study, tmp_path / "run")
     assert trained == [{(case, 2), (case, 4)}]
     assert "2 accepted slices train, 0 are held out" in notes(events)
@@ -169,7 +169,7 @@ def test_a_slice_that_was_accepted_as_empty_is_held_out_like_any_other(
 ) -> None:
     case = study.add_scan(scan_of(cohort, 1))
     study.set_states(case, {0: "accepted", 1: "accepted", 2: "accepted"})
-    study.set_state(case, 3, "accepted as empty")
+    study.set_states(case, {3: "accepted as empty"})
     study.save_labels(case, truth(cohort, 1))
     assert study.held_out(case) == {3}
     finetune(study, tmp_path / "run")
@@ -319,9 +319,9 @@ def hold_out(study: Study, case: str, labels: np.ndarray, *slices: int) -> None:
     others = [z for z in range(len(labels)) if z not in slices]
     for z in slices:
         for other in others[:3]:  # every fourth first acceptance is held out
-            study.set_state(case, other, "accepted")
+            study.set_states(case, {other: "accepted"})
         del others[:3]
-        study.set_state(case, z, "accepted")
+        study.set_states(case, {z: "accepted"})
     assert study.held_out(case) == set(slices)
     study.save_labels(case, labels)
 
@@ -347,7 +347,7 @@ def test_models_are_compared_on_held_out_slices_that_are_accepted_now(
     assert result["mean_dice"]["old"] == result["mean_dice"]["new"] > 0
     assert "seen was trained outside this study" in notes(events)
     # With three there are figures, and a warning instead of a better one.
-    study.set_state(case, 5, "touched")
+    study.set_states(case, {5: "touched"})
     fewer = run_job(job.model_copy(update={"out": tmp_path / "fewer"}))
     assert (fewer["enough"], fewer["better"], fewer["count"]) == (False, None, 3)
     assert fewer["slices"] == {case: [7, 9, 11]}

@@ -54,7 +54,7 @@ def study(tmp_path: Path, scan: Path) -> Study:
     made = Study.create(tmp_path / "muscle-study", default_table("thigh"))
     case = made.add_scan(scan)
     for z in range(16):
-        made.set_state(case, z, "accepted")
+        made.set_states(case, {z: "accepted"})
     depth, *plane = made.open_scan(case).geometry.canonical_shape
     made.save_labels(case, np.ones((depth, *plane), np.uint8))
     assert len(made.held_out(case)) == 4
@@ -65,7 +65,7 @@ def study(tmp_path: Path, scan: Path) -> Study:
 def accept_fewer(study: Study) -> None:
     (case,) = study.scans
     opened = Study.open(study.folder)
-    opened.set_state(case, min(opened.held_out(case)), "touched")
+    opened.set_states(case, {min(opened.held_out(case)): "touched"})
     opened.close()
 
 
