@@ -149,6 +149,17 @@ def folds(subjects: Iterable[str], k: int, seed: int = 0) -> list[Split]:
     return splits
 
 
+def slice_name(case: str, z: int) -> str:
+    """Return a slice as a split names it: `"case:z"`."""
+    return f"{case}:{z}"
+
+
+def case_and_slice(name: str) -> tuple[str, str]:
+    """Return case and z, as text and unchecked, of `"case:z"`; the case may have colons, too."""
+    case, _, z = name.rpartition(":")
+    return case, z
+
+
 def write_split(path: Path, split: Split) -> None:
     """Write a split with its hash as JSON, whole or not at all."""
     write_json(
@@ -230,7 +241,7 @@ def check_no_leak(split: Split, subject_of: Mapping[str, str]) -> None:
     leaking: set[str] = set()
     for part in ("train", "validation", "test"):
         for member in getattr(split, part):
-            case = member.rpartition(":")[0] if split.unit == "slice" else member
+            case = case_and_slice(member)[0] if split.unit == "slice" else member
             subject = subject_of.get(case, case)
             if seen.setdefault(subject, part) != part:
                 leaking.add(subject)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.split import (
     Split,
+    case_and_slice,
     check_no_leak,
     folds,
     read_split,
+    slice_name,
     split_by_slice,
     split_by_subject,
     write_split,
@@ -215,3 +217,9 @@ class TestLeak:
 
     def test_slices_of_different_subjects(self):
         check_no_leak(self.split(("a_1:3", "a_2:3"), (), ("b_1:3",), unit="slice"), self.cases)
+
+
+@pytest.mark.parametrize("case", ["leg-01", "a:b"])
+def test_the_name_of_a_slice_can_be_taken_apart(case):
+    assert slice_name(case, 7) == f"{case}:7"
+    assert case_and_slice(slice_name(case, 7)) == (case, "7")

@@ -16,6 +16,7 @@ from napari_ssl_muscle.scans.muscles import (
     default_table,
     split_side,
 )
+from napari_ssl_muscle.scans.split import case_and_slice
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
     Scan,
@@ -89,7 +90,7 @@ def accepted_slices(entries: Sequence[str] | None, cohort: Cohort) -> dict[str, 
     found: dict[str, set[int]] = {}
     known = {case.name for case in cohort.cases}
     for entry in entries or ():
-        name, _, number = entry.rpartition(":")
+        name, number = case_and_slice(entry)
         if not number.isdecimal():
             raise BadInput(f"'{entry}' names no slice; write CASE:SLICE, such as leg-01:0.")
         if name not in known:

@@ -10,8 +10,10 @@ from napari_ssl_muscle.jobs.settings import LabelledJob
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.scans.split import (
     Split,
+    case_and_slice,
     check_no_leak,
     read_split,
+    slice_name,
     split_by_slice,
     split_by_subject,
 )
@@ -77,8 +79,8 @@ def _with_training(split: Split, subjects: Sequence[str]) -> Split:
 
 
 def slice_names(slices: Mapping[str, Collection[int]]) -> list[str]:
-    """Return slices as a split names them: "CASE:Z"."""
-    return [f"{case}:{z}" for case, there in slices.items() for z in there]
+    """Return the names of slices in a split."""
+    return [slice_name(case, z) for case, there in slices.items() for z in there]
 
 
 def subjects_of_test_set(split: Split | None, there: Collection[str]) -> list[str]:
@@ -93,6 +95,6 @@ def slices_of_test_set(split: Split | None) -> dict[str, frozenset[int]]:
     slices: dict[str, frozenset[int]] = {}
     if split is not None and split.unit == "slice":
         for member in split.test:
-            case, _, z = member.rpartition(":")
+            case, z = case_and_slice(member)
             slices[case] = slices.get(case, frozenset()) | {int(z)}
     return slices

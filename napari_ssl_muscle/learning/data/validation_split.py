@@ -14,7 +14,7 @@ from typing import Literal
 
 from napari_ssl_muscle.learning.data.case import FEWEST
 from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
-from napari_ssl_muscle.scans.split import Split
+from napari_ssl_muscle.scans.split import Split, slice_name
 
 BLOCK_SHARE = 1 / 6
 """Share of the labelled slices in the validation block: near the study's 12.5 %, at least two."""
@@ -128,4 +128,4 @@ def by_subject(store: ImageStore, held_out: Container[Item] = ()) -> Holdout:
 
 def _key(store: ImageStore, item: Item, split: Split) -> str:
     series = store.series[item.series]
-    return series.subject if split.unit == "subject" else f"{series.case}:{item.z}"
+    return series.subject if split.unit == "subject" else slice_name(series.case, item.z)
