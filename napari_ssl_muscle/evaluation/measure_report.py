@@ -4,36 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_ssl_muscle.evaluation.measure import Measurement
 from napari_ssl_muscle.evaluation.provenance import versions
-from napari_ssl_muscle.files import csv_text, json_text, write_together
+from napari_ssl_muscle.evaluation.report import Report
+from napari_ssl_muscle.files import csv_text
 from napari_ssl_muscle.text_table import aligned, muscle_title, number
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-FILES = ("measures.csv", "cross_sections.csv", "measures.json")
-"""Names of the files of a report."""
-
-COLUMNS = (
-    "subject",
-    "session",
-    "case",
-    "muscle",
-    "side",
-    "volume_ml",
-    "mean_csa_mm2",
-    "max_csa_mm2",
-    "max_csa_slice",
-    "slices",
-    "first_slice",
-    "last_slice",
-)
-"""Columns of `measures.csv`; one row for each case, muscle and side."""
 
 SLICE_COLUMNS = (
     "subject",
@@ -49,7 +26,7 @@ SLICE_COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class MeasureReport:
+class MeasureReport(Report):
     """Measurements of one or more label maps.
 
     Attributes
@@ -58,16 +35,32 @@ class MeasureReport:
         One for each label map.
     """
 
+    FILES = ("measures.csv", "cross_sections.csv", "measures.json")
+    COLUMNS = (
+        "subject",
+        "session",
+        "case",
+        "muscle",
+        "side",
+        "volume_ml",
+        "mean_csa_mm2",
+        "max_csa_mm2",
+        "max_csa_slice",
+        "slices",
+        "first_slice",
+        "last_slice",
+    )
+
     measurements: Sequence[Measurement]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each case, muscle and side, with `COLUMNS` as keys."""
+        """One row for each case, muscle and side."""
         return [
             {
                 "subject": found.subject,
                 "session": found.session,
                 "case": found.name,
-                **{name: getattr(measure, name) for name in COLUMNS[3:]},
+                **{name: getattr(measure, name) for name in self.COLUMNS[3:]},
             }
             for found in self.measurements
             for measure in found.measures
@@ -92,17 +85,13 @@ class MeasureReport:
             if area > 0
         ]
 
-    def frame(self) -> pd.DataFrame:
-        """Return `rows` as a table of pandas."""
-        import pandas as pd  # heavy: only for those who want it
+    def tables(self) -> tuple[str, ...]:
+        """`rows` and `slice_rows`."""
+        return (self.to_csv(), csv_text(SLICE_COLUMNS, self.slice_rows()))
 
-        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as plain data."""
+    def content(self) -> dict[str, Any]:
+        """Versions, units and measures, case by case."""
         return {
-            "format": 1,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
             "units": {
                 "volume_ml": "mL",
@@ -122,7 +111,7 @@ class MeasureReport:
                     "notes": list(found.notes),
                     "measures": [
                         {
-                            **{name: getattr(measure, name) for name in COLUMNS[3:]},
+                            **{name: getattr(measure, name) for name in self.COLUMNS[3:]},
                             "csa_mm2": list(measure.csa_mm2),
                         }
                         for measure in found.measures
@@ -153,21 +142,3 @@ class MeasureReport:
             ]
             parts.append("\n".join([found.name, aligned(rows, width), *found.notes]))
         return "\n\n".join(parts) + "\n"
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write `measures.csv`, `cross_sections.csv` and `measures.json`, all or none.
-
-        Raises
-        ------
-        BadInput
-            If the folder cannot be written.
-        """
-        texts = (
-            csv_text(COLUMNS, self.rows()),
-            csv_text(SLICE_COLUMNS, self.slice_rows()),
-            json_text(self.to_json()),
-        )
-        return write_together(
-            folder,
-            dict(zip(FILES, texts, strict=True)),
-        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
 from operator import add
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_ssl_muscle.evaluation.dice import BATCH, BatchDice, dice_of_counts
 from napari_ssl_muscle.evaluation.muscle_metrics import RULES, CaseResult, MuscleResult
@@ -21,33 +22,59 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-FILES = ("evaluation.csv", "evaluation.json")
-"""Names of the files of a report."""
+class Report(ABC):
+    """Figures that are saved as CSV for statistics programs and as JSON for machines."""
 
-COLUMNS = (
-    "subject",
-    "session",
-    "case",
-    "muscle",
-    "side",
-    "dice",
-    "hd95_mm",
-    "msd_mm",
-    "volume_pred_ml",
-    "volume_ref_ml",
-    "difference_ml",
-    "status",
-    "training_subject",
-    "corrected_by_hand",
-    "worst_slice",
-    "model_hash",
-    "split_hash",
-)
-"""Columns of the CSV; one row for each case, muscle and side."""
+    FILES: ClassVar[tuple[str, ...]]
+    """Names of the files of a report: one for each of `tables`, then the JSON."""
+    COLUMNS: ClassVar[tuple[str, ...]]
+    """Columns of the first CSV."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each case, muscle and side, with `COLUMNS` as keys."""
+
+    @abstractmethod
+    def content(self) -> dict[str, Any]:
+        """Return what the JSON holds besides its format and its date."""
+
+    @abstractmethod
+    def to_text(self, width: int = 100) -> str:
+        """Return the report for the screen, in lines of `width` characters."""
+
+    def frame(self) -> pd.DataFrame:
+        """Return `rows` as a table of pandas."""
+        import pandas as pd  # heavy: only for those who want it
+
+        return pd.DataFrame(self.rows(), columns=list(self.COLUMNS))
+
+    def to_csv(self) -> str:
+        """Return `rows` as CSV: an empty field is "not counted", "inf" an infinite distance."""
+        return csv_text(self.COLUMNS, self.rows())
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the CSVs."""
+        return (self.to_csv(),)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole report as plain data (infinite numbers still as numbers)."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        return {"format": 1, "created": created, **self.content()}
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write all `FILES` or none; return their paths.
+
+        Raises
+        ------
+        BadInput
+            If the folder cannot be written.
+        """
+        texts = (*self.tables(), json_text(self.to_json()))
+        return write_together(folder, dict(zip(self.FILES, texts, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
-class EvaluationReport:
+class EvaluationReport(Report):
     """Everything that an evaluation found.
 
     Attributes
@@ -59,6 +86,27 @@ class EvaluationReport:
     notes
         Sentences about the whole, such as cases without a partner.
     """
+
+    FILES = ("evaluation.csv", "evaluation.json")
+    COLUMNS = (
+        "subject",
+        "session",
+        "case",
+        "muscle",
+        "side",
+        "dice",
+        "hd95_mm",
+        "msd_mm",
+        "volume_pred_ml",
+        "volume_ref_ml",
+        "difference_ml",
+        "status",
+        "training_subject",
+        "corrected_by_hand",
+        "worst_slice",
+        "model_hash",
+        "split_hash",
+    )
 
     cases: tuple[CaseResult, ...]
     provenance: Provenance = field(default_factory=Provenance)
@@ -85,7 +133,7 @@ class EvaluationReport:
         return dice_of_counts(reduce(add, (case.counts for case in cases)))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each case, muscle and side, with `COLUMNS` as keys."""
+        """One row for each case, muscle and side."""
         return [
             {
                 **asdict(result),
@@ -101,23 +149,11 @@ class EvaluationReport:
             for result in case.muscles
         ]
 
-    def frame(self) -> pd.DataFrame:
-        """Return `rows` as a table of pandas."""
-        import pandas as pd  # heavy: only for those who want it
-
-        return pd.DataFrame(self.rows(), columns=list(COLUMNS))
-
-    def to_csv(self) -> str:
-        """Return `rows` as CSV: an empty field is "not counted", "inf" an infinite distance."""
-        return csv_text(COLUMNS, self.rows())
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the whole report as plain data (infinite distances still as numbers)."""
+    def content(self) -> dict[str, Any]:
+        """Provenance, rules, means, cases and rows."""
         dice = dice_by_subject(self.summarised)
         batch = self.batch_dice
         return {
-            "format": 1,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "provenance": self.provenance.to_json(),
             "rules": {
                 "absent muscles": dict(RULES),
@@ -148,25 +184,12 @@ class EvaluationReport:
                 }
                 for case in self.cases
             ],
-            "rows": [{key: row[key] for key in COLUMNS} for row in self.rows()],
+            "rows": [{key: row[key] for key in self.COLUMNS} for row in self.rows()],
         }
 
     def to_text(self, width: int = 100) -> str:
-        """Return the report for the screen: muscle × subject, means per muscle, notes."""
+        """Muscle × subject, means per muscle, notes."""
         return evaluation_text(self, width)
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write `evaluation.csv` and `evaluation.json`, both or neither; return their paths.
-
-        Raises
-        ------
-        BadInput
-            If the folder cannot be written.
-        """
-        return write_together(
-            folder,
-            dict(zip(FILES, (self.to_csv(), json_text(self.to_json())), strict=True)),
-        )
 
     def means_over(self) -> str:
         """Say which cases means are taken over, and why."""

@@ -119,7 +119,8 @@ def test_files_are_measured_with_their_own_tables_and_reported(tmp_path):
     results = measure_labels(given, lambda *args: seen.append(args))
     assert seen == [(0, 2, "sub-01_ses-1"), (1, 2, "sub-01_ses-2")]
     report = MeasureReport(results)
-    report.write(tmp_path / "out")
+    written = report.write(tmp_path / "out")
+    assert [path.name for path in written] == list(MeasureReport.FILES)
     table = pd.read_csv(tmp_path / "out" / "measures.csv")
     assert list(table["session"]) == ["ses-1"] * 4 + ["ses-2"] * 4
     assert set(table["subject"]) == {"sub-01"}
@@ -129,6 +130,8 @@ def test_files_are_measured_with_their_own_tables_and_reported(tmp_path):
     assert list(areas) == pytest.approx(list(table["volume_ml"]))
     assert set(slices["above_lowest_slice_mm"]) == {0, 10, 20, 30}
     content = json.loads((tmp_path / "out" / "measures.json").read_text(encoding="utf-8"))
+    assert list(content) == ["format", "created", "versions", "units", "cases"]
+    assert tuple(table.columns) == MeasureReport.COLUMNS == tuple(report.frame().columns)
     assert content["cases"][0]["measures"][0]["csa_mm2"] == [0, 96, 96, 96, 0]
     lines = report.to_text().splitlines()
     assert lines[0] == "sub-01_ses-1"

@@ -11,7 +11,7 @@ from napari_ssl_muscle.evaluation.dice import count_slices
 from napari_ssl_muscle.evaluation.muscle_metrics import CaseResult, compare
 from napari_ssl_muscle.evaluation.pairing import Pair
 from napari_ssl_muscle.evaluation.provenance import Provenance
-from napari_ssl_muscle.evaluation.report import COLUMNS, EvaluationReport
+from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable
 
 NAMES = ("gracilis", "sartorius", "soleus")
@@ -49,7 +49,9 @@ def report(**provenance):
 def test_csv_comes_back_from_pandas_as_it_was(tmp_path):
     report(model_hash="abc", split_hash="def").write(tmp_path)
     table = pd.read_csv(tmp_path / "evaluation.csv")
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == EvaluationReport.COLUMNS
+    text = (tmp_path / "evaluation.csv").read_text(encoding="utf-8")
+    assert text == report(model_hash="abc", split_hash="def").to_csv()
     assert len(table) == 9
     assert table["dice"].notna().sum() == 7  # soleus is absent in both of sub-01's scans
     missed = table[table["status"] == "missed"].iloc[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_ssl_muscle.evaluation.evaluate import LabelsToCompare, evaluate_pairs, open_pair
 from napari_ssl_muscle.evaluation.pairing import Pair, match
-from napari_ssl_muscle.evaluation.report import FILES
+from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.jobs.record import origin_of_file
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
@@ -31,7 +31,7 @@ def prepare(job: EvaluateJob) -> PreparedJob:
     """
     matching = match(job.predictions, job.references)
     check_writable(job.out)
-    check_free((job.out / name for name in FILES), overwrite=job.overwrite)
+    check_free((job.out / name for name in EvaluationReport.FILES), overwrite=job.overwrite)
     reference_table = None if job.table is None else read_table(job.table)
     prediction_table = None if job.prediction_table is None else read_table(job.prediction_table)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.measure import measure_labels, open_labels
-from napari_ssl_muscle.evaluation.measure_report import FILES, MeasureReport
+from napari_ssl_muscle.evaluation.measure_report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
@@ -24,7 +24,7 @@ def prepare(job: MeasureJob) -> PreparedJob:
         If a label map cannot be opened, a folder holds none, or one of the tables exists.
     """
     check_writable(job.out)
-    check_free((job.out / name for name in FILES), overwrite=job.overwrite)
+    check_free((job.out / name for name in MeasureReport.FILES), overwrite=job.overwrite)
     table = None if job.table is None else read_table(job.table)
     paths = list(dict.fromkeys(path for given in job.labels for path in _label_maps(given)))
     given = [open_labels(path, table) for path in paths]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.report import FILES
+from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.viewer.evaluate import evaluate_worker
 from napari_ssl_muscle.viewer.evaluate.error_layers import KINDS, ErrorLayers
@@ -51,7 +51,7 @@ class EvaluateForm(ResultsForm):
             "Evaluate (Dice)",
             ("Evaluate (Dice)", "Compare the labels with the ground truth, muscle by muscle."),
             NO_LABELS,
-            FILES,
+            EvaluationReport.FILES,
             "Write evaluation.csv and evaluation.json into a folder that you choose.",
             PlotArea(),
         )

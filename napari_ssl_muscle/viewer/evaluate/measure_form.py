@@ -8,7 +8,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.measure_report import FILES
+from napari_ssl_muscle.evaluation.measure_report import MeasureReport
 from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.viewer.evaluate import measure_worker
 from napari_ssl_muscle.viewer.evaluate.measure_view import (
@@ -58,7 +58,7 @@ class MeasureForm(ResultsForm):
                 "needed.",
             ),
             NO_LABELS,
-            FILES,
+            MeasureReport.FILES,
             "Write measures.csv, cross_sections.csv (each slice) and measures.json into a folder "
             "that you choose.",
             PlotArea(height=190),
