@@ -14,7 +14,8 @@ from typing import Any
 from figures import Figure, print_figures
 from window import LONGEST, open_scan_window, prediction_of, press, run_until, settle
 
-from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.viewer.workbench import Workbench
 
 SECONDS = 20.0

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import nibabel as nib
 
-from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 
 
 def benchmark_scan(folder: Path) -> Path:

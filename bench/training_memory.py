@@ -11,7 +11,7 @@ from pathlib import Path
 
 from figures import Figure, print_figures
 
-from napari_ssl_muscle.phantom.scan import write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
 from napari_ssl_muscle.phantom.settings import PhantomSettings
 
 STEPS = 20

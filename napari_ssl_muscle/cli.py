@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,6 +29,7 @@ from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob
 from napari_ssl_muscle.learning.events import Failed, Progress, Stopped
 from napari_ssl_muscle.learning.settings import FreezeMode
+from napari_ssl_muscle.phantom.settings import Contrast, PhantomSettings
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 
@@ -110,27 +111,32 @@ def _check_window() -> None:
         )
 
 
+def _phantom_option(name: str, text: str) -> Callable[[Any], Any]:
+    """Return the option of a setting of the phantom, with the setting's default."""
+    return click.option(
+        f"--{name}",
+        type=click.Choice(get_args(Contrast)) if name == "contrast" else click.INT,
+        default=getattr(PhantomSettings, name),
+        show_default=True,
+        help=text,
+    )
+
+
 @main.command()
 @click.argument("out", type=A_PATH)
-@click.option("--subjects", default=5, show_default=True, help="Number of subjects.")
-@click.option("--sessions", default=5, show_default=True, help="Monthly sessions of each.")
-@click.option("--slices", default=64, show_default=True, help="Slices of each scan.")
-@click.option("--size", default=256, show_default=True, help="Pixels along a side of a slice.")
-@click.option("--seed", default=0, show_default=True, help="Another seed gives other subjects.")
-@click.option(
-    "--contrast",
-    type=click.Choice(["t1", "water"]),
-    default="t1",
-    show_default=True,
-    help="Fat bright, or dark as in the water image of a Dixon scan.",
-)
+@_phantom_option("subjects", "Number of subjects.")
+@_phantom_option("sessions", "Monthly sessions of each.")
+@_phantom_option("slices", "Slices of each scan.")
+@_phantom_option("size", "Pixels along a side of a slice.")
+@_phantom_option("seed", "Another seed gives other subjects.")
+@_phantom_option("contrast", "Fat bright, or dark as in the water image of a Dixon scan.")
 def phantom(out: Path, **settings: Any) -> int:
     """Write a synthetic cohort with labels into the new folder OUT.
 
     The scans look like thigh MRI; the muscles change from month to month, by true volumes that
     are written down. The layout is BIDS.
     """
-    from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+    from napari_ssl_muscle.phantom.cohort import write_phantom
 
     display = TextDisplay(sys.stderr)
     try:

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from napari_ssl_muscle import cli
 from napari_ssl_muscle.jobs.run import JobFailed
 from napari_ssl_muscle.learning.events import Failed, Started, from_line
-from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 
 PROGRAM = [sys.executable, "-m", "napari_ssl_muscle"]
 
@@ -210,6 +211,13 @@ def test_phantom_writes_a_cohort_that_can_be_opened(tmp_path: Path) -> None:
     assert made.stdout.strip() == str(tmp_path / "p")
     shown = CliRunner().invoke(cli.main, ["inspect", str(tmp_path / "p")])
     assert "2 subjects, 2 cases, 2 labelled" in shown.stdout
+
+
+def test_phantom_has_the_defaults_of_its_settings() -> None:
+    options = {each.name: each.default for each in cli.phantom.params if each.name != "out"}
+    settings = PhantomSettings()
+    assert options == {name: getattr(settings, name) for name in options}
+    assert len(options) == 6
 
 
 def test_models_reads_a_runs_card_aloud_and_names_broken_files(

@@ -12,22 +12,34 @@ from numpy.typing import NDArray
 from napari_ssl_muscle import __version__
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json, write_text, write_whole
-from napari_ssl_muscle.phantom.settings import PhantomScan, PhantomSettings
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.scans.naming import label_files, label_map_name
 
 BIDS_VERSION = "1.10.0"
 
 
-def write_cohort(
+def write_phantom(
     folder: Path,
     settings: PhantomSettings,
-    make: Callable[[int, int], PhantomScan],
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write every session of every subject; see `write_phantom`.
+    """Write a synthetic cohort as a BIDS folder with labels under `derivatives/labels`.
 
-    `make` returns the scan of a subject and a session, both counted from 1.
+    Parameters
+    ----------
+    folder
+        A new or empty folder.
+    settings
+        Every session of every subject is written.
+    progress
+        Called after every scan with the number of scans written and the number in all.
+
+    Raises
+    ------
+    BadInput
+        If the folder is not empty or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} exists and is not empty; choose a new folder for the phantom.")
@@ -38,7 +50,7 @@ def write_cohort(
     done, total = 0, settings.subjects * settings.sessions
     for subject in range(1, settings.subjects + 1):
         for session in range(1, settings.sessions + 1):
-            scan = make(subject, session)
+            scan = phantom_scan(subject, session, settings)
             names = f"sub-{subject:02d}", f"ses-{session:02d}"
             place = Path(*names, "anat")
             stem = "_".join(names)
@@ -70,26 +82,20 @@ def _describe(folder: Path, labels: Path, settings: PhantomSettings) -> None:
         f"contrast {settings.contrast}."
     )
     maker = {"Name": "napari-ssl-muscle", "Version": __version__}
-    write_json(
-        folder / "dataset_description.json",
-        {
-            "Name": "Synthetic thigh cohort",
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "raw",
-            "License": "CC0",
-            "GeneratedBy": [{**maker, "Description": about}],
-        },
-    )
-    write_json(
-        labels / "dataset_description.json",
-        {
-            "Name": "True muscles of the synthetic thigh cohort",
-            "BIDSVersion": BIDS_VERSION,
-            "DatasetType": "derivative",
-            "License": "CC0",
-            "GeneratedBy": [{**maker, "Description": about}],
-        },
-    )
+    for described, name, kind in (
+        (folder, "Synthetic thigh cohort", "raw"),
+        (labels, "True muscles of the synthetic thigh cohort", "derivative"),
+    ):
+        write_json(
+            described / "dataset_description.json",
+            {
+                "Name": name,
+                "BIDSVersion": BIDS_VERSION,
+                "DatasetType": kind,
+                "License": "CC0",
+                "GeneratedBy": [{**maker, "Description": about}],
+            },
+        )
     write_text(folder / "README", f"Synthetic thighs; no person was scanned. {about}\n")
     subjects = "".join(f"sub-{subject:02d}\n" for subject in range(1, settings.subjects + 1))
     write_text(folder / "participants.tsv", "participant_id\n" + subjects)

@@ -5,9 +5,6 @@ Any scan of a cohort can be made alone: it depends on its seed, subject and sess
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +12,6 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.phantom.acquisition import acquire, draw_appearance
 from napari_ssl_muscle.phantom.anatomy import NO_MUSCLE, Sections, sections
 from napari_ssl_muscle.phantom.atlas import LABELLED, LENGTH, MUSCLES
-from napari_ssl_muscle.phantom.cohort import write_cohort
 from napari_ssl_muscle.phantom.random_fields import generator
 from napari_ssl_muscle.phantom.settings import PhantomScan, PhantomSettings
 from napari_ssl_muscle.phantom.subject import (
@@ -28,12 +24,8 @@ from napari_ssl_muscle.phantom.subject import (
 )
 from napari_ssl_muscle.phantom.tissue import render
 
-__all__ = ["PhantomScan", "PhantomSettings", "phantom_scan", "write_phantom"]
 
-DEFAULTS = PhantomSettings()
-
-
-def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULTS) -> PhantomScan:
+def phantom_scan(subject: int, session: int, settings: PhantomSettings) -> PhantomScan:
     """Make one scan.
 
     Parameters
@@ -103,33 +95,6 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings = DEFAULT
         affine=_affine(shape, spacing),
         volumes_ml=volumes,
         factors=intended,
-    )
-
-
-def write_phantom(
-    folder: Path | str,
-    settings: PhantomSettings = DEFAULTS,
-    progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Write a synthetic cohort as a BIDS folder with labels under `derivatives/labels`.
-
-    Parameters
-    ----------
-    folder
-        A new or empty folder.
-    progress
-        Called after every scan with the number of scans written and the number in all.
-
-    Raises
-    ------
-    BadInput
-        If the folder is not empty or cannot be written.
-    """
-    return write_cohort(
-        Path(folder),
-        settings,
-        lambda subject, session: phantom_scan(subject, session, settings),
-        progress,
     )
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.evaluation.sides import sides
-from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.volume import open_label_map
 
 SPACING = (10.0, 2.0, 2.0)

@@ -40,7 +40,8 @@ from napari_ssl_muscle.learning.events import (
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.training.steps import Stepper
-from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.split import read_split
 from napari_ssl_muscle.scans.volume import open_label_map

@@ -17,7 +17,8 @@ from napari_ssl_muscle.experiments.pretraining_gain import (
 from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.learning.events import Event, never_stop
 from napari_ssl_muscle.learning.models.card import read_card
-from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 
 
 def test_each_subject_trains_in_turn() -> None:

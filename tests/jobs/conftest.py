@@ -14,7 +14,8 @@ from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.learning.models.model_file import save_model
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
-from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table
 
 SMALLEST = NetworkSettings(width=4, depth=1)

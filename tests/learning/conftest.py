@@ -14,7 +14,8 @@ from napari_ssl_muscle.learning.settings import (
     SliceSettings,
     TrainingSettings,
 )
-from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import MuscleTable, default_table
 from napari_ssl_muscle.scans.volume import open_label_map, open_scan
 

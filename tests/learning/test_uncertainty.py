@@ -10,7 +10,8 @@ from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.settings import NetworkSettings, SliceSettings
-from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table
 
 

@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.phantom.acquisition import draw_appearance
-from napari_ssl_muscle.phantom.scan import PhantomScan, PhantomSettings, phantom_scan
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomScan, PhantomSettings
 from napari_ssl_muscle.phantom.subject import draw_subject
 from napari_ssl_muscle.scans.muscles import default_table
 

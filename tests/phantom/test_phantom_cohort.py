@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table, read_table
 
 SETTINGS = PhantomSettings(subjects=2, sessions=2, slices=3, size=64, seed=3)

@@ -25,7 +25,8 @@ from napari_ssl_muscle.learning.data.validation_split import Holdout
 from napari_ssl_muscle.learning.events import Event, Note
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table
 from napari_ssl_muscle.scans.split import read_split

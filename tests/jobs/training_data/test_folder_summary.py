@@ -12,7 +12,8 @@ from napari_ssl_muscle.jobs.training_data.folder_summary import (
     summarise_labelled,
     summarise_unlabelled,
 )
-from napari_ssl_muscle.phantom.scan import PhantomSettings, write_phantom
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.study import Study

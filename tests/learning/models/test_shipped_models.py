@@ -9,7 +9,8 @@ from napari_ssl_muscle.evaluation.dice import dice_per_class
 from napari_ssl_muscle.learning.models.card import list_models, read_card, shipped_folder
 from napari_ssl_muscle.learning.models.model_file import load_model
 from napari_ssl_muscle.learning.predict import segment_volume
-from napari_ssl_muscle.phantom.scan import PhantomSettings, phantom_scan
+from napari_ssl_muscle.phantom.scan import phantom_scan
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 
 
 def test_every_shipped_model_can_be_read_and_is_small() -> None:
