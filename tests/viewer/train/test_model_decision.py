@@ -327,6 +327,7 @@ def test_another_training_takes_the_question_of_the_last_one_away(
 
     class FakeTask:
         def __init__(self, job: Any) -> None:
+            self.job = job
             self.bridge = EventBridge()
 
         def start(self) -> None:
