@@ -29,7 +29,7 @@ from napari_ssl_muscle.jobs.recipe import recipe_of
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, MODEL, check_writable
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
-from napari_ssl_muscle.jobs.text import FROZEN
+from napari_ssl_muscle.jobs.text import FREEZE_TITLES
 from napari_ssl_muscle.jobs.training_data.accepted import AcceptedLabels
 from napari_ssl_muscle.jobs.training_data.collect import TrainingData, collect
 from napari_ssl_muscle.jobs.training_data.split_choice import slice_names
@@ -45,7 +45,7 @@ from napari_ssl_muscle.learning.events import (
 from napari_ssl_muscle.learning.models.card import find_model, origin, read_card
 from napari_ssl_muscle.scans.volume import LabelMap
 
-MODES = tuple(FROZEN)
+MODES = tuple(FREEZE_TITLES)
 """The freeze modes, in the order in which they train."""
 
 ROUNDS = 15
@@ -101,7 +101,7 @@ def _train_modes(
     """Train what is not trained yet, and write table, figures and plot after each mode."""
     if job.cohort is None and data.split is None:
         emit(Note(text=STUDY_NOTE))
-    stream = JoinedEvents(emit, FROZEN, "comparing freeze modes")
+    stream = JoinedEvents(emit, FREEZE_TITLES, "comparing freeze modes")
     figures = job.out / FIGURES
 
     def on_event(event: Event) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_ssl_muscle.jobs.text import FROZEN
+from napari_ssl_muscle.jobs.text import FREEZE_TITLES
 from napari_ssl_muscle.learning.events import EpochEnd
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def draw_curves(figure: Figure, curves: Curves) -> None:
                     marker="o",
                     markersize=2.5,
                     linewidth=1.6,
-                    label=FROZEN[mode] if axes is dice else None,
+                    label=FREEZE_TITLES[mode] if axes is dice else None,
                 )
     dice.set_ylabel("Validation Dice")
     loss.set_ylabel("Training loss")

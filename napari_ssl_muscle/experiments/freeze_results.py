@@ -14,7 +14,7 @@ from napari_ssl_muscle.experiments.arms import write_rows
 from napari_ssl_muscle.experiments.freeze_plot import write_curves
 from napari_ssl_muscle.files import write_json, write_whole
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, MODEL, read_epochs
-from napari_ssl_muscle.jobs.text import FROZEN, format_duration
+from napari_ssl_muscle.jobs.text import FREEZE_TITLES, format_duration
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.models.safetensors_header import read_header
 from napari_ssl_muscle.text_table import aligned, number
@@ -169,7 +169,7 @@ def format_results(results: Sequence[ModeResult]) -> str:
     rows = [["", "learns", "time", "Dice", *muscles]]
     rows += [
         [
-            FROZEN[result.mode],
+            FREEZE_TITLES[result.mode],
             format_learning(result.trainable, result.parameters),
             format_duration(result.seconds),
             *(number(result.dice.get(name), 3) for name in ("mean", *muscles)),

@@ -12,7 +12,7 @@ from napari_ssl_muscle.text_table import aligned, counted, times
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
 
-FROZEN: dict[str, str] = {
+FREEZE_TITLES: dict[str, str] = {
     "none": "Nothing fixed",
     "encoder": "Encoder fixed",
     "decoder": "Decoder fixed",

@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from napari_ssl_muscle.experiments.arms import JoinedEvents, is_finished, train_arm
 from napari_ssl_muscle.jobs.settings import FinetuneJob
-from napari_ssl_muscle.jobs.text import FROZEN
+from napari_ssl_muscle.jobs.text import FREEZE_TITLES
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, Progress, Started, never_stop
 
 
@@ -60,7 +60,7 @@ def test_an_arm_that_is_stopped_before_it_begins_leaves_nothing(
 
 def test_time_left_is_that_of_all_arms() -> None:
     events: list[Event] = []
-    stream = JoinedEvents(events.append, FROZEN, "comparing")
+    stream = JoinedEvents(events.append, FREEZE_TITLES, "comparing")
     stream.begin("encoder", 100)
     stream.emit(Progress(done=1, total=2, text="Reading a"))
     stream.emit(Started(action="fine-tuning", device="CPU"))
@@ -74,7 +74,7 @@ def test_time_left_is_that_of_all_arms() -> None:
 
 def test_what_happens_to_one_of_them_is_said_of_that_one() -> None:
     events: list[Event] = []
-    stream = JoinedEvents(events.append, FROZEN, "comparing")
+    stream = JoinedEvents(events.append, FREEZE_TITLES, "comparing")
     for mode in ("none", "both"):
         stream.begin(mode)
         stream.emit(Note(text="Validated on b."))

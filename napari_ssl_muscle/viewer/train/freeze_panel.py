@@ -23,7 +23,7 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.run_folder import check_run_folder
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
-from napari_ssl_muscle.jobs.text import FROZEN
+from napari_ssl_muscle.jobs.text import FREEZE_TITLES
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Finished, Stopped
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.viewer.widgets import dialogs
@@ -248,7 +248,7 @@ class FreezingPanel(Container[Widget]):
         self._row = row
         self.use_button.enabled = self._found is not None
         if self._found is not None:
-            name = FROZEN[self._found.modes[row].mode]
+            name = FREEZE_TITLES[self._found.modes[row].mode]
             self.use_button.text = f"Use this model ({name.lower()})"
 
     def _use(self) -> None:
@@ -303,7 +303,7 @@ def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Ro
     rows = [
         Row(
             (
-                FROZEN[result.mode].removesuffix(" fixed"),
+                FREEZE_TITLES[result.mode].removesuffix(" fixed"),
                 float(result.trainable),
                 result.seconds / 60,
                 *(result.dice.get(name) for name in ("mean", *(m.name for m in muscles))),
