@@ -12,13 +12,16 @@ from napari_ssl_muscle.text_table import aligned, counted, times
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
 
-FREEZE_TITLES: dict[str, str] = {
-    "none": "Nothing fixed",
-    "encoder": "Encoder fixed",
-    "decoder": "Decoder fixed",
-    "both": "All but last layer fixed",
+FROZEN_PARTS: dict[str, str] = {
+    "none": "Nothing",
+    "encoder": "Encoder",
+    "decoder": "Decoder",
+    "both": "All but last layer",
 }
-"""Freeze mode → its title, in the order in which they are compared."""
+"""Freeze mode → what is kept fixed; in the order in which modes are compared."""
+
+FREEZE_TITLES = {mode: f"{part} fixed" for mode, part in FROZEN_PARTS.items()}
+"""Freeze mode → its name in sentences and figures."""
 
 _SHOWN = 6
 """Figures of an epoch that fit on a line."""
@@ -33,7 +36,7 @@ def format_event(event: Event) -> str | None:
     if isinstance(event, EpochEnd):
         shown = list(event.metrics.items())[:_SHOWN]
         figures = ", ".join(f"{name} {value:.4g}" for name, value in shown)
-        which = f"{FROZEN.get(event.arm, event.arm)}: " if event.arm else ""
+        which = f"{FREEZE_TITLES.get(event.arm, event.arm)}: " if event.arm else ""
         return f"{which}epoch {event.epoch}, step {event.step}: {figures}{' (best)' * event.best}"
     if isinstance(event, Note):
         return f"Warning: {event.text}" if event.warning else event.text

@@ -23,7 +23,7 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.run_folder import check_run_folder
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
-from napari_ssl_muscle.jobs.text import FREEZE_TITLES
+from napari_ssl_muscle.jobs.text import FREEZE_TITLES, FROZEN_PARTS
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Finished, Stopped
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.viewer.widgets import dialogs
@@ -219,7 +219,9 @@ class FreezingPanel(Container[Widget]):
     def _on_event(self, event: Event) -> None:
         if not isinstance(event, EpochEnd):
             return
-        self.panel.figures.value = f"{FROZEN.get(event.arm, event.arm)}: {format_epoch(event)}"
+        self.panel.figures.value = (
+            f"{FREEZE_TITLES.get(event.arm, event.arm)}: {format_epoch(event)}"
+        )
         self.panel.figures.show()
         self._curves.setdefault(event.arm, []).append(event)
         # A copy, because it is painted in a thread.
@@ -303,7 +305,7 @@ def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Ro
     rows = [
         Row(
             (
-                FREEZE_TITLES[result.mode].removesuffix(" fixed"),
+                FROZEN_PARTS[result.mode],
                 float(result.trainable),
                 result.seconds / 60,
                 *(result.dice.get(name) for name in ("mean", *(m.name for m in muscles))),
@@ -318,6 +320,6 @@ def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Ro
 def _format_event(found: FreezeComparison, best: ModeResult) -> str:
     said = []
     if "mean" in best.dice and len(found.modes) > 1:
-        said.append(f"Highest Dice: {FROZEN[best.mode].lower()} ({best.dice['mean']:.3f}).")
+        said.append(f"Highest Dice: {FREEZE_TITLES[best.mode].lower()} ({best.dice['mean']:.3f}).")
     said += [ONE_EACH if len(found.modes) > 1 else "", found.validated_on]
     return " ".join(text for text in said if text)

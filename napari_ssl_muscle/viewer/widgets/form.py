@@ -108,9 +108,16 @@ class Form(Container[Widget]):
         area.setMinimumWidth(max(WIDTH, needed))
 
     def scroll_to(self, part: Widget) -> None:
-        """Scroll to a part, once the layout is up to date."""
+        """Scroll to a part, once the layout is up to date.
+
+        A part that was just filled reaches its height in a second pass of the layout.
+        """
         area, native = self.root_native_widget, part.native
-        call_later(area, lambda: area.ensureWidgetVisible(native))
+
+        def scroll() -> None:
+            area.ensureWidgetVisible(native)
+
+        call_later(area, lambda: call_later(area, scroll))
 
 
 def join_tabs(widget: QWidget, title: str) -> None:
