@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
@@ -43,6 +44,12 @@ class Outcome:
 
     result: dict[str, Any] = field(default_factory=dict)
     stopped: bool = False
+
+
+def saved_results(out: Path, files: Iterable[Path], text: str, **figures: Any) -> Outcome:
+    """Return the outcome of a job that wrote result files: for the screen, `text` and `figures`."""
+    result = {"text": text, "files": [str(path) for path in files], "out": str(out)}
+    return Outcome({**result, **figures})
 
 
 PreparedJob = Callable[[Emit, ShouldStop], Outcome]

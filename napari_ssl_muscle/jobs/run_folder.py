@@ -62,6 +62,18 @@ def check_free(files: Iterable[Path], *, overwrite: bool) -> None:
         raise BadInput(f"{which} already; choose another --out or allow --overwrite.")
 
 
+def check_results(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
+    """Refuse a folder that cannot take result files of these names, without writing anything.
+
+    Raises
+    ------
+    BadInput
+        As `check_writable` and `check_free`.
+    """
+    check_writable(folder)
+    check_free((folder / name for name in names), overwrite=overwrite)
+
+
 def check_run_folder(job: LearningJob) -> None:
     """Refuse a folder that cannot take this run, without writing anything.
 

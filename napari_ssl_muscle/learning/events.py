@@ -6,7 +6,7 @@ lines. An error, too, travels as an event (`Failed`), never as an exception thro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -165,6 +165,12 @@ def ignore_event(event: Event) -> None:
 def never_stop() -> bool:
     """Never ask to stop."""
     return False
+
+
+def emit_warnings(emit: Emit, texts: Iterable[str]) -> None:
+    """Emit sentences as notes that are shown as warnings."""
+    for text in texts:
+        emit(Note(text=text, warning=True))
 
 
 def report_steps(emit: Emit, stop: ShouldStop) -> Callable[[int, int, str], None]:

@@ -9,7 +9,7 @@ import pytest
 from napari_ssl_muscle.actions import prepare, run_job
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.job_file import read_job
-from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, format_error
+from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, format_error, saved_results
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, EVENTS, JOB, check_writable
 from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, Job, MeasureJob
 from napari_ssl_muscle.learning.events import (
@@ -199,3 +199,15 @@ def test_every_job_goes_to_the_module_of_its_action(
     monkeypatch.setattr(f"napari_ssl_muscle.{room}.prepare", lambda job: job.action)
     job: Any = kind.model_construct()
     assert prepare(job) == action
+
+
+def test_the_result_of_saved_files_is_plain_data(tmp_path: Path) -> None:
+    outcome = saved_results(tmp_path, [tmp_path / "a.csv"], "A table.", dice={"a": 0.5})
+    assert outcome == Outcome(
+        {
+            "text": "A table.",
+            "files": [str(tmp_path / "a.csv")],
+            "out": str(tmp_path),
+            "dice": {"a": 0.5},
+        }
+    )

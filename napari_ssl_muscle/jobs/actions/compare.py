@@ -17,11 +17,11 @@ from napari_ssl_muscle.evaluation.model_comparison import (
 from napari_ssl_muscle.evaluation.provenance import known_subjects
 from napari_ssl_muscle.files import csv_text, file_hash, json_text, write_together
 from napari_ssl_muscle.jobs.job_file import read_job
-from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
-from napari_ssl_muscle.jobs.run_folder import JOB, check_free, check_writable
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
+from napari_ssl_muscle.jobs.run_folder import JOB, check_results
 from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
-from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, emit_warnings
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.segment import Segmenter, case_to_segment
 from napari_ssl_muscle.scans.volume import open_label_map
@@ -57,8 +57,7 @@ def prepare(job: CompareJob) -> PreparedJob:
         for case in training_cases(study)
         if (slices := comparable_slices(case))
     ]
-    check_writable(job.out)
-    check_free((job.out / name for name in FILES), overwrite=job.overwrite)
+    check_results(job.out, FILES, overwrite=job.overwrite)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         if not cases:
@@ -66,12 +65,10 @@ def prepare(job: CompareJob) -> PreparedJob:
             emit(Note(text=text))
             result = {"text": text, "enough": False, "better": None, "out": str(job.out)}
             return Outcome({**result, "count": 0, "needed": FEWEST_SLICES})
-        for text in _trained_elsewhere(cards, paths, cases, study):
-            emit(Note(text=text, warning=True))
+        emit_warnings(emit, _trained_elsewhere(cards, paths, cases, study))
         scans = _predict(job, study, cases, paths, emit, stop)
         found = compare_models(scans)
         assert found is not None  # every case has a held-out slice
-        names = _headings(cards)
         old, new = found.means
         content = {
             "format": 1,
@@ -89,20 +86,17 @@ def prepare(job: CompareJob) -> PreparedJob:
         rows = [{"muscle": name, "old": a, "new": b} for name, (a, b) in found.muscles.items()]
         texts = (csv_text(("muscle", "old", "new"), rows), json_text(content))
         written = write_together(job.out, dict(zip(FILES, texts, strict=True)))
-        return Outcome(
-            {
-                "text": found.to_text(*names),
-                "files": [str(path) for path in written],
-                "enough": found.enough,
-                "better": found.better,
-                "count": found.count,
-                "needed": FEWEST_SLICES,
-                "notes": content["notes"],
-                "mean_dice": content["mean_dice"],
-                "muscles": content["muscles"],
-                "slices": {name: list(there) for name, there in found.slices.items()},
-                "out": str(job.out),
-            }
+        return saved_results(
+            job.out,
+            written,
+            found.to_text(*_headings(cards)),
+            count=found.count,
+            needed=FEWEST_SLICES,
+            slices={name: list(there) for name, there in found.slices.items()},
+            **{
+                name: content[name]
+                for name in ("enough", "better", "notes", "mean_dice", "muscles")
+            },
         )
 
     return work

@@ -14,12 +14,12 @@ import numpy as np
 from napari_ssl_muscle.evaluation.provenance import known_subjects
 from napari_ssl_muscle.files import write_json, write_whole
 from napari_ssl_muscle.jobs.recipe import pretext_with
-from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
-from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
+from napari_ssl_muscle.jobs.run_folder import check_results
 from napari_ssl_muscle.jobs.settings import CompareReconstructionsJob
 from napari_ssl_muscle.jobs.training_data.unlabelled import unlabelled_cases
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, report_steps
+from napari_ssl_muscle.learning.events import Emit, ShouldStop, emit_warnings, report_steps
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.pretext.comparison import (
     ScanToRestore,
@@ -61,8 +61,7 @@ def prepare(job: CompareReconstructionsJob) -> PreparedJob:
     pretext = pretext_with(job, pretext_of(cards[0]))
     cohort = open_cohort(job.cohort)
     found = unlabelled_cases([cohort], channels=_channels(job, cards[0], cohort), volume=job.volume)
-    check_writable(job.out)
-    check_free([job.out / STRIPS, job.out / FIGURES], overwrite=job.overwrite)
+    check_results(job.out, (STRIPS, FIGURES), overwrite=job.overwrite)
     chosen = choose_slices(found.cases, job.slices)
     names = labels_of(cards, paths)
 
@@ -75,8 +74,8 @@ def prepare(job: CompareReconstructionsJob) -> PreparedJob:
         from napari_ssl_muscle.learning.pretext.strips import write_strips
         from napari_ssl_muscle.learning.training.device import threads
 
-        for text in [*found.warnings, *_seen(cards, names, [case for case, _ in chosen])]:
-            emit(Note(text=text, warning=True))
+        seen = _seen(cards, names, [case for case, _ in chosen])
+        emit_warnings(emit, [*found.warnings, *seen])
         scans = [
             ScanToRestore(
                 case.name,
@@ -104,14 +103,8 @@ def prepare(job: CompareReconstructionsJob) -> PreparedJob:
         )
         content = _content(job, pretext, compared, names, cards)
         write_json(files[1], content)
-        return Outcome(
-            {
-                "text": _table(compared, names, content),
-                "files": [str(path) for path in files],
-                "errors": content["masked_error"],
-                "out": str(job.out),
-            }
-        )
+        text = _table(compared, names, content)
+        return saved_results(job.out, files, text, errors=content["masked_error"])
 
     return work
 

@@ -6,15 +6,15 @@ from napari_ssl_muscle.evaluation.evaluate import LabelsToCompare, evaluate_pair
 from napari_ssl_muscle.evaluation.pairing import Pair, match
 from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.jobs.record import origin_of_file
-from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
-from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
+from napari_ssl_muscle.jobs.run_folder import check_results
 from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.learning.events import (
     Emit,
-    Note,
     Progress,
     ShouldStop,
     Started,
+    emit_warnings,
     report_steps,
 )
 from napari_ssl_muscle.scans.muscles import read_table
@@ -30,8 +30,7 @@ def prepare(job: EvaluateJob) -> PreparedJob:
         cannot be read, or one of the files exists.
     """
     matching = match(job.predictions, job.references)
-    check_writable(job.out)
-    check_free((job.out / name for name in EvaluationReport.FILES), overwrite=job.overwrite)
+    check_results(job.out, EvaluationReport.FILES, overwrite=job.overwrite)
     reference_table = None if job.table is None else read_table(job.table)
     prediction_table = None if job.prediction_table is None else read_table(job.prediction_table)
 
@@ -58,16 +57,14 @@ def prepare(job: EvaluateJob) -> PreparedJob:
             progress=report_steps(emit, stop),
         )
         emit(Progress(done=len(pairs), total=len(pairs)))
-        for note in report.notes:
-            emit(Note(text=note, warning=True))
+        emit_warnings(emit, report.notes)
         batch = report.batch_dice
-        result = {
-            "text": report.to_text(),
-            "files": [str(path) for path in report.write(job.out)],
-            "out": str(job.out),
-            "dice": {case.pair.name: case.mean_dice for case in report.cases},
-            "batch_dice": None if batch is None else batch.foreground,
-        }
-        return Outcome(result)
+        return saved_results(
+            job.out,
+            report.write(job.out),
+            report.to_text(),
+            dice={case.pair.name: case.mean_dice for case in report.cases},
+            batch_dice=None if batch is None else batch.foreground,
+        )
 
     return work

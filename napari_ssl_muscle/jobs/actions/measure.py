@@ -8,8 +8,8 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.measure import measure_labels, open_labels
 from napari_ssl_muscle.evaluation.measure_report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
-from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
-from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
+from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
+from napari_ssl_muscle.jobs.run_folder import check_results
 from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
 from napari_ssl_muscle.scans.muscles import read_table
@@ -23,8 +23,7 @@ def prepare(job: MeasureJob) -> PreparedJob:
     BadInput
         If a label map cannot be opened, a folder holds none, or one of the tables exists.
     """
-    check_writable(job.out)
-    check_free((job.out / name for name in MeasureReport.FILES), overwrite=job.overwrite)
+    check_results(job.out, MeasureReport.FILES, overwrite=job.overwrite)
     table = None if job.table is None else read_table(job.table)
     paths = list(dict.fromkeys(path for given in job.labels for path in _label_maps(given)))
     given = [open_labels(path, table) for path in paths]
@@ -33,8 +32,7 @@ def prepare(job: MeasureJob) -> PreparedJob:
         emit(Started(action="measuring", device="CPU", total=len(given)))
         report = MeasureReport(measure_labels(given, report_steps(emit, stop)))
         emit(Progress(done=len(given), total=len(given)))
-        files = [str(path) for path in report.write(job.out)]
-        return Outcome({"text": report.to_text(), "files": files, "out": str(job.out)})
+        return saved_results(job.out, report.write(job.out), report.to_text())
 
     return work
 

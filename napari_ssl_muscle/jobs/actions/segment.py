@@ -14,7 +14,7 @@ from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByUser
+from napari_ssl_muscle.learning.events import Emit, ShouldStop, StoppedByUser, emit_warnings
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter, case_to_segment
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
@@ -148,12 +148,12 @@ def _segment(
                 raise
             # The scans after it are not to blame; it is said again at the end.
             refused.append(str(error))
-            emit(Note(text=str(error), warning=True))
+            emit_warnings(emit, [str(error)])
             progress.end()
             continue
         notes = [*([geometry.problem] if geometry.problem else []), *found.notes]
-        for note in notes:
-            emit(Note(text=note if len(files) == 1 else f"{target.name}: {note}", warning=True))
+        whose = "" if len(files) == 1 else f"{target.name}: "
+        emit_warnings(emit, [whose + note for note in notes])
         save_label_map(file, found.labels, geometry, found.table)
         written.append(str(file))
         fingerprint = str(found.provenance.model_hash)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_ssl_muscle.jobs.run import Outcome
 from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
-from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, emit_warnings
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.learning.training.session import RunOptions, TrainedModel
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def emit_notes(emit: Emit, notes: Iterable[str], warnings: Iterable[str]) -> None:
     """Emit what the user should read before a training, warnings first."""
-    for text in warnings:
-        emit(Note(text=text, warning=True))
+    emit_warnings(emit, warnings)
     for text in notes:
         emit(Note(text=text))
 
