@@ -18,6 +18,9 @@ import numpy as np
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.muscle_metrics import CaseResult, MuscleResult
 
+RESAMPLES = 10_000
+"""Bootstrap samples of an interval."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -56,7 +59,6 @@ def mean_over_subjects(
     values: Mapping[str, Sequence[float]],
     *,
     confidence: float = 0.95,
-    resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
     """Return the mean over subjects with a t and a bootstrap interval.
@@ -67,8 +69,6 @@ def mean_over_subjects(
         Subject → its values (one for each seed, session or both); they are averaged first.
     confidence
         Of the intervals, between 0 and 1.
-    resamples
-        Bootstrap samples.
     seed
         Of the bootstrap; the same seed gives the same interval.
 
@@ -83,8 +83,9 @@ def mean_over_subjects(
     n = len(means)
     if n < 2:
         raise BadInput(
-            f"An interval over subjects needs at least 2 subjects and there {_are(n)}; "
-            "slices, sessions or seeds of one subject cannot stand in for subjects."
+            "An interval over subjects needs at least 2 subjects and there is "
+            f"{'only 1' if n == 1 else 'none'}; slices, sessions or seeds of one subject cannot "
+            "stand in for subjects."
         )
     from scipy.special import stdtrit  # the t quantile without the weight of scipy.stats
 
@@ -92,7 +93,7 @@ def mean_over_subjects(
     mean, deviation = float(x.mean()), float(x.std(ddof=1))
     tail = (1 - confidence) / 2
     half = float(stdtrit(n - 1, 1 - tail)) * deviation / np.sqrt(n)
-    drawn = np.random.default_rng(seed).integers(0, n, (resamples, n))
+    drawn = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
     low, high = np.quantile(x[drawn].mean(1), [tail, 1 - tail])
     return Interval(
         subjects=means,
@@ -109,8 +110,6 @@ def paired_difference(
     second: Mapping[str, Sequence[float]],
     *,
     confidence: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
 ) -> Interval:
     """Return the difference second minus first, paired over subjects.
 
@@ -119,8 +118,8 @@ def paired_difference(
     first, second
         Subject → its values (one for each seed, session or both) in either arm. The values of a
         subject are averaged within each arm before the difference is taken.
-    confidence, resamples, seed
-        As in `mean_over_subjects`.
+    confidence
+        Of the intervals, between 0 and 1.
 
     Raises
     ------
@@ -136,7 +135,7 @@ def paired_difference(
         )
     one, other = _subject_means(first), _subject_means(second)
     differences = {subject: [other[subject] - one[subject]] for subject in sorted(one)}
-    return mean_over_subjects(differences, confidence=confidence, resamples=resamples, seed=seed)
+    return mean_over_subjects(differences, confidence=confidence)
 
 
 def _subject_means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -150,10 +149,6 @@ def _subject_means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
             )
         means[subject] = float(numbers.mean())
     return means
-
-
-def _are(n: int) -> str:
-    return "is only 1" if n == 1 else "is none"
 
 
 @dataclass(frozen=True)

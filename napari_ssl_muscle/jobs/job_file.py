@@ -65,8 +65,8 @@ def what_is_wrong(error: ValidationError, *, as_option: bool = False) -> str:
     name = ".".join(place)
     if as_option and place:
         name = "--" + place[0].replace("_", "-")
-    words = first["msg"].removeprefix("Value error, ")
+    text = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
     if first["type"] != "missing" and isinstance(given, str | int | float):
-        words = f"{words} (it is {given!r})" if len(str(given)) < 80 else words
-    return f"{name}: {words}" if name else words
+        text = f"{text} (it is {given!r})" if len(str(given)) < 80 else text
+    return f"{name}: {text}" if name else text

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 import shutil
 from collections.abc import Iterable
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.files import csv_text, write_text
 from napari_ssl_muscle.jobs.job_file import absolute, read_job, write_job
 from napari_ssl_muscle.jobs.settings import AnyJob, CompareFreezingJob, LearningJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
@@ -182,13 +180,13 @@ def metrics_table(epochs: Iterable[EpochEnd]) -> str:
     """Return the figures of epochs as CSV: step, epoch, best (0 or 1), then every metric."""
     rows = sorted(epochs, key=lambda event: event.step)
     names = list(dict.fromkeys(name for event in rows for name in event.metrics))
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["step", "epoch", "best", *names])
-    for event in rows:
-        figures = [event.metrics.get(name, "") for name in names]
-        table.writerow([event.step, event.epoch, int(event.best), *figures])
-    return text.getvalue()
+    # Figures as text, because numbers would lose digits in CSV.
+    figures = [
+        {name: str(event.metrics[name]) if name in event.metrics else None for name in names}
+        | {"step": event.step, "epoch": event.epoch, "best": int(event.best)}
+        for event in rows
+    ]
+    return csv_text(["step", "epoch", "best", *names], figures)
 
 
 def append_event(run: Path, event: Event) -> None:

@@ -9,13 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.scans.layouts import (
-    Case,
-    Layout,
-    label_files_of,
-    labels_of,
-    look_through,
-)
+from napari_ssl_muscle.scans.layouts import Case, Layout, label_files_of, labels_of, look_through
 from napari_ssl_muscle.scans.muscles import (
     Muscle,
     MuscleTable,

@@ -16,12 +16,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.scans.orientation import (
-    AxisMap,
-    axis_map,
-    is_usable,
-    with_slice_thickness,
-)
+from napari_ssl_muscle.scans.orientation import AxisMap, axis_map, is_usable, with_slice_thickness
 from napari_ssl_muscle.text_table import times
 
 Array = npt.NDArray[np.generic]
@@ -183,7 +178,7 @@ class Geometry:
         return self._map.to_stored(canonical).reshape(self.shape)
 
     def differs_from(self, other: Geometry, *, atol_mm: float = 0.1) -> str | None:
-        """Say in words how another geometry differs, or None if both are the same grid.
+        """Return how another geometry differs, or None if both are the same grid.
 
         Two files are the same grid if their canonical voxels lie at the same places, however
         each of them stores its axes.

@@ -247,13 +247,9 @@ def check_no_leak(split: Split, subject_of: Mapping[str, str]) -> None:
                 leaking.add(subject)
     if leaking:
         names = ", ".join(sorted(leaking)[:5])
-        raise BadInput(
-            f"The split leaks: {names} would be both in training and in validation or test; "
-            "split by subject instead."
-            if any(seen[name] == "train" for name in leaking)
-            else f"The split leaks: {names} would be both in validation and in test; "
-            "split by subject instead."
-        )
+        trains = any(seen[name] == "train" for name in leaking)
+        parts = "in training and in validation or test" if trains else "in validation and in test"
+        raise BadInput(f"The split leaks: {names} would be both {parts}; split by subject instead.")
 
 
 def _check(fractions: Sequence[float]) -> int:

@@ -14,12 +14,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_whole
 from napari_ssl_muscle.scans.formats.nifti import count_volumes, load_header, read_voxels
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.muscles import (
-    Muscle,
-    MuscleTable,
-    write_itksnap,
-    write_tsv,
-)
+from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, write_itksnap, write_tsv
 from napari_ssl_muscle.scans.naming import label_files, stem_of
 
 

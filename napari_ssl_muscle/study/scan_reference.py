@@ -90,7 +90,7 @@ class ScanReference:
         return scan
 
     def is_content_of(self, path: Path) -> bool:
-        """Whether a file holds the same bytes, as far as its size and both ends tell."""
+        """Whether a file holds the same bytes, as far as its size and both ends show."""
         try:
             return path.stat().st_size == self.size and fingerprint(path)[1] == self.digest
         except OSError:

@@ -18,12 +18,7 @@ from napari_ssl_muscle.scans.volume import Scan, open_label_map, open_scan, save
 from napari_ssl_muscle.study.lock import StudyLock
 from napari_ssl_muscle.study.scan_reference import ScanReference
 from napari_ssl_muscle.study.slice_states import SliceState, SliceStates
-from napari_ssl_muscle.study.study_folder import (
-    StudyFolder,
-    StudyScan,
-    make_folder,
-    require_study,
-)
+from napari_ssl_muscle.study.study_folder import StudyFolder, StudyScan, make_folder, require_study
 
 
 class Study(StudyFolder):
@@ -158,7 +153,7 @@ class Study(StudyFolder):
                 return known
             wanted = as_file_name(case or stem_of(scan.path))
             name, number = wanted, 1
-            # Some file systems do not tell capitals from small letters.
+            # Some file systems do not distinguish capitals from small letters.
             while name.lower() in {taken.lower() for taken in self._scans}:
                 number += 1
                 name = f"{wanted}-{number}"

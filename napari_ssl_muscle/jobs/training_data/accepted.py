@@ -235,18 +235,18 @@ def study_note(cases: Sequence[StudyCase], folder: Path) -> str:
     )
 
 
-def unsaved_slices(case: StudyCase) -> list[str]:
-    """Say which accepted slices have no label in the file of the case."""
-    labels = open_label_map(case.labels).read()
-    there = set(np.flatnonzero(labels.any(axis=(1, 2))).tolist())
-    bare = sorted(case.accepted - case.accepted_empty - there)
-    if not bare:
-        return []
-    numbers = ", ".join(str(z) for z in bare)
-    return [
-        f"{case.name}: accepted, but without a saved label, so not used: slice {numbers}. "
-        "Accept a slice without muscle as empty."
-    ]
+def unsaved_slices(cases: Sequence[StudyCase]) -> tuple[str, ...]:
+    """Say which accepted slices have no label in the file of their case."""
+    notes = []
+    for case in cases:
+        labels = open_label_map(case.labels).read()
+        there = set(np.flatnonzero(labels.any(axis=(1, 2))).tolist())
+        if bare := sorted(case.accepted - case.accepted_empty - there):
+            notes.append(
+                f"{case.name}: accepted, but without a saved label, so not used: slice "
+                f"{', '.join(map(str, bare))}. Accept a slice without muscle as empty."
+            )
+    return tuple(notes)
 
 
 def _same_scan(case: StudyCase, cohort: Cohort) -> Case | None:

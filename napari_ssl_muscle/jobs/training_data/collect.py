@@ -31,7 +31,6 @@ from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import Split
 from napari_ssl_muscle.study.study import Study
-from napari_ssl_muscle.study.training_cases import StudyCase
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def collect(job: LabelledJob) -> TrainingData:
         If cohort, study, labels, muscles, channels, model or split cannot be used.
     """
     card = start_card(job)
-    recipe_from(job, card)
+    recipe_from(job, card)  # refuses another network before any scan is opened
     study = None if job.study is None else Study.read(job.study)
     if job.cohort is None:
         assert study is not None
@@ -119,7 +118,7 @@ def _from_cohort(job: LabelledJob, study: Study | None, card: ModelCard | None) 
         muscles=muscles,
         corrected=frozenset(corrected),
         notes=(study_note(accepted, study.folder),),
-        warnings=(*data.warnings, *unknown, *left_out, *_unsaved(accepted)),
+        warnings=(*data.warnings, *unknown, *left_out, *unsaved_slices(accepted)),
     )
 
 
@@ -141,9 +140,5 @@ def _from_study(job: LabelledJob, study: Study, card: ModelCard | None) -> Train
         list(channels),
         corrected=frozenset(case.subject for case in cases),
         notes=(study_note(accepted, study.folder),),
-        warnings=_unsaved(accepted),
+        warnings=unsaved_slices(accepted),
     )
-
-
-def _unsaved(accepted: list[StudyCase]) -> tuple[str, ...]:
-    return tuple(text for case in accepted for text in unsaved_slices(case))

@@ -10,12 +10,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import origin_of_file
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.scans.cohort import Case, Cohort
-from napari_ssl_muscle.scans.muscles import (
-    Muscle,
-    MuscleTable,
-    default_table,
-    split_side,
-)
+from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table, split_side
 from napari_ssl_muscle.scans.split import case_and_slice
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
@@ -62,8 +57,8 @@ def choose_channels(
 def choose_muscles(table: MuscleTable, asked: Sequence[str] | None) -> MuscleTable:
     """Return the muscles to learn: those asked for, or the six of thigh or calf that are there.
 
-    Where the table tells left from right, both sides of the six are taken. A table with none of
-    them is taken whole.
+    Where the table distinguishes left and right, both sides of the six are taken. A table with
+    none of them is taken whole.
 
     Raises
     ------
@@ -163,7 +158,7 @@ def labelled_cases(
                 "nobody has corrected them."
             )
         else:
-            cases.append(_open(case, channels, volume, (empty or {}).get(case.name)))
+            cases.append(_open(case, channels, volume, (empty or {}).get(case.name, frozenset())))
     if not cases:
         raise BadInput(
             f"{cohort.folder} has no scan with a label map"
@@ -197,18 +192,18 @@ def open_channels(
 
 
 def _open(
-    case: Case, channels: Sequence[str], volume: int | None, empty: frozenset[int] | None
+    case: Case, channels: Sequence[str], volume: int | None, empty: frozenset[int]
 ) -> TrainingCase:
     assert case.labels is not None
     labels = open_label_map(case.labels)
     scans = open_channels(case, channels, volume, labels)
     depth = labels.geometry.canonical_shape[0]
-    outside = [z for z in empty or () if z >= depth]
+    outside = [z for z in empty if z >= depth]
     if outside:
         raise BadInput(
             f"{case.name} has no slice {outside[0]} to accept as empty; it has {depth}, from 0."
         )
-    return TrainingCase(case.name, case.subject, scans, labels, empty or frozenset())
+    return TrainingCase(case.name, case.subject, scans, labels, empty)
 
 
 def labelled_slices(

@@ -78,7 +78,7 @@ def read_voxels(path: Path, shape: tuple[int, ...], volume: int | None) -> npt.N
         raise BadInput(f"{path} has changed its size since it was opened; open it again.")
     with _sentences(path):
         if path.name.lower().endswith(".nii.gz"):
-            # Unpacked as a whole, because only the end of the file tells whether a byte of it is
+            # Unpacked as a whole, because only the end of the file shows whether a byte of it is
             # damaged; nibabel stops reading before that.
             kind: Any = type(image)
             image = kind.from_bytes(gzip.decompress(path.read_bytes()))

@@ -12,13 +12,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
 from napari_ssl_muscle.scans.muscles.names import Colour
 from napari_ssl_muscle.scans.muscles.table import MuscleTable, tidy_table
-from napari_ssl_muscle.scans.naming import (
-    BIDS_TABLE,
-    NIFTI,
-    NNUNET_TABLE,
-    case_name,
-    own_table,
-)
+from napari_ssl_muscle.scans.naming import BIDS_TABLE, NIFTI, NNUNET_TABLE, case_name, own_table
 
 Row = tuple[int, str, str, Colour | None]
 
