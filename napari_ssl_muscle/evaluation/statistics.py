@@ -79,7 +79,7 @@ def mean_over_subjects(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
-    means = _subject_means(values)
+    means = _checked_means(values)
     n = len(means)
     if n < 2:
         raise BadInput(
@@ -133,12 +133,12 @@ def paired_difference(
             "A paired comparison needs every subject in both arms; "
             f"in one arm only: {', '.join(unpaired)}."
         )
-    one, other = _subject_means(first), _subject_means(second)
+    one, other = _checked_means(first), _checked_means(second)
     differences = {subject: [other[subject] - one[subject]] for subject in sorted(one)}
     return mean_over_subjects(differences, confidence=confidence)
 
 
-def _subject_means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def _checked_means(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
     means = {}
     for subject, several in values.items():
         numbers = np.asarray(several, float)

@@ -14,7 +14,14 @@ import click
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.fields import Argument, ModelReference, Override, bare_type, marked
+from napari_ssl_muscle.jobs.fields import (
+    Argument,
+    ModelReference,
+    Override,
+    bare_type,
+    marked,
+    option_name,
+)
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.settings import AnyJob, Job, LearningJob
 
@@ -150,11 +157,6 @@ def arguments(job: AnyJob) -> list[str]:
     # Without the two dashes, a file name that begins with a dash would be taken for an option.
     dashes = ["--"] if any(place.startswith("-") for place in places) else []
     return [job.action, *options, *dashes, *places]
-
-
-def option_name(field: str) -> str:
-    """Return the option of a field: two dashes, and dashes inside."""
-    return "--" + field.replace("_", "-")
 
 
 def split_names(text: str) -> list[str]:

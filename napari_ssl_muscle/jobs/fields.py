@@ -119,6 +119,11 @@ def bare_type(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
+def option_name(field: str) -> str:
+    """Return the shell's option of a field: two dashes, and dashes inside."""
+    return "--" + field.replace("_", "-")
+
+
 def overriding(*names: str, more_help: str = "") -> Callable[[type[Model]], type[Model]]:
     """Return a decorator that adds fields to a job which override settings of its preset.
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
-from napari_ssl_muscle.jobs.fields import ModelReference, marked
+from napari_ssl_muscle.jobs.fields import ModelReference, marked, option_name
 from napari_ssl_muscle.jobs.settings import JOBS, AnyJob
 
 _ADAPTER: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
@@ -64,7 +64,7 @@ def what_is_wrong(error: ValidationError, *, as_option: bool = False) -> str:
     place = [str(part) for part in first["loc"] if part not in actions]
     name = ".".join(place)
     if as_option and place:
-        name = "--" + place[0].replace("_", "-")
+        name = option_name(place[0])
     text = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
     if first["type"] != "missing" and isinstance(given, str | int | float):
