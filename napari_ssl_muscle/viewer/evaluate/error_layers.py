@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_ssl_muscle.evaluation.error_map import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_MUSCLE
-from napari_ssl_muscle.viewer.layers.grid import picture
+from napari_ssl_muscle.viewer.layers.grid import picture, remove_layers
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 
@@ -64,8 +64,7 @@ class ErrorLayers:
 
     def begin(self) -> None:
         """Take the layers of the last evaluation away."""
-        for shown in self._shown.values():
-            self._remove(shown.layer)
+        remove_layers(self._viewer, [shown.layer for shown in self._shown.values()])
         self._shown.clear()
 
     def show(self, labels: Any, array: np.ndarray, whose: str, *, visible: bool = True) -> None:
@@ -115,7 +114,7 @@ class ErrorLayers:
         """Remove the errors of labels that are no longer what they were."""
         shown = self._shown.pop(labels, None)
         if shown is not None:
-            self._remove(shown.layer)
+            remove_layers(self._viewer, [shown.layer])
 
     def _make(self, labels: Any, array: np.ndarray, name: str, visible: bool) -> Any:
         import pandas as pd
@@ -147,10 +146,6 @@ class ErrorLayers:
 
     def _there(self, layer: Any) -> bool:
         return layer is not None and layer in self._viewer.layers
-
-    def _remove(self, layer: Any) -> None:
-        if self._there(layer):
-            self._viewer.layers.remove(layer)
 
 
 def _keep_locked(event: Any) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 GAP = 4.0
 """Pixels between neighbours in the grid."""
-
+_WIDE = 1.3
 
 _MARK = "ssl_muscle_picture"
 
@@ -20,6 +20,18 @@ def picture() -> dict[str, Any]:
 def is_picture(layer: Any) -> bool:
     """Whether a layer was made with `picture`."""
     return bool(layer.metadata.get(_MARK))
+
+
+def remove_layers(viewer: Any, layers: Iterable[Any]) -> None:
+    """Remove those layers that are in the viewer; None stands for no layer."""
+    for layer in layers:
+        if layer is not None and layer in viewer.layers:
+            viewer.layers.remove(layer)
+
+
+def is_wide(height: float, width: float) -> bool:
+    """Whether pictures of this size (mm) go below each other rather than beside each other."""
+    return width > _WIDE * height
 
 
 class GridView:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_ssl_muscle.viewer.layers.grid import GridView, picture
+from napari_ssl_muscle.viewer.train.picture_grid import PictureGrid, inside_masks
 
 PICTURES = {
     "original": "Original",
@@ -19,7 +19,7 @@ PICTURES = {
 """Array in the probes' file → layer's name, from the top left row by row."""
 
 
-class ProbeLayers:
+class ProbeLayers(PictureGrid):
     """The four layers of one pretraining after another.
 
     A layer that the user removes stays away until the next pretraining. `begun` says whether the
@@ -32,19 +32,12 @@ class ProbeLayers:
     """
 
     def __init__(self, viewer: Any) -> None:
-        self._viewer = viewer
-        self.grid = GridView(viewer)
-        self._layers: dict[str, Any] = {}
+        super().__init__(viewer)
         self.begun = False
 
     def begin(self) -> None:
         """Prepare for another pretraining: its first pictures bring missing layers back."""
         self.begun = False
-
-    @property
-    def there(self) -> list[Any]:
-        """The layers that are in the viewer."""
-        return [layer for layer in self._layers.values() if layer in self._viewer.layers]
 
     def show(self, path: Path, pixel: float, *, masked_only: bool = False) -> bool:
         """Show or refresh the pictures in a probes' file.
@@ -56,8 +49,7 @@ class ProbeLayers:
         pixel
             Size of a pixel in mm.
         masked_only
-            Show reconstruction and error inside the masks only, and the original elsewhere: a
-            network that is not scored on visible pixels gives anything there.
+            Show reconstruction and error as `inside_masks` does.
 
         Returns
         -------
@@ -71,41 +63,21 @@ class ProbeLayers:
             return False
         if masked_only:
             holes = arrays["masked"] != arrays["original"]
-            arrays["reconstruction"] = np.where(holes, arrays["reconstruction"], arrays["original"])
-            arrays["error"] = arrays["error"] * holes
+            arrays["reconstruction"], arrays["error"] = inside_masks(
+                holes, arrays["original"], arrays["reconstruction"], arrays["error"]
+            )
+        pictures = {title: arrays[name] for name, title in PICTURES.items()}
         if self.begun:
-            for name, layer in self._layers.items():
-                if layer in self._viewer.layers:
-                    layer.data = arrays[name]
+            for title, layer in self.present.items():
+                layer.data = pictures[title]
             return True
         self.begun = True
-        self._start_anew(arrays, pixel)
-        return True
-
-    def _start_anew(self, arrays: dict[str, np.ndarray], pixel: float) -> None:
-        """Make the layers of a new pretraining; those of the one before give way."""
         place = self._placement(arrays["original"].shape, pixel)
-        for layer in self.there:
-            self._viewer.layers.remove(layer)
-        low, high = (float(v) for v in np.percentile(arrays["original"], (0.5, 99.5)))
-        high = max(high, low + 1e-3)
-        self._layers = {}
-        for name, title in PICTURES.items():
-            error = name == "error"
-            self._layers[name] = self._viewer.add_image(
-                arrays[name],
-                name=title,
-                contrast_limits=(0, (high - low) / 2) if error else (low, high),
-                colormap="magma" if error else "gray",
-                metadata=picture(),
-                **place,
-            )
-        grey = [layer for name, layer in self._layers.items() if name != "error"]
-        self._viewer.layers.link_layers(grey, ("contrast_limits",))
-        self.grid.enter(self.there, (2, 2))
+        self.show_pictures(pictures, {PICTURES["error"]}, place, (2, 2))
         axis = self._viewer.dims.ndim - 3
         middle = place["translate"][0] + place["scale"][0] * (len(arrays["original"]) // 2)
         self._viewer.dims.set_point(axis, middle)
+        return True
 
     def _placement(self, shape: tuple[int, ...], pixel: float) -> dict[str, Any]:
         """Return where the pictures go: centred on what is open, so that one slider serves all.

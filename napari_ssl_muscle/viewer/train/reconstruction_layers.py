@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +21,10 @@ from napari_ssl_muscle.learning.pretext.comparison import (
     pretext_of,
 )
 from napari_ssl_muscle.learning.torch_import import import_torch
-from napari_ssl_muscle.viewer.layers.grid import GridView, picture
+from napari_ssl_muscle.viewer.layers.grid import is_wide
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan
 from napari_ssl_muscle.viewer.train.mask_layer import volume
+from napari_ssl_muscle.viewer.train.picture_grid import PictureGrid, inside_masks
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.learning.pretext.comparison import ReconstructionComparison
@@ -34,8 +35,6 @@ _ORIGINAL = "Original"
 _MASKED = "Masked input"
 _RESTORED = tuple(f"Reconstruction {letter}" for letter in LETTERS)
 _ERRORS = tuple(f"Absolute error {letter}" for letter in LETTERS)
-_WIDE = 1.3
-"""Pictures this many times as wide as high go into two columns, others into three."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,67 +138,33 @@ def _stacks(found: Sequence[ReconstructionComparison], masked_only: bool) -> dic
         stacks[restored] = np.concatenate([one.runs[index].images for one in found])
         stacks[error] = np.concatenate([one.runs[index].errors for one in found])
         if masked_only:
-            stacks[restored] = np.where(holes, stacks[restored], original)
-            stacks[error] = stacks[error] * holes
+            stacks[restored], stacks[error] = inside_masks(
+                holes, original, stacks[restored], stacks[error]
+            )
     return stacks
 
 
-class ReconstructionLayers:
-    """The six layers of a comparison, side by side in the grid.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
-    """
-
-    def __init__(self, viewer: Any) -> None:
-        self._viewer = viewer
-        self.grid = GridView(viewer)
-        self._layers: list[Any] = []
+class ReconstructionLayers(PictureGrid):
+    """The six layers of a comparison, in two columns if they are wide and in three if not."""
 
     def show(self, found: ReconstructionAnswer, scan: OpenScan) -> None:
-        """Show a comparison; the layers of the one before give way."""
-        for layer in self._layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
-        original = found.pictures[_ORIGINAL]
-        low, high = (float(v) for v in np.percentile(original, (0.5, 99.5)))
-        high = max(high, low + 1e-3)
-        spacing, corner = scan.geometry.spacing, scan.placement["translate"]
-        z, y, x = corner
+        """Show a comparison; the layers of the one before are removed."""
+        z, y, x = scan.placement["translate"]
+        pixel, corner = found.place.pixel, found.place.corner
         place = {
             **scan.placement,
-            "scale": (spacing[0], *found.place.pixel),
-            "translate": (z, y + found.place.corner[0], x + found.place.corner[1]),
+            "scale": (scan.geometry.spacing[0], *pixel),
+            "translate": (z, y + corner[0], x + corner[1]),
         }
-        wide = original.shape[2] * found.place.pixel[1] > (
-            _WIDE * original.shape[1] * found.place.pixel[0]
-        )
+        _, rows, columns = found.pictures[_ORIGINAL].shape
+        wide = is_wide(rows * pixel[0], columns * pixel[1])
         names = (
             (_ORIGINAL, _MASKED, _RESTORED[0], _ERRORS[0], _RESTORED[1], _ERRORS[1])
             if wide
             else (_ORIGINAL, *_RESTORED, _MASKED, *_ERRORS)
         )
-        self._layers = [
-            self._viewer.add_image(
-                found.pictures[name],
-                name=name,
-                contrast_limits=(0, (high - low) / 2) if name in _ERRORS else (low, high),
-                colormap="magma" if name in _ERRORS else "gray",
-                metadata=picture(),
-                **place,
-            )
-            for name in names
-        ]
-        for kind in (False, True):
-            alike = [
-                layer
-                for layer, name in zip(self._layers, names, strict=True)
-                if (name in _ERRORS) is kind
-            ]
-            self._viewer.layers.link_layers(alike, ("contrast_limits",))
-        self.grid.enter(self._layers, (3, 2) if wide else (2, 3))
+        pictures = {name: found.pictures[name] for name in names}
+        self.show_pictures(pictures, _ERRORS, place, (3, 2) if wide else (2, 3))
 
     def shown_slice(self, scan: OpenScan, count: int) -> int:
         """Return the scan's slice that the viewer shows, between 0 and `count` - 1."""

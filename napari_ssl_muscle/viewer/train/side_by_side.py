@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_ssl_muscle.learning.events import Emit, ShouldStop
 from napari_ssl_muscle.learning.segment import SegmentedScan, Segmenter
-from napari_ssl_muscle.viewer.layers.grid import GridView, picture
+from napari_ssl_muscle.viewer.layers.grid import GridView, is_wide, picture, remove_layers
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
     contrast_limits,
@@ -27,8 +27,6 @@ from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.mask_layer import volume
 
 TITLES = ("Old model", "New model")
-_WIDE = 1.3
-"""Pictures this many times as wide as high are put below each other."""
 _MARGIN = 0.4
 """What is shown around the muscles, as a part of their height and width."""
 
@@ -167,7 +165,7 @@ class SideBySide:
             (side.stop - side.start) * step
             for side, step in zip(box, front.scan.geometry.spacing[1:], strict=True)
         )
-        below = width > _WIDE * height
+        below = is_wide(height, width)
         self._grid.enter(self._layers, (2, 1) if below else (1, 2), stacked=2)
         return "above" if below else "on the left"
 
@@ -179,9 +177,7 @@ class SideBySide:
         active, self._active = self._active, None
         self._grid.leave()
         layers = self._viewer.layers
-        for layer in shown:
-            if layer in layers:
-                layers.remove(layer)
+        remove_layers(self._viewer, shown)
         if active is not None and active in layers:
             layers.selection.active = active
 
