@@ -141,7 +141,7 @@ class ReconstructionForm(Form):
         for name in ("inserted", "removed", "reordered", "renamed"):
             listen(self.native, getattr(layers.events, name), self.reset_choices)
         listen(self.native, layers.selection.events.active, self._follow)
-        listen(self.native, self.viewer.dims.events.point, self._tell_figures)
+        listen(self.native, self.viewer.dims.events.point, self._show_figures)
         self._update()
 
     def reset_choices(self, *_: object) -> None:
@@ -176,7 +176,7 @@ class ReconstructionForm(Form):
         )
 
     def start(self) -> None:
-        """Begin to compare (the button); a problem is told in a dialog."""
+        """Begin to compare (the button); a problem is shown in a dialog."""
         try:
             request = self.request()
         except BadInput as problem:
@@ -199,7 +199,7 @@ class ReconstructionForm(Form):
         self.layers.show(found, scan)
         self.back_button.show()
         self.table.show()
-        self._tell_figures()
+        self._show_figures()
         better = int((found.figures.by_part[:, 0] < found.figures.by_part[:, 1]).sum())
         self.panel.say(
             f"✓ A is nearer to the original in {better} of {len(found.slices)} slices. "
@@ -208,7 +208,7 @@ class ReconstructionForm(Form):
         )
         self.scroll_to(self.back_button)
 
-    def _tell_figures(self, *_: object) -> None:
+    def _show_figures(self, *_: object) -> None:
         """Show the errors inside the masks: overall, and of the slice that is shown."""
         if self._shown is None:
             return

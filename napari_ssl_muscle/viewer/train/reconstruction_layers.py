@@ -39,7 +39,7 @@ _ERRORS = tuple(f"Absolute error {letter}" for letter in LETTERS)
 
 @dataclass(frozen=True, eq=False)
 class ReconstructionRequest:
-    """What the form asks for: two model files, a scan's image, how many slices, which masks."""
+    """Two model files, a scan's image, the number of slices, and the seed of the masks."""
 
     models: tuple[Path, Path]
     image: np.ndarray
@@ -50,7 +50,7 @@ class ReconstructionRequest:
 
 @dataclass(frozen=True, eq=False)
 class ReconstructionAnswer:
-    """What came out.
+    """The pictures of a comparison and their errors.
 
     Attributes
     ----------
