@@ -32,7 +32,7 @@ def main(picture: Path) -> int:
     endings: list[object] = []
     form.panel.ended.connect(endings.append)
     try:
-        with dialogs.silence():
+        with dialogs.suppressed():
             open_demo(viewer, workbench)
             robot = Robot(viewer, PATIENCE)
             robot.press(form.segment_button)

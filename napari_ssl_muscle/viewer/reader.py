@@ -52,7 +52,7 @@ def read(path: str | Sequence[str]) -> list[Any]:
             if ask is None:
                 raise
             # Dropped on the window, say: napari would show a traceback.
-            ask.tell(str(problem))
+            ask.show_problem(str(problem))
     begin_current_session()
     return layers or [(None,)]
 

@@ -118,7 +118,7 @@ class Workbench(QWidget):
     def _take_up(self, work: AttachedTask) -> None:
         """Show a job of an earlier session in the form that it belongs to."""
         form = self.pretrain if isinstance(work.job, PretrainJob) else self.finetune
-        form.take_up(work)
+        form.attach(work)
         self.show_form(form)
 
     def _on_step(self, index: int) -> None:

@@ -77,7 +77,7 @@ def dialogs_shown(monkeypatch: pytest.MonkeyPatch) -> DialogRecorder:
     """Stand in for the dialogs, which would wait for a click for ever."""
     heard = DialogRecorder()
 
-    def tell(sentence: str, details: str = "", parent: object = None) -> None:
+    def show_problem(sentence: str, details: str = "", parent: object = None) -> None:
         heard.told.append(sentence)
         heard.details.append(details)
 
@@ -89,7 +89,7 @@ def dialogs_shown(monkeypatch: pytest.MonkeyPatch) -> DialogRecorder:
         heard.asked.append(f"Close with {names}? {can_stay=}")
         return heard.closing
 
-    monkeypatch.setattr(dialogs, "tell", tell)
+    monkeypatch.setattr(dialogs, "show_problem", show_problem)
     monkeypatch.setattr(dialogs, "confirm", confirm)
     monkeypatch.setattr(dialogs, "ask_closing", ask_closing)
     return heard

@@ -286,7 +286,7 @@ class CorrectForm(Form):
             try:
                 self.corrections.restore()
             except BadInput as problem:
-                dialogs.tell(str(problem), parent=self.native.window())
+                dialogs.show_problem(str(problem), parent=self.native.window())
 
     def _discard(self) -> None:
         if self.corrections is not None:

@@ -142,7 +142,7 @@ class ResultsForm(Form):
         try:
             self._task = self.task()
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         self._enable(False)
         self.panel.run(self._task)
@@ -168,7 +168,7 @@ class ResultsForm(Form):
     def bring_forward(self, layers: Sequence[Any], number: int) -> bool:
         """Show one of several labels layers and hide the others; False if it is closed."""
         if layers[number] not in self.viewer.layers:
-            self.panel.say(GONE)
+            self.panel.show_text(GONE)
             return False
         others = [layer for layer in layers if layer is not layers[number]]
         bring_forward(self.viewer, layers[number], others)
@@ -180,7 +180,7 @@ class ResultsForm(Form):
         """Fill the table and the sentences."""
         columns, rows, self._targets = table
         self.table.show_rows(columns, rows)
-        self.panel.say(headline)
+        self.panel.show_text(headline)
         self.notes.value = notes
         self.notes.visible = bool(notes)
         self.results.visible = True
@@ -198,7 +198,7 @@ class ResultsForm(Form):
     def _on_save(self) -> None:
         saved = save_tables(self.save, self._files, self.native.window())
         if saved:
-            self.panel.say(saved)
+            self.panel.show_text(saved)
 
     def _enable(self, free: bool) -> None:
         for part in (*self._inputs, self.start_button, self.save_button):
@@ -210,9 +210,9 @@ class ResultsForm(Form):
         ready = self.is_ready()
         self.start_button.enabled = ready and not self.panel.running
         if not ready and not self.panel.running:
-            self.panel.say(self._no_labels)
+            self.panel.show_text(self._no_labels)
         elif self.panel.status.value == self._no_labels:
-            self.panel.say("")
+            self.panel.show_text("")
         job = self.job()
         command = shell_command(job) if job is not None else None
         self.command.show_command(command, self.why_no_command())

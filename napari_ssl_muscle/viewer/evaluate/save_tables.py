@@ -18,7 +18,7 @@ def save_tables(
     Parameters
     ----------
     save
-        Writes the files into a folder; its `BadInput` is told in a dialog.
+        Writes the files into a folder; its `BadInput` is shown in a dialog.
     names
         What the files are called.
     window
@@ -39,7 +39,7 @@ def save_tables(
     try:
         files = save(folder)
     except BadInput as problem:
-        dialogs.tell(str(problem), parent=window)
+        dialogs.show_problem(str(problem), parent=window)
         return None
     return f"✓ Saved {_listed([file.name for file in files])} in {folder}"
 

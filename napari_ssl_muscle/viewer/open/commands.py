@@ -22,7 +22,7 @@ PLUGIN = "napari-ssl-muscle"
 def open_paths(viewer: Any, paths: Iterable[Path]) -> list[Any]:
     """Open scans, label maps and cohort folders in a viewer.
 
-    A path that cannot be opened is told in a dialog; the others are opened all the same.
+    A path that cannot be opened is shown in a dialog; the others are opened all the same.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def open_paths(viewer: Any, paths: Iterable[Path]) -> list[Any]:
             check_path(path)
             added += viewer.open([str(path)], plugin=PLUGIN)
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=window_of(viewer))
+            dialogs.show_problem(str(problem), parent=window_of(viewer))
     return added
 
 

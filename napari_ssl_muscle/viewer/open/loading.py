@@ -32,7 +32,7 @@ class UserPrompts(Protocol):
     def ask_case(self, cohort: Cohort) -> tuple[Case, list[str]] | None:
         """Return which case and channels of a cohort to open, or None."""
 
-    def tell(self, sentence: str) -> None:
+    def show_problem(self, sentence: str) -> None:
         """Show a sentence."""
 
 
@@ -237,7 +237,7 @@ def _choose(cohort: Cohort, ask: UserPrompts | None) -> tuple[Case, Sequence[str
 
 def _report(ask: UserPrompts | None, sentence: str) -> None:
     if ask is not None:
-        ask.tell(sentence)
+        ask.show_problem(sentence)
     else:
         import warnings
 

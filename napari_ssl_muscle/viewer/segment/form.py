@@ -138,11 +138,11 @@ class SegmentForm(Form):
         )
 
     def start(self) -> None:
-        """Begin to segment (the button); a problem is told in a dialog."""
+        """Begin to segment (the button); a problem is shown in a dialog."""
         try:
             request = self.request()
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         self._request = request
         self._work = ThreadTask(partial(segment_open_scan, self._segmenter, request))
@@ -197,7 +197,7 @@ class SegmentForm(Form):
         if not layers_of(self.viewer, request.scan, "image") and (
             prediction_layer(self.viewer, request.scan) is None
         ):
-            self.panel.say(
+            self.panel.show_text(
                 f"{request.scan.name} was closed meanwhile; its new labels are not shown. Open "
                 "it again to segment it."
             )
@@ -213,7 +213,7 @@ class SegmentForm(Form):
             if note not in self.fit.value:
                 self.panel.note(note)
         missing = [name for name in answer.found.table.names if name not in answer.muscles]
-        self.panel.say(
+        self.panel.show_text(
             f"✓ {counted(len(answer.muscles), 'muscle')} in {answer.seconds:.0f} s, in the layer "
             f"'{layer.name}'. Ctrl+Z takes them back."
             + (f" Not found: {', '.join(missing)}." if missing else "")
@@ -268,9 +268,9 @@ class SegmentForm(Form):
         ready = bool(self.scan_rows.images()) and self.model.model is not None
         self.segment_button.enabled = ready and not self.panel.running
         if not self.panel.running and not self.scan_rows.images():
-            self.panel.say(NO_SCAN)
+            self.panel.show_text(NO_SCAN)
         elif self.panel.status.value == NO_SCAN:
-            self.panel.say("")
+            self.panel.show_text("")
         if not self.panel.running:
             self._check_fit()
         self._show_command()

@@ -165,7 +165,7 @@ class SavePanel(Container[Widget]):
         try:
             files = self.save()
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         if files:
             self._show(f"✓ Saved {files[0].name} in {files[0].parent}")

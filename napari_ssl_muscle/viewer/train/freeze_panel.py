@@ -162,12 +162,12 @@ class FreezingPanel(Container[Widget]):
             self.command.show_command(None, str(problem))
 
     def start(self) -> None:
-        """Begin (the button); a problem is told in a dialog."""
+        """Begin (the button); a problem is shown in a dialog."""
         try:
             job = comparison_of(self._ask())
             check_run_folder(job)
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         self.follow(ChildTask(job))
 
@@ -233,9 +233,9 @@ class FreezingPanel(Container[Widget]):
             try:
                 self.show_results(self.job.out)
             except BadInput as problem:
-                dialogs.tell(str(problem), parent=self.native.window())
+                dialogs.show_problem(str(problem), parent=self.native.window())
         if isinstance(event, Finished | Stopped):
-            self.panel.say(self._how_it_ended(event))
+            self.panel.show_text(self._how_it_ended(event))
         self.ended.emit(event)
 
     def _how_it_ended(self, event: Finished | Stopped) -> str:
@@ -258,10 +258,12 @@ class FreezingPanel(Container[Widget]):
             return
         path = self.job.out / self._found.modes[self._row].model
         if not path.is_file():
-            dialogs.tell(f"The model {path} is not there any more.", parent=self.native.window())
+            dialogs.show_problem(
+                f"The model {path} is not there any more.", parent=self.native.window()
+            )
             return
         MODELS.add(path)
-        self.panel.say(
+        self.panel.show_text(
             f"The model '{read_card(path).name}' is in the list of models now, and chosen to start "
             "from."
         )

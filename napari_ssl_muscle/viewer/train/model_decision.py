@@ -193,7 +193,7 @@ class ModelDecision(Container[Widget]):
         try:
             Study.read(self._study).set_model(model.stem if _shipped(model) else model)
         except BadInput as problem:  # it is still the one to go on with, until the window closes
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
         text = f"✓ You go on with the {which} model."
         if other is not None:
             where = "in the list of models" if _shipped(other) else f"in {other.parent}"

@@ -163,15 +163,15 @@ class PretrainForm(TrainingForm):
         self.probes.begin()
 
     def preview(self) -> None:
-        """Draw the masks on the chosen scan (the button); a problem is told in a dialog."""
+        """Draw the masks on the chosen scan (the button); a problem is shown in a dialog."""
         layer = self.scan.value
         if layer is None or layer not in self.viewer.layers:
-            dialogs.tell(NO_OPEN_SCAN, parent=self.native.window())
+            dialogs.show_problem(NO_OPEN_SCAN, parent=self.native.window())
             return
         try:
             recipe = self._recipe()
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         if recipe.pretext.corruption != "squares":
             return
@@ -187,7 +187,7 @@ class PretrainForm(TrainingForm):
         self.preview_button.enabled = True
         if isinstance(event, Failed):
             self._show_coverage("")
-            dialogs.tell(event.sentence, event.details, self.native.window())
+            dialogs.show_problem(event.sentence, event.details, self.native.window())
         elif isinstance(event, Finished):
             self._leave_grid()
             self._mask.show(work.result.masks, scan)

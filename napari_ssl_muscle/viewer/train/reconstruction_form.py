@@ -180,7 +180,7 @@ class ReconstructionForm(Form):
         try:
             request = self.request()
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         self._enable(False)
         self._scan = request.scan
@@ -201,7 +201,7 @@ class ReconstructionForm(Form):
         self.table.show()
         self._show_figures()
         better = int((found.figures.by_part[:, 0] < found.figures.by_part[:, 1]).sum())
-        self.panel.say(
+        self.panel.show_text(
             f"✓ A is nearer to the original in {better} of {len(found.slices)} slices. "
             "The slider moves all six pictures; between the compared slices the nearest is shown."
             + (f" {MASKED_ONLY}" if found.masked_only else "")
@@ -261,7 +261,7 @@ class ReconstructionForm(Form):
             return
         self.compare_button.enabled = not missing
         if missing or self.panel.status.value in (NO_RUN, NO_SCAN):
-            self.panel.say(missing)
+            self.panel.show_text(missing)
 
 
 def _number(value: float) -> str:

@@ -136,11 +136,11 @@ class TrainingForm(Form):
             check_run_folder(job)
             self._prepare(job)
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         self._follow(ChildTask(job))
 
-    def take_up(self, work: ChildTask) -> None:
+    def attach(self, work: ChildTask) -> None:
         """Show a training of an earlier session that still runs, or has ended since.
 
         Raises
@@ -165,11 +165,11 @@ class TrainingForm(Form):
             return
         path = Path(event.result.get("model") or Path(event.result.get("out", "")) / MODEL)
         if not path.is_file():
-            self.panel.say("Stopped before there was anything to keep.")
+            self.panel.show_text("Stopped before there was anything to keep.")
             return
         MODELS.add(path)
         done = isinstance(event, Finished)
-        self.panel.say(
+        self.panel.show_text(
             ("✓ Done: " if done else "Stopped; the best so far was kept: ")
             + self._describe_model(path.parent.name, event.result.get("metrics", {}))
         )

@@ -25,13 +25,13 @@ ClosingChoice = Literal["stop", "leave"]
 GOES_ON = "goes on without its form; the muscle workbench shows it."
 
 
-class _Left:
-    """Where to hear of jobs that were left."""
+class _DetachedJobs:
+    """Announces jobs whose window has closed while they go on."""
 
     job = Signal(description="A job of this program is not watched any more.")
 
 
-LEFT = _Left()
+DETACHED = _DetachedJobs()
 
 
 class Panel(Protocol):
@@ -70,7 +70,7 @@ class WindowGuard(QObject):
         self._panels.append(weakref.ref(panel))
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
-        """Ask when the window is told to close; act when it has gone."""
+        """Ask when the window is asked to close; act when it has gone."""
         if event is None or not isinstance(watched, QMainWindow):
             return False
         if event.type() == QEvent.Type.Close:
@@ -83,9 +83,9 @@ class WindowGuard(QObject):
             self._closed()
         return False
 
-    def tell_left(self, name: str) -> None:
+    def announce_detached(self, name: str) -> None:
         """Say that a job goes on though its form is gone, unless the window goes, too."""
-        LEFT.job.emit()
+        DETACHED.job.emit()
         # The window is asked for here, not held: it must be free to go.
         window = self.parent()
         if self._answer is None and isinstance(window, QMainWindow) and window.isVisible():

@@ -39,8 +39,8 @@ _silent = False
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Ask and tell nothing meanwhile: nobody looks at the window."""
+def suppressed() -> Iterator[None]:
+    """Show no dialogs meanwhile: nobody looks at the window."""
     global _silent
     before, _silent = _silent, True
     try:
@@ -58,7 +58,7 @@ def can_ask() -> bool:
     )
 
 
-def tell(sentence: str, details: str = "", parent: QWidget | None = None) -> None:
+def show_problem(sentence: str, details: str = "", parent: QWidget | None = None) -> None:
     """Show a problem: one sentence, and behind a button the traceback, if there is one."""
     box = QMessageBox(parent)
     box.setWindowTitle(TITLE)

@@ -17,7 +17,7 @@ from napari_ssl_muscle.jobs.process.find import FoundJob, name_of, running_jobs
 from napari_ssl_muscle.learning.events import Failed, Finished, Stopped
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ENDINGS, AttachedTask
-from napari_ssl_muscle.viewer.widgets.close_guard import LEFT
+from napari_ssl_muscle.viewer.widgets.close_guard import DETACHED
 from napari_ssl_muscle.viewer.widgets.form import paragraph, row, small_button
 from napari_ssl_muscle.viewer.widgets.qt_lifetime import call_later, listen
 
@@ -53,7 +53,7 @@ class FoundJobs(Container[Widget]):
         self._clock = QTimer(self.native)
         self._clock.timeout.connect(self.refresh)
         # Not at once: the window that left it may be closing, and this with it.
-        listen(self.native, LEFT.job, self._look_soon)
+        listen(self.native, DETACHED.job, self._look_soon)
         self.look()
 
     @property
@@ -83,7 +83,7 @@ class FoundJobs(Container[Widget]):
         try:
             self._show_job(AttachedTask(line.found))
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
             return
         self._remove(line)
 

@@ -201,7 +201,7 @@ class ModelPicker(Container[Widget]):
         try:
             self.add(path)
         except BadInput as problem:
-            dialogs.tell(str(problem), parent=self.native.window())
+            dialogs.show_problem(str(problem), parent=self.native.window())
 
     def _by_hand(self, _: int) -> None:
         self.picked_by_hand = True

@@ -116,7 +116,7 @@ class PlotArea(QWidget):
         self._wanted = False
         ratio = self.devicePixelRatioF()
         size = (max(self.width(), 120) * ratio, self._height * ratio)
-        ink = _ink()
+        ink = _text_colour()
 
         def render(emit: Emit, stop: ShouldStop) -> Any:
             return _render(paint, size, DPI * ratio, ink)
@@ -181,7 +181,7 @@ def _painted(paint: Paint, size: tuple[float, float], dpi: float, ink: str) -> A
         return np.array(canvas.buffer_rgba())
 
 
-def _ink() -> str:
+def _text_colour() -> str:
     """Return the colour of text in napari's theme."""
     from napari.settings import get_settings
     from napari.utils.theme import get_theme

@@ -131,7 +131,7 @@ class RunPanel(Container[Widget]):
         self.bar.native.setRange(0, 0)  # Qt's "busy"
         self.bar.enabled = True
         self.stop_button.enabled = True
-        self.say("Getting ready …")
+        self.show_text("Getting ready …")
         work.bridge.setParent(self.native)  # what comes after the panel's end is nobody's
         work.bridge.arrived.connect(self._take)
         work.start()
@@ -140,7 +140,7 @@ class RunPanel(Container[Widget]):
         """Ask the work to end."""
         if self._work is not None:
             self.stop_button.enabled = False
-            self.say("Stopping …")
+            self.show_text("Stopping …")
             self._work.stop()
 
     def abandon(self, *_: object) -> None:
@@ -184,10 +184,10 @@ class RunPanel(Container[Widget]):
         work.detach()
         if self._guard is not None:
             with contextlib.suppress(RuntimeError):  # the window is gone, too
-                self._guard.tell_left(name_of(work.job))
+                self._guard.announce_detached(name_of(work.job))
 
-    def say(self, text: str) -> None:
-        """Show a sentence where the progress is told."""
+    def show_text(self, text: str) -> None:
+        """Show a sentence where the progress is shown."""
         self.status.value = text
         self.status.visible = bool(text)
 
@@ -226,7 +226,7 @@ class RunPanel(Container[Widget]):
             if self._curves.take_live(event) and time.monotonic() - self._drawn > LIVE_SECONDS:
                 self._draw()
             if not stopping:
-                self.say(self._format_event(event))
+                self.show_text(self._format_event(event))
         elif isinstance(event, EpochEnd):
             self._show_round(event)
         elif isinstance(event, Note):
@@ -243,14 +243,14 @@ class RunPanel(Container[Widget]):
             self._log.append(event.details)
         else:
             self._log = []
-        self.say(event.sentence if isinstance(event, Failed) else _ENDED[type(event)])
+        self.show_text(event.sentence if isinstance(event, Failed) else _ENDED[type(event)])
         self.figures.value = ""  # of a moment that is over; what came out is said instead
         self._show_idle()
         if self._curves.worth_drawing:
             self._draw()
         self.ended.emit(event)
         if isinstance(event, Failed) and not self.quiet:
-            dialogs.tell(event.sentence, event.details, self.native.window())
+            dialogs.show_problem(event.sentence, event.details, self.native.window())
 
     def _show_round(self, event: EpochEnd) -> None:
         if event.arm:  # of several trainings that are compared: shown elsewhere

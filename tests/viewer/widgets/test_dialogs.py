@@ -14,7 +14,7 @@ from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.dialogs import CaseDialog, confirm, tell
+from napari_ssl_muscle.viewer.widgets.dialogs import CaseDialog, confirm, show_problem
 from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
 
 
@@ -50,7 +50,7 @@ def answer(button: str) -> list[str]:
 
 def test_a_problem_is_shown_as_text_and_the_log_behind_a_button(qtbot: Any) -> None:
     seen = answer("OK")
-    tell("Choose <another> file.", "Traceback")
+    show_problem("Choose <another> file.", "Traceback")
     assert seen == ["Choose <another> file.", "Traceback"]
 
 
@@ -112,7 +112,7 @@ def test_a_bad_file_dropped_on_the_window_is_a_dialog_and_no_traceback(
 def test_where_nobody_looks_nothing_is_asked(make_napari_viewer: Any) -> None:
     make_napari_viewer(show=True)
     assert dialogs.can_ask()
-    with dialogs.silence():
+    with dialogs.suppressed():
         assert not dialogs.can_ask()
     assert dialogs.can_ask()
 
