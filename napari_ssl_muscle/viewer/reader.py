@@ -35,7 +35,7 @@ def read(path: str | Sequence[str]) -> list[Any]:
     Raises
     ------
     BadInput
-        If a path cannot be opened and no window is on screen to tell it in a dialog.
+        If a path cannot be opened and no window is on screen to show a dialog on.
     """
     from napari_ssl_muscle.errors import BadInput
     from napari_ssl_muscle.viewer.open.loading import Cancelled, load

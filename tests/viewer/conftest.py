@@ -65,7 +65,7 @@ def layers_only(qapp: QApplication) -> Any:
 class DialogRecorder:
     """What dialogs would have shown, and what is answered to questions."""
 
-    told: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     details: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     agree: bool = True
@@ -75,24 +75,24 @@ class DialogRecorder:
 @pytest.fixture(autouse=True)
 def dialogs_shown(monkeypatch: pytest.MonkeyPatch) -> DialogRecorder:
     """Stand in for the dialogs, which would wait for a click for ever."""
-    heard = DialogRecorder()
+    recorder = DialogRecorder()
 
     def show_problem(sentence: str, details: str = "", parent: object = None) -> None:
-        heard.told.append(sentence)
-        heard.details.append(details)
+        recorder.problems.append(sentence)
+        recorder.details.append(details)
 
     def confirm(sentence: str, yes: str, parent: object = None) -> bool:
-        heard.asked.append(sentence)
-        return heard.agree
+        recorder.asked.append(sentence)
+        return recorder.agree
 
     def ask_closing(names: list[str], can_stay: bool, parent: object = None) -> Any:
-        heard.asked.append(f"Close with {names}? {can_stay=}")
-        return heard.closing
+        recorder.asked.append(f"Close with {names}? {can_stay=}")
+        return recorder.closing
 
     monkeypatch.setattr(dialogs, "show_problem", show_problem)
     monkeypatch.setattr(dialogs, "confirm", confirm)
     monkeypatch.setattr(dialogs, "ask_closing", ask_closing)
-    return heard
+    return recorder
 
 
 def oblique() -> np.ndarray:

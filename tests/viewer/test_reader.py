@@ -73,7 +73,7 @@ def test_labels_on_another_grid_are_left_out_and_this_is_said(
     write_labels(tmp_path / "leg_seg.nii.gz", np.diag([2.0, 2.0, 5.0, 1.0]))
     added = commands.open_paths(viewer, [write_scan(tmp_path / "leg.nii.gz")])
     assert [layer.name for layer in added] == ["leg", "Prediction"]
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "leg_seg.nii.gz" in sentence
     assert "same grid" in sentence
 
@@ -109,7 +109,7 @@ def test_changing_ones_mind_opens_nothing(
     monkeypatch.setattr(dialogs, "ask_volume", lambda *_: None)
     assert commands.open_paths(viewer, [path]) == []
     assert not viewer.layers
-    assert not dialogs_shown.told
+    assert not dialogs_shown.problems
 
 
 def test_without_a_window_a_4d_file_is_refused(viewer: Any, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_what_cannot_be_opened_is_one_sentence_and_adds_no_layer(
     viewer: Any, tmp_path: Path, dialogs_shown: DialogRecorder, kind: str, words: str
 ) -> None:
     assert commands.open_paths(viewer, [damaged(tmp_path, kind)]) == []
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert words in sentence
     assert "leg." in sentence
     assert not viewer.layers
@@ -165,7 +165,7 @@ def test_a_bad_file_does_not_keep_the_others_from_opening(
 ) -> None:
     added = commands.open_paths(viewer, [tmp_path / "none.nii.gz", scan_file])
     assert [layer.name for layer in added] == ["leg", "Prediction"]
-    assert len(dialogs_shown.told) == 1
+    assert len(dialogs_shown.problems) == 1
 
 
 def test_a_missing_affine_is_said(
@@ -176,7 +176,7 @@ def test_a_missing_affine_is_said(
     nib.save(nib.Nifti1Image(noise(*SHAPE), None), path)
     image, _ = commands.open_paths(viewer, [path])
     assert tuple(image.scale) == (1, 1, 1)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "no affine" in sentence
 
 

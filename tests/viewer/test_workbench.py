@@ -203,6 +203,6 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
     assert "not enough held-out slices" in workbench.finetune.decision.text.value
     press(workbench.finetune.decision.new_button)
     assert workbench.segment.model.reference == str(new)
-    assert not dialogs_shown.told
+    assert not dialogs_shown.problems
     # The labels of the scan that was opened meanwhile are nobody's prediction.
     assert not any(unwrap(x).data.any() for x in viewer.layers if x.name == "Prediction")

@@ -53,7 +53,7 @@ PLOT_HEIGHT = 300
 
 @dataclass(frozen=True)
 class _Learns(Column):
-    """How many of the model's numbers learn: sorted as a number, told in words."""
+    """How many of the model's numbers learn: sorted as a number, shown as text."""
 
     of: int = 0
 

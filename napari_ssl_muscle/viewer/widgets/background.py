@@ -31,7 +31,7 @@ from napari_ssl_muscle.learning.events import (
 )
 
 Target = Callable[[Emit, ShouldStop], Any]
-"""Work for a thread: tells events, asks whether to stop, returns what the window needs."""
+"""Work for a thread: emits events, asks whether to stop, returns what the window needs."""
 
 
 class EventBridge(QObject):
@@ -82,7 +82,7 @@ class EventBridge(QObject):
 
 
 class BackgroundTask(Protocol):
-    """Something that runs outside the GUI thread and tells events, until one of them is the end."""
+    """Something that runs outside the GUI thread and emits events, until one of them is the end."""
 
     bridge: EventBridge
 
@@ -167,14 +167,14 @@ class ChildTask:
         self._child.stop()
 
     def detach(self) -> None:
-        """Let the child run and hear no more of it: the next window finds it."""
+        """Let the child run and follow it no more: the next window finds it."""
         self._child.detach()
 
 
 class AttachedTask(ChildTask):
     """A job that was found running, or ended, without a window.
 
-    It tells what has happened so far, and then what happens; see `jobs.child.AttachedJob`.
+    It emits what has happened so far, and then what happens; see `AttachedJob`.
 
     Parameters
     ----------

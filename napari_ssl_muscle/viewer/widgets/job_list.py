@@ -157,7 +157,7 @@ class JobRow(Container[Widget]):
         """End the job (the button)."""
         try:
             work = AttachedTask(self.found)
-        except BadInput:  # it has ended and was told elsewhere
+        except BadInput:  # it has ended and was shown elsewhere
             self._remove(self)
             return
         self._stopping = work

@@ -47,7 +47,7 @@ class CurveSnapshot:
 
 
 class Curves:
-    """The figures that a training has told so far."""
+    """The figures that a training has emitted so far."""
 
     def __init__(self) -> None:
         self.clear()
@@ -61,7 +61,7 @@ class Curves:
         self._best: set[int] = set()
 
     def take_live(self, event: Progress) -> bool:
-        """Take the loss of this moment, if it is told; return whether there is a line to draw."""
+        """Take the loss of this moment, if there is one; return whether there is a line to draw."""
         if event.loss is None:
             return False
         self._live[event.done] = event.loss

@@ -158,7 +158,7 @@ class RunPanel(Container[Widget]):
         self.expected.visible = bool(text) and not self.running
 
     def expect_training(self, job: LearningJob, card: ModelCard | None, slices: int) -> None:
-        """Say how long a training will take, as far as that can be told.
+        """Say how long a training will take, as far as that is known.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class RunPanel(Container[Widget]):
         self.notes.show()
 
     def show_log(self) -> None:
-        """Show what the last work told, and how it failed."""
+        """Show the notes of the last work, and how it failed."""
         dialogs.show_log("\n".join(self._log), self.native.window())
 
     def _show_idle(self) -> None:

@@ -134,7 +134,7 @@ def test_labels_of_different_scans_are_refused(
     )
     form.pairs.choose_by_hand(unwrap(predicted), unwrap(truth))
     press(form.evaluate_button)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "same grid" in sentence
     assert not form.panel.running
 
@@ -144,7 +144,7 @@ def test_the_same_layer_twice_is_refused(
 ) -> None:
     form.pairs.choose_by_hand(unwrap(predicted), unwrap(predicted))
     press(form.evaluate_button)
-    assert "same layer" in dialogs_shown.told[0]
+    assert "same layer" in dialogs_shown.problems[0]
 
 
 def test_ground_truth_without_a_label_is_a_sentence_and_the_form_goes_on(
@@ -159,7 +159,7 @@ def test_ground_truth_without_a_label_is_a_sentence_and_the_form_goes_on(
     form.pairs.choose_by_hand(unwrap(prediction), empty)
     press(form.evaluate_button)
     assert isinstance(end_of(form.panel), Failed)
-    assert "no label in any slice" in dialogs_shown.told[0]
+    assert "no label in any slice" in dialogs_shown.problems[0]
     assert form.evaluate_button.enabled
 
 
@@ -169,7 +169,7 @@ def test_nothing_to_compare_is_said(
     assert not form.evaluate_button.enabled
     assert form.panel.status.value == NO_LABELS
     form.start()
-    assert dialogs_shown.told == [NO_LABELS]
+    assert dialogs_shown.problems == [NO_LABELS]
 
 
 def test_tables_are_saved_where_the_user_says_and_replaced_only_when_asked_for(
@@ -428,7 +428,7 @@ def test_nothing_but_empty_labels_is_said(
 ) -> None:
     commands.open_paths(viewer, [labelled_file])
     press(form.evaluate_button)
-    assert "still empty" in dialogs_shown.told[0]
+    assert "still empty" in dialogs_shown.problems[0]
 
 
 def test_the_tables_tell_the_model_that_was_pressed_for(

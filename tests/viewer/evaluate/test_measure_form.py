@@ -181,7 +181,7 @@ def test_no_labels_is_said(form: MeasureForm, dialogs_shown: DialogRecorder) -> 
     assert not form.measure_button.enabled
     assert form.panel.status.value == NO_LABELS
     form.start()
-    assert dialogs_shown.told == [NO_LABELS]
+    assert dialogs_shown.problems == [NO_LABELS]
 
 
 def test_empty_labels_are_said(
@@ -189,7 +189,7 @@ def test_empty_labels_are_said(
 ) -> None:
     commands.open_paths(viewer, [scan_file])
     press(form.measure_button)
-    assert "has no labels yet" in dialogs_shown.told[0]
+    assert "has no labels yet" in dialogs_shown.problems[0]
     assert not form.panel.running
 
 
@@ -199,7 +199,7 @@ def test_a_value_without_a_muscle_is_a_sentence_and_the_form_goes_on(
     boxes.data_setitem((np.array([0]), np.array([0]), np.array([0])), 99)
     press(form.measure_button)
     assert isinstance(end_of(form.panel), Failed)
-    assert "99" in dialogs_shown.told[0]
+    assert "99" in dialogs_shown.problems[0]
     boxes.undo()
     measure(form)
 

@@ -92,7 +92,7 @@ def test_without_scan_or_model_the_button_waits_and_says_why(
     assert not form.segment_button.enabled
     assert form.panel.status.value == NO_SCAN
     form.start()
-    assert dialogs_shown.told == [NO_SCAN]
+    assert dialogs_shown.problems == [NO_SCAN]
     commands.open_paths(viewer, [scan_file])
     assert form.panel.status.value != NO_SCAN
     while viewer.layers:
@@ -119,7 +119,7 @@ def test_after_a_failure_there_is_a_sentence_a_log_and_a_form_to_use_again(
     with monkeypatch.context() as broke:
         broke.setattr(predict, "segment_volume", broken)
         assert isinstance(segment(form), Failed)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "size mismatch" in sentence
     assert "Traceback" in dialogs_shown.details[0]
     assert not layers(viewer)["Prediction"].data.any()
@@ -139,7 +139,7 @@ def test_bad_input_in_the_work_is_one_sentence_without_a_log(
     form.model.add(model)
     model.write_bytes(b"\x80\x04 this is a pickle")
     segment(form)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "pickle" in sentence
     assert dialogs_shown.details == [""]
     assert form.segment_button.enabled
@@ -174,7 +174,7 @@ def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
     assert form.panel.status.value == "Stopped."
     assert not layers(viewer)["Prediction"].data.any()
     assert form.segment_button.enabled
-    assert not dialogs_shown.told
+    assert not dialogs_shown.problems
 
 
 def test_labels_that_are_removed_meanwhile_come_in_a_new_layer(
@@ -190,7 +190,7 @@ def test_labels_that_are_removed_meanwhile_come_in_a_new_layer(
     viewer.layers.remove("Prediction")
     assert isinstance(end_of(form.panel), Finished)
     assert layers(viewer)["Prediction"].data.any()
-    assert not dialogs_shown.told
+    assert not dialogs_shown.problems
 
 
 def test_labels_of_a_scan_that_was_closed_meanwhile_are_dropped_and_that_is_said(
@@ -211,7 +211,7 @@ def test_labels_of_a_scan_that_was_closed_meanwhile_are_dropped_and_that_is_said
     assert set(layers(viewer)) == {"other", "Prediction"}
     assert not other[1].data.any()
     assert "leg was closed meanwhile" in form.panel.status.value
-    assert not dialogs_shown.told
+    assert not dialogs_shown.problems
     segment(form)
     assert other[1].data.any()
 
@@ -378,7 +378,7 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(
     bad.write_bytes(b"PK\x03\x04 zip of a pickle")
     monkeypatch.setattr(dialogs, "ask_model", lambda *_: bad)
     press(form.model.browse_button)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "pickle" in sentence
     assert form.model.model == before
 
@@ -400,7 +400,7 @@ def test_saving_writes_where_it_said_on_the_voxels_of_the_scan(
     assert target.name in form.saving.hint.value
     assert not target.exists()
     press(form.saving.save_button)
-    assert not dialogs_shown.told
+    assert not dialogs_shown.problems
     assert not dialogs_shown.asked
     saved, scan = nib.load(target), nib.load(scan_file)
     assert saved.shape == scan.shape
@@ -451,7 +451,7 @@ def test_a_place_that_makes_no_sense_is_refused(
     commands.open_paths(viewer, [scan_file])
     form.saving.path.value = path
     press(form.saving.save_button)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert words in sentence
 
 
@@ -462,7 +462,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     (tmp_path / "file").write_text("in the way")
     form.saving.path.value = str(tmp_path / "file" / "labels.nii.gz")
     press(form.saving.save_button)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "Cannot write" in sentence
     with pytest.raises(BadInput):
         form.saving.save()

@@ -215,7 +215,7 @@ def test_a_failure_is_a_sentence_with_the_log_and_the_form_goes_on(
     press(form.start_button)
     works[0].bridge.post(Failed(sentence="It failed unexpectedly.", details="Traceback …"))
     end_of(form.panel)
-    assert dialogs_shown.told == ["It failed unexpectedly."]
+    assert dialogs_shown.problems == ["It failed unexpectedly."]
     assert dialogs_shown.details == ["Traceback …"]
     assert form.panel.status.value == "It failed unexpectedly."
     press(form.start_button)
@@ -234,7 +234,7 @@ def test_a_folder_that_holds_another_run_is_refused_before_anything_starts(
     (tmp_path / "run" / "job.json").write_text("{}")
     form.out.value = str(tmp_path / "run")
     press(form.start_button)
-    assert "already holds a run" in dialogs_shown.told[0]
+    assert "already holds a run" in dialogs_shown.problems[0]
     assert not works
     assert form.start_button.enabled
 
@@ -246,7 +246,7 @@ def test_no_muscle_checked_is_refused(
     for box in form.muscles._boxes:
         box.value = False
     press(form.start_button)
-    assert dialogs_shown.told == ["No muscle is chosen; check at least one."]
+    assert dialogs_shown.problems == ["No muscle is chosen; check at least one."]
     assert not works
 
 
@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_learned_from_says_why(
     assert words in form.scans.summary.value
     assert not form.start_button.enabled
     form.start()
-    assert dialogs_shown.told == [NO_COHORT]
+    assert dialogs_shown.problems == [NO_COHORT]
 
 
 def test_the_folder_comes_from_the_dialog(
@@ -307,7 +307,7 @@ def test_a_real_child_process_trains_what_the_form_says(
     expected = form.job()
     press(form.start_button)
     event = end_of(form.panel)
-    assert isinstance(event, Finished), dialogs_shown.told
+    assert isinstance(event, Finished), dialogs_shown.problems
     assert read_job(tmp_path / "run" / "job.json") == expected
     card = read_card(tmp_path / "run" / "model.safetensors")
     assert card.table.names == ("vastus lateralis", "vastus intermedius")

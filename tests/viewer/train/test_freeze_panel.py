@@ -174,7 +174,7 @@ def test_without_a_model_to_start_from_it_cannot_begin(
     assert not panel.start_button.enabled
     assert panel.command.line.value == ""
     panel.start()
-    assert "nothing worth keeping fixed" in dialogs_shown.told[0]
+    assert "nothing worth keeping fixed" in dialogs_shown.problems[0]
     assert not works
 
 
@@ -311,7 +311,7 @@ def test_a_real_child_process_compares_what_the_form_says(
     expected = comparison_of(host.job)
     press(panel.start_button)
     event = end_of(panel.panel)
-    assert isinstance(event, Finished), dialogs_shown.told
+    assert isinstance(event, Finished), dialogs_shown.problems
     assert read_job(expected.out / "job.json") == expected
     assert panel.table.rowCount() == 4
     for row, mode in enumerate(DICE):

@@ -194,7 +194,7 @@ def test_a_failure_is_one_sentence_and_the_model_can_still_be_chosen(
     scan.unlink()
     choice.begin(study.folder, str(models[0]), models[1])
     assert isinstance(end_of(choice.panel), Failed)
-    assert "is not there any more" in dialogs_shown.told[0]
+    assert "is not there any more" in dialogs_shown.problems[0]
     assert not hidden(choice.panel)
     press(choice.new_button)
     assert remembered_model(study) == models[1]
@@ -387,7 +387,7 @@ def test_accepted_slices_join_the_labels_of_before(
     assert not hidden(form.earlier_row)
     form.earlier.value = str(tmp_path / "nowhere")
     press(form.start_button)
-    assert "There is no folder" in dialogs_shown.told.pop()
+    assert "There is no folder" in dialogs_shown.problems.pop()
     form.earlier.value = str(cohort)
     job = form.job()
     assert (job.cohort, job.study) == (cohort, study.folder)
@@ -396,7 +396,7 @@ def test_accepted_slices_join_the_labels_of_before(
     form.minutes.value = 0.05
     form.split.value = "none"
     press(form.start_button)
-    assert isinstance(end_of(form.panel), Finished), dialogs_shown.told
+    assert isinstance(end_of(form.panel), Finished), dialogs_shown.problems
     (case,) = study.scans
     card = read_card(Path(job.out) / "model.safetensors")
     assert set(card.training_subjects) >= {"before", study.scans[case].subject}

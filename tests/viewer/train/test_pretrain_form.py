@@ -172,8 +172,8 @@ def test_squares_larger_than_the_images_are_one_sentence_and_the_form_goes_on(
     commands.open_paths(viewer, [scan_file])
     form.settings.kernel.value = 400
     press(form.preview_button)
-    until(lambda: dialogs_shown.told)
-    (sentence,) = dialogs_shown.told
+    until(lambda: dialogs_shown.problems)
+    (sentence,) = dialogs_shown.problems
     assert "A square of 400 pixels does not fit" in sentence
     assert dialogs_shown.details == [""]
     form.settings.kernel.value = 4
@@ -191,7 +191,7 @@ def test_a_percentage_of_zero_and_two_lengths_are_refused_in_a_sentence(
     form.settings.steps.value = 10
     form.settings.minutes.value = 3
     press(form.start_button)
-    zero, lengths = dialogs_shown.told
+    zero, lengths = dialogs_shown.problems
     assert "masked percentage is 0" in zero
     assert "steps and minutes both say how long" in lengths
     assert not form.panel.running
@@ -237,7 +237,7 @@ def test_pictures_are_refreshed_as_it_learns_and_removed_ones_stay_away(
         viewer.layers.pop()
     work.tell(Preview(step=3, path=str(probes(tmp_path, 4.0))), Finished())
     assert not viewer.layers
-    assert not dialogs_shown.told
+    assert not dialogs_shown.problems
 
 
 def test_the_next_pretraining_brings_the_pictures_back_and_the_grid_can_be_left(
@@ -313,7 +313,7 @@ def test_a_failure_is_one_sentence_and_the_form_can_be_used_again(
     choose(form, cohort)
     press(form.start_button)
     Rehearsal.last.tell(Failed(sentence="A square does not fit.", bad_input=True))
-    assert dialogs_shown.told == ["A square does not fit."]
+    assert dialogs_shown.problems == ["A square does not fit."]
     press(form.start_button)
     assert form.panel.running
 
@@ -335,6 +335,6 @@ def test_a_press_trains_in_a_child_process(
     form.settings.kernel.value = 300
     press(form.start_button)
     assert isinstance(end_of(form.panel), Failed)
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "300 pixels does not fit" in sentence
     assert form.start_button.enabled

@@ -158,7 +158,7 @@ def test_what_does_not_compare_is_one_sentence_each_and_the_form_goes_on(
     press(form.compare_button)
     monkeypatch.setattr(dialogs, "ask_model", lambda *_: write_model("muscles"))
     press(form.runs[1].browse_button)
-    same, differ, other_task = dialogs_shown.told
+    same, differ, other_task = dialogs_shown.problems
     assert "the same one" in same
     assert "see different images (spacing None and 4.0)" in differ
     assert "muscles is no pretraining" in other_task

@@ -105,7 +105,7 @@ def test_a_bad_file_dropped_on_the_window_is_a_dialog_and_no_traceback(
     path.write_text("no image")
     monkeypatch.setattr(dialogs, "can_ask", lambda: True)
     assert layers_only.open(str(path), plugin="napari-ssl-muscle") == []
-    (sentence,) = dialogs_shown.told
+    (sentence,) = dialogs_shown.problems
     assert "leg.nii.gz" in sentence
 
 

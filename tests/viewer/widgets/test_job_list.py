@@ -149,7 +149,7 @@ def test_a_form_that_is_busy_says_so_and_the_job_stays_listed(
     leave()
     found = banner(qtbot, busy)
     press(found.rows[0].show_button)
-    assert dialogs_shown.told == ["Something else is running there; wait for its end."]
+    assert dialogs_shown.problems == ["Something else is running there; wait for its end."]
     assert len(found.rows) == 1
     assert len(running_jobs()) == 1
 
@@ -197,7 +197,7 @@ def test_what_died_meanwhile_tells_its_last_words(
     press(found.rows[0].show_button)
     end = end_of(panel)
     assert isinstance(end, Failed)
-    assert dialogs_shown.told == [end.sentence]
+    assert dialogs_shown.problems == [end.sentence]
     assert "The cat pulled the plug" in end.sentence
 
 

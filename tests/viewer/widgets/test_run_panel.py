@@ -171,7 +171,7 @@ def test_after_a_failure_the_log_can_be_read_again_until_the_next_start(
         Note(text="Nothing is frozen.", warning=False),
         Failed(sentence="It failed unexpectedly.", details="Traceback: the reason"),
     )
-    assert dialogs_shown.told == ["It failed unexpectedly."]
+    assert dialogs_shown.problems == ["It failed unexpectedly."]
     press(panel.log_button)
     assert logs == [
         "fine-tuning on CPU, 2 threads\nNothing is frozen.\n"
@@ -185,7 +185,7 @@ def test_a_wrong_request_needs_no_log(
     panel: RunPanel, work: Rehearsal, dialogs_shown: DialogRecorder
 ) -> None:
     work.tell(Failed(sentence="Choose another folder.", bad_input=True))
-    assert dialogs_shown.told == ["Choose another folder."]
+    assert dialogs_shown.problems == ["Choose another folder."]
     assert not panel.log_button.visible
 
 
@@ -213,8 +213,8 @@ def test_an_error_of_torch_in_a_thread_is_a_sentence_with_its_log(
 ) -> None:
     panel.run(ThreadTask(torch_fails))
     assert isinstance(end_of(panel), Failed)
-    assert dialogs_shown.told == [panel.status.value]
-    assert "mat1 and mat2 shapes cannot be multiplied" in dialogs_shown.told[0]
+    assert dialogs_shown.problems == [panel.status.value]
+    assert "mat1 and mat2 shapes cannot be multiplied" in dialogs_shown.problems[0]
     press(panel.log_button)
     assert "RuntimeError" in logs[0]
     assert "torch_fails" in logs[0]
@@ -235,8 +235,8 @@ def test_an_error_of_torch_in_a_child_is_a_sentence_with_its_log(
     panel.run(ChildTask(job))
     assert isinstance(end_of(panel), Failed)
     assert "Not enough memory for a batch of 2: goes on with 1." in panel.notes.value
-    assert dialogs_shown.told == [panel.status.value]
-    assert "not enough memory" in dialogs_shown.told[0]
+    assert dialogs_shown.problems == [panel.status.value]
+    assert "not enough memory" in dialogs_shown.problems[0]
     press(panel.log_button)
     assert "RuntimeError" in logs[0]
     assert not panel.running
