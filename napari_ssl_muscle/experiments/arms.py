@@ -70,8 +70,10 @@ def train_arm(
     if stop():
         return False
     resume = (run / CHECKPOINT).is_file()
-    if not resume and (run / JOB).is_file():
-        shutil.rmtree(run)  # it was killed before there was anything to continue
+    if not resume and (run / JOB).is_file() and not (run / MODEL).exists():
+        # It was killed before there was anything to continue. A run with a model is never deleted:
+        # without its checkpoint, the training is refused instead.
+        shutil.rmtree(run)
     job = job.model_copy(update={"resume": resume})
     run_prepared(job, prepare or _PREPARE[job.action], emit, stop)
     return is_finished(run)

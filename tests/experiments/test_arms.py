@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.arms import JoinedEvents, is_finished, train_arm
+from napari_ssl_muscle.jobs.job_file import write_job
 from napari_ssl_muscle.jobs.settings import FinetuneJob
 from napari_ssl_muscle.jobs.text import FREEZE_TITLES
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Note, Progress, Started, never_stop
@@ -56,6 +58,18 @@ def test_an_arm_that_is_stopped_before_it_begins_leaves_nothing(
     job = arm_in(tmp_path / "run", cohort)
     assert not train_arm(job, [].append, lambda: True)
     assert not job.out.exists()
+
+
+def test_a_folder_with_a_model_is_never_deleted(cohort: Path, tmp_path: Path) -> None:
+    job = arm_in(tmp_path / "run", cohort)
+    job.out.mkdir()
+    write_job(job.out / "job.json", job)
+    (job.out / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(BadInput, match="already holds a run"):
+        train_arm(job, [].append, never_stop)
+    assert (job.out / "model.safetensors").read_bytes() == b"weights"
+    (job.out / "model.safetensors").unlink()
+    assert train_arm(job, [].append, never_stop)
 
 
 def test_time_left_is_that_of_all_arms() -> None:
