@@ -1,0 +1,1 @@
+"""The published study as experiments on any cohort: plan, trials, and what is on disk."""
