@@ -2,6 +2,8 @@
 PYTHON ?=
 QT ?= pyqt5
 BIN := .venv/bin
+# One test process for each core, at most four (a process takes about 1 GB); a file stays in one process.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 export PYTHON
 
 .PHONY: help app test test-qt6 lint walkthrough bench clean
@@ -21,11 +23,11 @@ app:
 
 test:
 	@tools/setup test
-	QT_API=pyqt5 PYTEST_QT_API=pyqt5 $(BIN)/python -m pytest
+	QT_API=pyqt5 PYTEST_QT_API=pyqt5 $(BIN)/python -m pytest $(PARALLEL)
 
 test-qt6:
 	@tools/setup test
-	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest tests/viewer
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest $(PARALLEL) tests/viewer
 
 lint:
 	@tools/setup test
