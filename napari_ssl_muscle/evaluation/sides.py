@@ -68,7 +68,7 @@ def sides(labels: npt.NDArray[np.integer], spacing: Sequence[float], sided: bool
         return Sides(np.zeros(labels.shape, np.uint8), (), None)
     column = gap_between_legs(mask, (spacing[0], spacing[1], spacing[2]))
     if column is not None:
-        beyond = _beyond(mask, column)
+        beyond = beyond_column(mask, column)
         if _paired(labels, mask, beyond) >= PAIRED:
             return _two_legs(mask, beyond, sided)
     return Sides(
@@ -104,21 +104,20 @@ def legs(labels: npt.NDArray[np.integer], table: MuscleTable, geometry: Geometry
     return sides(labels, geometry.spacing, geometry.sided)
 
 
-def _two_legs(mask: npt.NDArray[np.bool_], beyond: npt.NDArray[np.bool_], sided: bool) -> Sides:
-    if sided:  # beyond the column, towards larger x, lies the patient's left leg
-        index = np.where(beyond, 1, 2) * mask
-        return Sides(index.astype(np.uint8), ("left", "right"), None)
-    index = np.where(beyond, 2, 1) * mask
-    return Sides(
-        index.astype(np.uint8),
-        ("first leg", "second leg"),
-        "The affine does not tell left from right; the legs are called first and second leg from "
-        "the left of the picture to its right.",
-    )
+def beyond_column(mask: npt.NDArray[np.bool_], column: int) -> npt.NDArray[np.bool_]:
+    """Return which voxels belong to the leg of larger x, piece by piece in each slice.
 
+    Parameters
+    ----------
+    mask
+        Boolean (z, y, x): where any muscle is labelled.
+    column
+        The first one beyond the middle between the legs.
 
-def _beyond(mask: npt.NDArray[np.bool_], column: int) -> npt.NDArray[np.bool_]:
-    """Return which voxels belong to the leg of larger x, piece by piece in each slice."""
+    Returns
+    -------
+    Boolean (z, y, x). Outside of the mask it says only on which side of the column a voxel lies.
+    """
     from scipy import ndimage  # heavy: only when sides are asked for
 
     beyond = np.zeros_like(mask)
@@ -133,6 +132,19 @@ def _beyond(mask: npt.NDArray[np.bool_], column: int) -> npt.NDArray[np.bool_]:
         move = whole[pieces]
         far[move] = share[pieces[move]] > 0.5
     return beyond
+
+
+def _two_legs(mask: npt.NDArray[np.bool_], beyond: npt.NDArray[np.bool_], sided: bool) -> Sides:
+    if sided:  # beyond the column, towards larger x, lies the patient's left leg
+        index = np.where(beyond, 1, 2) * mask
+        return Sides(index.astype(np.uint8), ("left", "right"), None)
+    index = np.where(beyond, 2, 1) * mask
+    return Sides(
+        index.astype(np.uint8),
+        ("first leg", "second leg"),
+        "The affine does not tell left from right; the legs are called first and second leg from "
+        "the left of the picture to its right.",
+    )
 
 
 def _paired(

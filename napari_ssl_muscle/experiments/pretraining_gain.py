@@ -176,8 +176,14 @@ def _test(
         assert case.labels is not None
         values = case.labels.read()
         seen = labelled_slices(values)
-        spacing = case.scans[0].geometry.spacing
-        found = segment_volume(model, read_channels(case), spacing, thread_count=job.threads)
+        geometry = case.scans[0].geometry
+        found = segment_volume(
+            model,
+            read_channels(case),
+            geometry.spacing,
+            geometry=geometry,
+            thread_count=job.threads,
+        )
         predicted, reference = table.encode(found.labels)[seen], table.encode(values)[seen]
         dice = dice_per_class(predicted, reference, range(1, len(table.muscles) + 1))
         rows += [

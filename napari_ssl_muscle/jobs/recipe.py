@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.fields import SECTIONS, for_recipe
 from napari_ssl_muscle.jobs.settings import LENGTHS, Job, LabelledJob, LearningJob, PretrainJob
+from napari_ssl_muscle.learning.data.muscle_classes import MuscleClasses
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.settings import (
     AugmentSettings,
@@ -124,7 +125,8 @@ def lower_known_rate(
     -------
     The recipe, and notes for the user.
     """
-    known = card is not None and card.task == "segmentation" and card.table.same_muscles(table)
+    classes = MuscleClasses.for_training(table)
+    known = card is not None and card.task == "segmentation" and card.classes.same(classes)
     if not known or job.lr is not None or job.preset == "poster":
         return recipe, []
     rate = KNOWN_MUSCLES_RATE * recipe.training.lr

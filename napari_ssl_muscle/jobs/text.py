@@ -72,9 +72,10 @@ def format_card(card: ModelCard) -> list[tuple[str, str]]:
     if card.task == "inpainting":
         rows.append(("Knows", "no muscles yet: pretrained on unlabelled scans, to fine-tune from"))
     else:
-        names = [str(row["name"]) for row in card.muscles]
         caption = "Muscles and their Dice" if card.dice else "Muscles"
-        rows.append((caption, ", ".join(_with_dice(name, card) for name in names)))
+        rows.append((caption, ", ".join(_with_dice(name, card) for name in card.muscle_names)))
+        if card.sides_from_leg:
+            rows.append(("Sides", "left and right, by the leg that a muscle lies in"))
     if "mean" in card.dice:
         leaking = " (LEAKING: split by slice, too good to be true)" if card.leaking else ""
         text = f"{card.dice['mean']:.2f} on average{leaking}. {card.dice_note}"

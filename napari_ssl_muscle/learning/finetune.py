@@ -9,6 +9,7 @@ from typing import Literal
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data import validation_split
 from napari_ssl_muscle.learning.data.case import TrainingCase
+from napari_ssl_muscle.learning.data.muscle_classes import describe_sides
 from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource, origin
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.network.transfer import freeze, frozen_sentence
@@ -39,7 +40,7 @@ def finetune(
     cases
         Labelled cases; those without labels are left out.
     table
-        The muscles to learn, in the order of the classes.
+        The muscles to learn, in the order of the classes. Left and right ones of a pair are one.
     recipe
         Network, slices, augmentation, training.
     run
@@ -83,10 +84,15 @@ def finetune(
                 f"({', '.join(table.names)}); label a slice, or choose other muscles."
             )
         session.note(chosen.text, warning=leaking)
-        net = session.build(len(channels), len(table.muscles) + 1)
+        classes = session.store.classes
+        if sentence := describe_sides(
+            classes, recipe.slices.crop == "leg" and recipe.slices.mirror
+        ):
+            session.note(sentence, warning=not classes.from_leg)
+        net = session.build(len(channels), classes.count)
         source = session.load_init()
         tested = set(subject_split.test) if subject_split is not None else set()
-        known = _Known() if source is None else _start_from(source, session, net, table, tested)
+        known = _Known() if source is None else _start_from(source, session, net, tested)
         freeze(net, freeze_mode)
         session.note(frozen_sentence(net))
         task = SegmentationTask(session.store, chosen, recipe)
@@ -94,11 +100,13 @@ def finetune(
         used = trained_on | {series[item.series].subject for item in chosen.validation}
         card = session.card(
             [case for case in labelled if case.subject in used],
-            title=f"Segments {', '.join(table.names)}",
+            title=f"Segments {', '.join(classes.names)}"
+            + (", left and right" if classes.from_leg else ""),
             task="segmentation",
             in_channels=len(channels),
             channels=list(channels),
             muscles=table.to_rows(),
+            sides_from_leg=classes.from_leg,
             contrast=", ".join(channels),
             training_data=[
                 session.source(described[0], described[1], trained_on, chosen.training),
@@ -127,19 +135,17 @@ class _Known:
     transductive: bool = False
 
 
-def _start_from(
-    source: Model, session: TrainingSession, net: UNet, table: MuscleTable, tested: set[str]
-) -> _Known:
+def _start_from(source: Model, session: TrainingSession, net: UNet, tested: set[str]) -> _Known:
     """Copy the weights of a model; the head, too, if it has the same muscles."""
     card = source.card
     segments = card.task == "segmentation"
-    same = segments and card.table.same_muscles(table)
+    same = segments and card.classes.same(session.store.classes)
     # A pretext's mask channel is dropped: its weights are of no use to an image.
     inputs = len(card.channels) if card.mask_channel else None
     session.start_from(net, source, head=same, inputs=inputs)
     if segments and not same:
         session.note(
-            f"The muscles differ from those of '{card.name}' ({', '.join(card.table.names)})."
+            f"The muscles differ from those of '{card.name}' ({', '.join(card.muscle_names)})."
         )
     seen = sorted(tested.intersection(card.training_subjects))
     if seen:

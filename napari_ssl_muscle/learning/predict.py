@@ -23,9 +23,11 @@ from napari_ssl_muscle.learning.data.slices import (
     to_window,
 )
 from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never_stop
+from napari_ssl_muscle.learning.leg_sides import dividing_column, find_legs, lone_leg
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.device import choose_device, threads
+from napari_ssl_muscle.scans.geometry import Geometry
 
 ISLAND = 0.05
 """Share of a muscle's largest piece under which another piece is taken for an error."""
@@ -63,6 +65,7 @@ def segment_volume(
     channels: NDArray[np.float32],
     spacing: tuple[float, float, float],
     *,
+    geometry: Geometry | None = None,
     device: str = "auto",
     thread_count: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -79,6 +82,8 @@ def segment_volume(
         ``(c, z, y, x)`` float32, canonical axes.
     spacing
         ``(dz, dy, dx)`` in mm.
+    geometry
+        The scan's, which tells left from right; None where it is not known.
     device, thread_count
         Where to compute.
     progress
@@ -132,22 +137,52 @@ def segment_volume(
                 progress(done, total)
 
         segment = partial(_segment_frame, replace(model, net=net), channels, where, fitter, advance)
+        looks_left = None
         for tried in candidates:
             best = max((segment(frame) for frame in tried), key=lambda each: each.confidence)
             frame, own = best.frame, best.frame.own_columns
+            looks_left = frame.mirrored if len(tried) > 1 else None
             classes[:, frame.y, frame.own_x] = best.classes[:, :, own]
             if doubt is not None:
                 doubt[:, frame.y, frame.own_x] = best.uncertainty[:, :, own]
             probability += best.probability
             muscle_pixels += best.muscle_pixels
+    legs, side_notes = _legs(model, frames, classes, channels, spacing, geometry, looks_left)
     confidence = np.where(muscle_pixels > 0, probability / np.maximum(muscle_pixels, 1), 1.0)
-    notes = differences_from_training(card, channels, spacing)
+    notes = [*differences_from_training(card, channels, spacing), *side_notes]
     if fitter.images < BATCH:
         notes.append(
             f"Not enough memory for {BATCH} images at once: went on with {fitter.images}. "
             "The result is the same."
         )
-    return Segmentation(card.table.decode(classes), confidence.astype(np.float32), notes, doubt)
+    labels = card.classes.decode(classes, legs)
+    return Segmentation(labels, confidence.astype(np.float32), notes, doubt)
+
+
+def _legs(
+    model: Model,
+    frames: list[Frame],
+    classes: NDArray[np.uint8],
+    channels: NDArray[np.float32],
+    spacing: tuple[float, float, float],
+    geometry: Geometry | None,
+    looks_left: bool | None,
+) -> tuple[NDArray[np.uint8] | None, list[str]]:
+    """Return the leg of each voxel if the model's labels have sides, and sentences on them."""
+    card = model.card
+    if not card.sides_from_leg or not classes.any():
+        return np.zeros_like(classes) if card.sides_from_leg else None, []
+    column = dividing_column(frames, channels, spacing, card.slices)
+    if column is None:
+        lone, note = lone_leg(frames[0], geometry, looks_left, card.classes)
+        return find_legs(classes, None, lone), [note]
+    notes = []
+    if geometry is not None and not geometry.sided:
+        notes.append(
+            "The scan's file does not tell left from right: the leg on the right of the picture "
+            "is named left, as radiologists look at it. Check it."
+        )
+    return find_legs(classes, column), notes
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from napari_ssl_muscle.files import file_hash
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, StoppedByUser
 from napari_ssl_muscle.learning.torch_import import import_torch
+from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class ScanToSegment:
         Returns the channels ``(c, z, y, x)`` float32, canonical axes.
     steps
         What it counts for in the progress: its slices, or 1 where scans are counted.
-    spacing
-        ``(dz, dy, dx)`` in mm.
+    geometry
+        Where its voxels lie.
     subjects
         Names under which a model may have been trained on it.
     """
@@ -48,7 +49,7 @@ class ScanToSegment:
     name: str
     read: Callable[[], npt.NDArray[np.float32]]
     steps: int
-    spacing: tuple[float, float, float]
+    geometry: Geometry
     subjects: frozenset[str]
 
 
@@ -91,7 +92,7 @@ def case_to_segment(
 
     geometry = case.scans[0].geometry
     depth = geometry.canonical_shape[0]
-    return ScanToSegment(case.name, read, steps or depth, geometry.spacing, subjects)
+    return ScanToSegment(case.name, read, steps or depth, geometry, subjects)
 
 
 class SegmentProgress:
@@ -225,7 +226,8 @@ class Segmenter:
         found = segment_volume(
             model,
             scan.read(),
-            scan.spacing,
+            scan.geometry.spacing,
+            geometry=scan.geometry,
             device=self._device,
             thread_count=self._threads,
             progress=progress.inside,

@@ -34,7 +34,7 @@ class SegmentationTask(ImageTask):
         if store.table is None:
             raise ValueError("a segmentation task needs a store with targets")
         super().__init__(store, chosen, recipe)
-        self.names = store.table.names
+        self.names = store.classes.names
         self._loss = LOSSES[recipe.training.loss]
 
     def batch(self, indices: Sequence[int]) -> Batch:

@@ -147,7 +147,7 @@ def _predict(
                 labelled.labels.read(),
                 study.table,
                 case.held_out,
-                given.spacing,
+                given.geometry.spacing,
                 *predicted,
             )
         )

@@ -16,9 +16,10 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
     without_channels,
 )
 from napari_ssl_muscle.learning.data.case import TrainingCase
+from napari_ssl_muscle.learning.data.muscle_classes import paired
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.cohort import Case, Cohort
-from napari_ssl_muscle.scans.muscles import MuscleTable, standard_name
+from napari_ssl_muscle.scans.muscles import MuscleTable, split_side, standard_name
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
     Scan,
@@ -133,6 +134,10 @@ def choose_study_muscles(
         known = {standard_name(name) for name in table.names}
         if all(standard_name(name) in known for name in card.table.names):
             return table.select(card.table.names)
+        wanted = {standard_name(name) for name in card.muscle_names}
+        both = [muscle.name for muscle in table.muscles if split_side(muscle.name)[0] in wanted]
+        if paired(table) and {split_side(name)[0] for name in both} == wanted:
+            return table.select(both)  # of either side, which one class of the model stands for
     return choose_muscles(table, asked)
 
 

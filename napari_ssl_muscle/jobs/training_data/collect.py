@@ -26,6 +26,7 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
 )
 from napari_ssl_muscle.jobs.training_data.split_choice import choose_split
 from napari_ssl_muscle.learning.data.case import TrainingCase
+from napari_ssl_muscle.learning.data.muscle_classes import in_order_of
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -85,6 +86,8 @@ def collect(job: LabelledJob) -> TrainingData:
         data = _from_study(job, study, card)
     else:
         data = _from_cohort(job, study, card)
+    if card is not None and card.task == "segmentation":
+        data = replace(data, muscles=in_order_of(data.muscles, card.classes))
     slices = labelled_slices(data.cases, data.table, data.muscles)
     split = choose_split(job, data.cases, slices, data.corrected)
     return replace(data, card=card, slices=slices, split=split)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.case import TrainingCase
+from napari_ssl_muscle.learning.data.muscle_classes import MuscleClasses
 from napari_ssl_muscle.learning.data.slices import (
     Frame,
     find_frames,
@@ -70,7 +71,7 @@ class ImageStore:
     settings
         Crop and pixel size.
     table
-        The muscles that are learned; None prepares images without targets.
+        The muscles that are learned, as `classes`; None prepares images without targets.
     with_bodies
         Also prepare where there is tissue, for masks that stay inside the body.
     """
@@ -85,6 +86,7 @@ class ImageStore:
         memory: int = MEMORY_LIMIT,
     ) -> None:
         self.settings = settings
+        self.classes = MuscleClasses.for_training(table or MuscleTable(()))
         self.table = table
         self.series: list[Series] = []
         self._folder = folder
@@ -105,16 +107,16 @@ class ImageStore:
         """
         channels = read_channels(case)
         spacing = case.scans[0].geometry.spacing
+        left = lies_left(case.scans[0].geometry)
         classes = None
         if self.table is not None and case.labels is not None:
             check_same_grid(case.scans[0], case.labels)
-            classes = self.table.encode(case.labels.read())
+            values = case.labels.read()
+            classes = self.classes.encode(values)
+            left = self._named_left(values, left)
         body = body_mask(channels[0]).astype(np.uint8) if self._with_bodies else None
         added = []
-        frames = find_frames(
-            channels, spacing, self.settings, left=lies_left(case.scans[0].geometry)
-        )
-        for frame in frames:
+        for frame in find_frames(channels, spacing, self.settings, left=left):
             images = to_images(channels, frame).numpy()
             targets = None
             labelled = [False] * len(images)
@@ -185,6 +187,11 @@ class ImageStore:
             return
         self._memory -= 0 if array is None else array.nbytes
         kept.append(array)
+
+    def _named_left(self, values: NDArray[np.integer[Any]], left: bool) -> bool:
+        """Return whether labels name a leg that is alone left; `left` where they name no side."""
+        named_left, named_right = self.classes.legs_of(values) if self.classes.sides else (0, 0)
+        return left if named_left == named_right else named_left > named_right
 
     @staticmethod
     def _read(kept: _Kept, z: int) -> Tensor:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.data.muscle_classes import MuscleClasses
 from napari_ssl_muscle.learning.models.safetensors_header import Header, no_model, read_header
 from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, SliceSettings
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -64,6 +65,10 @@ class ModelCard(BaseModel):
     in_channels: int = Field(ge=1)
     channels: list[str] = Field(description='Names of the image channels, such as ["water"].')
     muscles: list[dict[str, Any]] = Field([], description="Rows of the muscle table, by class.")
+    sides_from_leg: bool = Field(
+        False,
+        description="Left and right muscles are one class; the leg gives a label its side.",
+    )
     contrast: str = ""
     contrast_profiles: list[list[FiniteFloat]] = Field(
         [], description="Contrast profiles of training scans; see contrast.profile."
@@ -109,7 +114,7 @@ class ModelCard(BaseModel):
     @property
     def outputs(self) -> int:
         """Outputs of the head: background and muscles, or the image channels for inpainting."""
-        return len(self.channels) if self.task == "inpainting" else len(self.muscles) + 1
+        return len(self.channels) if self.task == "inpainting" else self.classes.count
 
     @property
     def mask_channel(self) -> bool:
@@ -118,13 +123,18 @@ class ModelCard(BaseModel):
 
     @property
     def muscle_names(self) -> list[str]:
-        """Names of the muscles, in the order of their classes."""
-        return list(self.table.names)
+        """Names of the muscles that the network tells apart, in the order of their classes."""
+        return list(self.classes.names)
 
     @property
     def table(self) -> MuscleTable:
-        """The muscle table: class i of the network is its i-th muscle."""
+        """The muscles that the model labels, and their label values."""
         return MuscleTable.from_rows(self.muscles)
+
+    @property
+    def classes(self) -> MuscleClasses:
+        """What the network's classes are: the table's muscles, or these without their sides."""
+        return MuscleClasses(self.table, self.sides_from_leg)
 
 
 def default_channels(count: int) -> list[str]:

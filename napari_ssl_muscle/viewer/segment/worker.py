@@ -76,7 +76,7 @@ def scan_to_segment(
     names = [scan.name, *([scan.file.name] if scan.file is not None else [])]
     subjects = {*names, *(subject_and_session(each)[0] for each in names)}
     slices = scan.geometry.canonical_shape[0]
-    return ScanToSegment(name, read, slices, scan.geometry.spacing, frozenset(subjects))
+    return ScanToSegment(name, read, slices, scan.geometry, frozenset(subjects))
 
 
 def segment_open_scan(

@@ -296,13 +296,16 @@ def _free_folder(folder: Path) -> Path:
 
 def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Row]]:
     first = found.modes[0]
-    muscles = read_card(out / first.model).table.muscles
+    classes = read_card(out / first.model).classes
     columns = [
         Column("Fixed", tooltip="What does not learn."),
         _Learns("Learns", 0, tooltip="How many of the model's numbers learn.", of=first.parameters),
         Column("Min", 1, tooltip="How many minutes the training took."),
         Column("Dice", 3, tooltip="Mean over the muscles: 1 is perfect, 0 is a miss."),
-        *(Column(m.abbreviation or m.name, 3, tooltip=f"Dice of {m.name}.") for m in muscles),
+        *(
+            Column(short, 3, tooltip=f"Dice of {name}.")
+            for name, short in zip(classes.names, classes.short_names, strict=True)
+        ),
     ]
     rows = [
         Row(
@@ -310,7 +313,7 @@ def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Ro
                 FROZEN_PARTS[result.mode],
                 float(result.trainable),
                 result.seconds / 60,
-                *(result.dice.get(name) for name in ("mean", *(m.name for m in muscles))),
+                *(result.dice.get(name) for name in ("mean", *classes.names)),
             ),
             tooltip=f"{result.steps} steps; the model is in {out / result.mode}",
         )
