@@ -1,5 +1,7 @@
 """Dice: per muscle in 3D, and aggregated over batches of slices as the study reports it.
 
+What is called Dice elsewhere, side by side on the same labels, is in `dice_variants`.
+
 Everything is counted first (voxels of each class in each slice, in prediction, reference and
 both), so that figures over a whole cohort need no volume in memory but the current one.
 """
@@ -103,28 +105,48 @@ def dice_of_counts(counts: SliceCounts, batch: int = BATCH) -> BatchDice:
     over batches; the last one may be smaller and counts like the others. The order of the slices
     and the batch size both matter, which is why the size is fixed at 10: it is the study's batch.
     """
+    scores = class_scores(counts, batch)
+    foreground = mean_of_present(mean_of_present(scores[:, 1:]))
+    return BatchDice(
+        foreground=_or_none(foreground),
+        background=_or_none(mean_of_present(scores[:, 0])),
+        batches=len(scores),
+        skipped=int(np.isnan(scores[:, 1:]).all(axis=1).sum()),
+    )
+
+
+def class_scores(counts: SliceCounts, batch: int) -> npt.NDArray[np.float64]:
+    """Return the Dice of each class in each batch of consecutive slices.
+
+    Voxels are summed over the slices of a batch before the division.
+
+    Returns
+    -------
+    array
+        (batches, classes), the background first; NaN for a class in neither prediction nor
+        reference.
+
+    Raises
+    ------
+    ValueError
+        If a batch holds no slice.
+    """
     if batch < 1:
         raise ValueError(f"a batch holds at least one slice, not {batch}")
-    foreground: list[float] = []
-    background: list[float] = []
-    starts = range(0, len(counts.both), batch)
-    for start in starts:
-        part = slice(start, start + batch)
-        both = counts.both[part].sum(0)
-        total = counts.prediction[part].sum(0) + counts.reference[part].sum(0)
-        present = total > 0
-        scores = 2.0 * both[present] / total[present]
-        if present[0]:
-            background.append(float(scores[0]))
-            scores = scores[1:]
-        if scores.size:
-            foreground.append(float(scores.mean()))
-    return BatchDice(
-        foreground=float(np.mean(foreground)) if foreground else None,
-        background=float(np.mean(background)) if background else None,
-        batches=len(starts),
-        skipped=len(starts) - len(foreground),
-    )
+    if not len(counts.both):
+        return np.empty((0, len(counts.classes)))
+    starts = np.arange(0, len(counts.both), batch)
+    both = np.add.reduceat(counts.both, starts)
+    total = np.add.reduceat(counts.prediction + counts.reference, starts)
+    return np.where(total > 0, 2.0 * both / np.maximum(total, 1), np.nan)
+
+
+def mean_of_present(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean along the last axis over what is not NaN; NaN where there is nothing."""
+    present = ~np.isnan(scores)
+    count = present.sum(axis=-1)
+    total = np.where(present, scores, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def dice_per_class(
@@ -138,10 +160,9 @@ def dice_per_class(
     as of `count_slices`.
     """
     counts = count_slices(prediction, reference, classes)
-    both = counts.both.sum(0)
-    total = counts.prediction.sum(0) + counts.reference.sum(0)
+    whole = class_scores(counts, max(len(counts.both), 1))
     return {
-        c: float(2.0 * both[i] / total[i]) if total[i] else None
+        c: _or_none(whole[0, i]) if len(whole) else None
         for i, c in enumerate(counts.classes)
         if c != 0
     }
@@ -160,3 +181,7 @@ def check_shapes(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> N
             f"prediction {prediction.shape} and reference {reference.shape} "
             "must be (z, y, x) arrays of one shape"
         )
+
+
+def _or_none(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
