@@ -97,7 +97,7 @@ def align(
         raise BadInput(
             f"{names[1]} carries no label in any slice, so there is nothing to compare with."
         )
-    notes = [text for text in (geometry.problem,) if text]
+    notes = list(geometry.notes)
     if all_slices:
         compared[:] = True
     common = common_muscles(first, second)

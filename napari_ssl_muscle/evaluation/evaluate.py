@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from napari_ssl_muscle.evaluation.provenance import Provenance, combine
 from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
-from napari_ssl_muscle.scans.volume import open_label_map
+from napari_ssl_muscle.scans.volume import LabelMap, on_grid_of, open_label_map
 
 Labels = npt.NDArray[np.integer]
 
@@ -44,6 +44,8 @@ class LabelsToCompare:
         The model that made the prediction; None if it is not known.
     corrected
         Whether the prediction was changed since; None if it is not known.
+    files
+        The label maps where they are files; what reading them brought up is noted.
     """
 
     pair: Pair
@@ -55,6 +57,7 @@ class LabelsToCompare:
     title: str
     origin: Provenance | None = None
     corrected: bool | None = None
+    files: tuple[LabelMap, ...] = ()
 
 
 def open_pair(
@@ -75,12 +78,7 @@ def open_pair(
         If a file or table cannot be read, or the two do not lie on the same grid.
     """
     prediction, reference = open_label_map(pair.prediction), open_label_map(pair.reference)
-    differs = prediction.geometry.differs_from(reference.geometry)
-    if differs is not None:
-        raise BadInput(
-            f"The prediction {pair.prediction} and the reference {pair.reference} do not lie on "
-            f"the same grid ({differs}); compare label maps of the same scan."
-        )
+    prediction, reference = _on_one_grid(prediction, reference)
     return LabelsToCompare(
         pair=pair,
         read=lambda: (prediction.read(), reference.read()),
@@ -91,6 +89,22 @@ def open_pair(
         title=pair.name,
         origin=origin,
         corrected=corrected,
+        files=(prediction, reference),
+    )
+
+
+def _on_one_grid(prediction: LabelMap, reference: LabelMap) -> tuple[LabelMap, LabelMap]:
+    """Bring two label maps to the larger grid, where one was cut to a part of the other's."""
+    differs = prediction.geometry.differs_from(reference.geometry)
+    if differs is None:
+        return prediction, reference
+    for whole, part in ((prediction, reference), (reference, prediction)):
+        if whole.geometry.place_of(part.geometry) is not None:
+            padded = on_grid_of(whole, part)
+            return (whole, padded) if whole is prediction else (padded, whole)
+    raise BadInput(
+        f"The prediction {prediction.path} and the reference {reference.path} do not lie on "
+        f"the same grid ({differs}); compare label maps of the same scan."
     )
 
 
@@ -155,6 +169,8 @@ def evaluate_pairs(
                 raise
             refused.append(f"{pair.title} is left out: {problem}")
             continue
+        notes = [note for file in pair.files for note in file.content_notes]
+        aligned = replace(aligned, notes=tuple(dict.fromkeys([*aligned.notes, *notes])))
         cases.append(case_result(pair.pair, aligned, pair.corrected))
         origins.append(pair.origin)
         if inspect is not None:

@@ -135,7 +135,7 @@ def measure(
     """
     table.require_known(labels, name or "The label map")
     dz, dy, dx = geometry.spacing
-    notes = [geometry.problem] if geometry.problem else []
+    notes = list(geometry.notes)
     found = legs(labels, table, geometry)
     if found.note:
         notes.append(found.note)
@@ -189,7 +189,7 @@ class LabelsToMeasure:
     table
         What the values mean; without it they stand for themselves.
     notes
-        Sentences that belong to the figures.
+        Sentences that belong to the figures; looked at when the labels have been read.
     """
 
     case: str
@@ -198,7 +198,7 @@ class LabelsToMeasure:
     read: Callable[[], npt.NDArray[np.integer]]
     geometry: Geometry
     table: MuscleTable | None
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
 
 def open_labels(path: Path, table: MuscleTable | None = None) -> LabelsToMeasure:
@@ -212,7 +212,9 @@ def open_labels(path: Path, table: MuscleTable | None = None) -> LabelsToMeasure
     opened = open_label_map(path)
     case = case_name(path)
     table = table or table_beside(path)
-    return LabelsToMeasure(case, case, str(path), opened.read, opened.geometry, table)
+    return LabelsToMeasure(
+        case, case, str(path), opened.read, opened.geometry, table, notes=opened.notes
+    )
 
 
 def measure_labels(
@@ -241,7 +243,8 @@ def measure_labels(
         table = one.table or table_by_values(labels)
         table.require_known(labels, one.name)
         result = measure(labels, table, one.geometry, one.case)
-        found.append(replace(result, notes=(*one.notes, *result.notes)))
+        notes = tuple(dict.fromkeys([*one.notes, *result.notes]))
+        found.append(replace(result, notes=notes))
     return found
 
 

@@ -20,7 +20,7 @@ from napari_ssl_muscle.scans.muscles import (
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
     Scan,
-    check_same_grid,
+    on_grid_of,
     open_label_map,
     open_scan,
 )
@@ -232,8 +232,7 @@ def _open_case(case: Case) -> tuple[list[Scan], LabelMap | None, list[str]]:
         scan = scans[-1]
         if scan.volumes > 1:
             problems.append(f"{path} holds {scan.volumes} volumes; choose one with --volume.")
-        if scan.geometry.problem is not None:
-            problems.append(scan.geometry.problem)
+        problems += scan.notes
     labels = None
     if case.labels is not None:
         try:
@@ -246,9 +245,12 @@ def _open_case(case: Case) -> tuple[list[Scan], LabelMap | None, list[str]]:
             problems.append(
                 f"{scans[0].path} and {scan.path} do not lie on the same grid ({difference})."
             )
+    if labels is not None and not scans:
+        problems += labels.notes
     if scans and labels is not None:
         try:
-            check_same_grid(scans[0], labels)
+            labels = on_grid_of(scans[0], labels)
+            problems += labels.content_notes
         except BadInput as error:
             problems.append(str(error))
     return scans, labels, problems
@@ -260,6 +262,7 @@ def _inspect_case(case: Case, table: MuscleTable | None, read_images: bool) -> C
         for scan in scans:
             try:
                 volume = scan.read()
+                problems += scan.notes
             except BadInput as error:
                 problems.append(str(error))
                 continue
@@ -270,6 +273,7 @@ def _inspect_case(case: Case, table: MuscleTable | None, read_images: bool) -> C
     if labels is not None:
         try:
             values = labels.read()
+            problems += labels.content_notes
             slices = int(np.count_nonzero(values.any(axis=(1, 2))))
             muscles = _names_of(present_values(values), table)
             if slices == 0:
@@ -285,7 +289,7 @@ def _inspect_case(case: Case, table: MuscleTable | None, read_images: bool) -> C
         volumes=max((scan.volumes for scan in scans), default=0),
         labelled_slices=slices,
         muscles=muscles,
-        problems=tuple(problems),
+        problems=tuple(dict.fromkeys(problems)),
     )
 
 

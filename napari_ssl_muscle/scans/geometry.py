@@ -16,12 +16,18 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from napari_ssl_muscle.scans.orientation import AxisMap, axis_map, is_usable, with_slice_thickness
+from napari_ssl_muscle.scans.formats.nifti_space import implausible, space_of
+from napari_ssl_muscle.scans.orientation import (
+    AxisMap,
+    affine_problem,
+    axis_map,
+    is_mendable,
+    is_usable,
+    with_slice_thickness,
+)
 from napari_ssl_muscle.text_table import times
 
 Array = npt.NDArray[np.generic]
-
-ASSUMED = "its voxels are taken as 1 × 1 × 1 mm, and left and right are unknown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +39,18 @@ class Geometry:
     shape
         Spatial shape as stored: `(X, Y)`, `(X, Y, 1)`, `(1, Y, Z)` or `(X, Y, Z)`.
     affine
-        Stored voxel index → mm in RAS+ world coordinates, 4 × 4, as stored. Where a file has
-        none: its bare voxel sizes on the diagonal (the identity if it has not even those).
+        Stored voxel index → mm in RAS+ world coordinates, 4 × 4, in mm whatever unit the file
+        has. Where a file has none that can be used: its bare voxel sizes on the diagonal (the
+        identity if it has not even those).
     problem
         A sentence if the affine is missing, singular or not finite, else None. Found by itself
         where it is not given.
     oriented
         False if the file does not say which axis points where.
+    spacing_known
+        False if the size of a voxel is not known, so that nothing can be given in mm or mL.
+    remarks
+        Sentences about what was chosen where the file contradicts itself.
     header
         The NIfTI header that the geometry was read from, reduced to its spatial fields; lets a
         label map be saved with the same qform and sform bit for bit.
@@ -49,6 +60,8 @@ class Geometry:
     affine: npt.NDArray[np.float64]
     problem: str | None = None
     oriented: bool = True
+    spacing_known: bool = True
+    remarks: tuple[str, ...] = ()
     header: nib.Nifti1Header | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +74,10 @@ class Geometry:
         object.__setattr__(self, "shape", tuple(int(length) for length in self.shape))
         object.__setattr__(self, "affine", affine)
         if self.problem is None:
-            object.__setattr__(self, "problem", self._affine_problem("The scan"))
+            problem = affine_problem(affine, self.shape, "The scan")
+            object.__setattr__(self, "problem", problem)
+        if not is_mendable(affine, self.shape):
+            object.__setattr__(self, "spacing_known", False)
 
     @classmethod
     def from_image(cls, image: nib.spatialimages.SpatialImage, name: str) -> Geometry:
@@ -76,30 +92,38 @@ class Geometry:
         """
         shape = tuple(int(length) for length in image.shape[:3])
         header = _spatial_header(image)
-        if header is None or header["sform_code"] > 0 or header["qform_code"] > 0:
-            affine = image.affine if image.affine is not None else image.header.get_best_affine()
-            problem = cls(shape, affine)._affine_problem(name)
-            return cls(shape, affine, problem=problem, header=header)
-        # NIfTI's "method 1": voxel sizes without an orientation.
-        sizes = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
-        known = bool(np.isfinite(sizes).all() and (sizes[: len(shape)] > 0).all())
-        affine = np.diag([*np.where(sizes > 0, sizes, 1.0), 1.0]) if known else np.eye(4)
-        problem = f"{name} has no affine: " + (
-            ASSUMED
-            if not known or np.array_equal(affine, np.eye(4))
-            else "its voxel sizes are used, but left and right are unknown"
+        if header is not None:
+            space = space_of(header, shape, name)
+            return cls(
+                shape,
+                space.affine,
+                problem=space.problem,
+                oriented=space.oriented,
+                spacing_known=space.spacing_known,
+                remarks=space.notes,
+                header=header,
+            )
+        if isinstance(image.header, nib.AnalyzeHeader):
+            # nibabel gives it an affine by convention; the file itself tells no directions.
+            zooms: Any = image.header.get_zooms  # untyped in nibabel
+            sizes = np.asarray(zooms()[:3], dtype=np.float64)
+            affine = np.diag([*np.pad(sizes, (0, 3 - len(sizes)), constant_values=1.0), 1.0])
+            said = (
+                f"{name} is an Analyze file, which has voxel sizes and no directions: left and "
+                "right are unknown."
+            )
+            return cls(shape, affine, problem=said, oriented=False)
+        affine = np.asarray(
+            image.affine if image.affine is not None else image.header.get_best_affine()
         )
-        return cls(shape, affine, problem=problem + ".", oriented=False, header=header)
+        remarks = implausible(np.linalg.norm(affine[:3, :3], axis=0), shape, name)
+        problem = affine_problem(affine, shape, name)
+        return cls(shape, affine, problem=problem, remarks=remarks)
 
-    def _affine_problem(self, name: str) -> str | None:
-        """Say what is wrong with the affine, if anything is."""
-        if is_usable(self.affine):
-            return None
-        if not np.isfinite(self.affine).all():
-            return f"{name} has an affine with values that are not finite: {ASSUMED}."
-        if with_slice_thickness(self._shape3, self.affine) is not None:
-            return f"{name} has a single slice without a thickness: 1 mm is assumed."
-        return f"{name} has a singular affine: {ASSUMED}."
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything that has to be said about it: the problem first, then the remarks."""
+        return (*([self.problem] if self.problem else []), *self.remarks)
 
     @property
     def _shape3(self) -> tuple[int, int, int]:
@@ -129,10 +153,7 @@ class Geometry:
     @property
     def sided(self) -> bool:
         """Whether canonical x is known to run from the patient's right to left."""
-        trusted = is_usable(self.affine) or (
-            with_slice_thickness(self._shape3, self.affine) is not None
-        )
-        return self.oriented and trusted and self.codes[2] == "L"
+        return self.oriented and is_mendable(self.affine, self.shape) and self.codes[2] == "L"
 
     @property
     def canonical_shape(self) -> tuple[int, int, int]:
@@ -176,6 +197,36 @@ class Geometry:
         if canonical.shape != self.canonical_shape:
             raise ValueError(f"the array is {canonical.shape}, not {self.canonical_shape}")
         return self._map.to_stored(canonical).reshape(self.shape)
+
+    def place_of(self, part: Geometry, *, atol_mm: float = 0.1) -> tuple[int, int, int] | None:
+        """Return where a part of this grid begins, if another geometry is one, voxel by voxel.
+
+        Parameters
+        ----------
+        part
+            The geometry that may be a part.
+        atol_mm
+            As in `differs_from`.
+
+        Returns
+        -------
+        Canonical index `(z, y, x)`, or None.
+        """
+        if not (self.oriented and part.oriented) or self.codes != part.codes:
+            return None
+        # Part's canonical index -> this one's: only a shift by whole voxels will do.
+        step = np.linalg.inv(self.canonical_affine) @ part.canonical_affine
+        start = np.rint(step[:3, 3])
+        shift = np.eye(4)
+        shift[:3, 3] = start
+        last = np.array(part.canonical_shape) - 1
+        corners = np.array([[*(last * np.array(at)), 1.0] for at in np.ndindex(2, 2, 2)])
+        apart = corners @ (self.canonical_affine @ (step - shift))[:3].T
+        inside = (start >= 0).all() and (start + last < self.canonical_shape).all()
+        if not inside or float(np.linalg.norm(apart, axis=1).max()) > atol_mm:
+            return None
+        z, y, x = (int(at) for at in start)
+        return (z, y, x)
 
     def differs_from(self, other: Geometry, *, atol_mm: float = 0.1) -> str | None:
         """Return how another geometry differs, or None if both are the same grid.

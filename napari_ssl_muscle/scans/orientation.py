@@ -17,6 +17,8 @@ _RANK = {2: 0, 1: 1, 0: 2}
 # The direction in which a canonical axis grows, by world axis; a slice's rows grow downwards.
 _DIRECTION = {2: "S", 1: "P", 0: "L"}
 
+ASSUMED = "its voxels are taken as 1 × 1 × 1 mm, and left and right are unknown"
+
 # Below this determinant of the unit axes, two of them are nearly parallel: no real scan.
 _FLAT = 1e-3
 # Directions are rounded before axes are chosen, so that the last bits of two headers of the same
@@ -56,6 +58,25 @@ def with_slice_thickness(shape: Shape3, affine: Affine) -> Affine | None:
                 mended[:3, axis] = normal / length
             return mended if is_usable(mended) else None
     return None
+
+
+def is_mendable(affine: Affine, shape: tuple[int, ...]) -> bool:
+    """Whether an affine is usable, or lacks only the thickness of a single slice."""
+    x, y, *rest = shape
+    return is_usable(affine) or (
+        with_slice_thickness((x, y, rest[0] if rest else 1), affine) is not None
+    )
+
+
+def affine_problem(affine: Affine, shape: tuple[int, ...], name: str) -> str | None:
+    """Say what keeps an affine from being used as it is, or None."""
+    if is_usable(affine):
+        return None
+    if not np.isfinite(affine).all():
+        return f"{name} has an affine with values that are not finite: {ASSUMED}."
+    if is_mendable(affine, shape):
+        return f"{name} has a single slice without a thickness: 1 mm is assumed."
+    return f"{name} has a singular affine: {ASSUMED}."
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,50 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_whole
-from napari_ssl_muscle.scans.formats.nifti import count_volumes, load_header, read_voxels
+from napari_ssl_muscle.scans.formats.nifti import (
+    count_volumes,
+    load_header,
+    misnamed,
+    read_voxels,
+)
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, write_itksnap, write_tsv
 from napari_ssl_muscle.scans.naming import label_files, stem_of
+from napari_ssl_muscle.scans.voxel_values import finite_values, whole_values
+from napari_ssl_muscle.text_table import times
 
 
 @dataclass(frozen=True)
-class Scan:
+class ImageFile:
+    """An image of which only the header has been read.
+
+    Parameters
+    ----------
+    notes
+        Sentences about the file that the user should read: how its header was understood, and,
+        once its voxels have been read, how they were.
+    """
+
+    path: Path
+    geometry: Geometry
+    notes: list[str] = field(default_factory=list, compare=False, repr=False, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """File name without the suffix of its format."""
+        return stem_of(self.path)
+
+    @property
+    def content_notes(self) -> list[str]:
+        """The notes without those about the geometry, which a scan and its labels share."""
+        return [note for note in self.notes if note not in self.geometry.notes]
+
+    def _note(self, *sentences: str | None) -> None:
+        self.notes.extend(text for text in sentences if text and text not in self.notes)
+
+
+@dataclass(frozen=True)
+class Scan(ImageFile):
     """A scan of which only the header has been read.
 
     Parameters
@@ -30,15 +66,8 @@ class Scan:
         How many volumes the file has.
     """
 
-    path: Path
-    volume: int | None
-    geometry: Geometry
-    volumes: int
-
-    @property
-    def name(self) -> str:
-        """File name without `.nii` or `.nii.gz`."""
-        return stem_of(self.path)
+    volume: int | None = None
+    volumes: int = 1
 
     def read(self) -> npt.NDArray[np.float32]:
         """Read the voxels.
@@ -50,18 +79,14 @@ class Scan:
         Raises
         ------
         BadInput
-            If the file is cut short, or holds values that are not finite or all the same.
+            If the file is cut short, has values that are not finite all over the body, or is empty.
         """
         stored = read_voxels(self.path, self.geometry.shape, self.volume)
         with np.errstate(over="ignore"):  # what overflows is found as infinite below
             values = np.ascontiguousarray(self.geometry.to_canonical(stored), dtype=np.float32)
-        low, high = values.min(), values.max()  # NaN if there is one
-        if not (np.isfinite(low) and np.isfinite(high)):
-            bad = int(np.count_nonzero(~np.isfinite(values)))
-            raise BadInput(
-                f"{self.path} holds {bad} values that are not finite (NaN or infinite); "
-                "replace them and save it again."
-            )
+        values, note = finite_values(values, self.path)
+        self._note(note)
+        low, high = values.min(), values.max()
         if low == high:
             raise BadInput(
                 f"{self.path} is an empty image: every voxel is {low:g}; export the scan again."
@@ -70,16 +95,8 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class LabelMap:
+class LabelMap(ImageFile):
     """A label map of which only the header has been read."""
-
-    path: Path
-    geometry: Geometry
-
-    @property
-    def name(self) -> str:
-        """File name without `.nii` or `.nii.gz`."""
-        return stem_of(self.path)
 
     def read(self) -> npt.NDArray[np.int32]:
         """Read the label values.
@@ -94,18 +111,36 @@ class LabelMap:
             If the file is cut short, or holds values that are negative or no whole numbers.
         """
         stored = self.geometry.to_canonical(read_voxels(self.path, self.geometry.shape, None))
-        # A NaN is not equal to itself and infinity is too large, so both are caught as well.
-        if stored.dtype.kind == "f" and not np.array_equal(stored, np.rint(stored)):
-            raise BadInput(
-                f"{self.path} is no label map: it holds values that are no whole numbers; "
-                "save the labels again without resampling them."
-            )
-        if stored.min() < 0 or stored.max() > np.iinfo(np.int32).max:
-            raise BadInput(
-                f"{self.path} is no label map: its values go from {stored.min():g} to "
-                f"{stored.max():g}; label values are 0 and above."
-            )
-        return np.ascontiguousarray(stored, dtype=np.int32)
+        values, note = whole_values(stored, self.path)
+        self._note(note)
+        return values
+
+
+@dataclass(frozen=True)
+class PaddedLabels(LabelMap):
+    """A label map that covers a part of its scan, voxel by voxel, and is read on the scan's grid.
+
+    Parameters
+    ----------
+    geometry
+        The scan's.
+    part
+        The label map as it is in the file.
+    start
+        Canonical index `(z, y, x)` of the scan at which the part begins.
+    """
+
+    part: LabelMap
+    start: tuple[int, int, int]
+
+    def read(self) -> npt.NDArray[np.int32]:
+        """Read the label values, 0 where the file has no voxels."""
+        values = np.zeros(self.geometry.canonical_shape, np.int32)
+        inner = self.part.read()
+        here = tuple(slice(at, at + n) for at, n in zip(self.start, inner.shape, strict=True))
+        values[here] = inner
+        self._note(*self.part.notes)
+        return values
 
 
 def open_scan(path: Path, volume: int | None = None) -> Scan:
@@ -135,7 +170,13 @@ def open_scan(path: Path, volume: int | None = None) -> Scan:
             f"{path} holds {volumes} volumes; choose one with --volume 0 to {volumes - 1}."
         )
     geometry = Geometry.from_image(image, path.name)
-    return Scan(path, volume if volumes > 1 else None, geometry, volumes)
+    return Scan(
+        path,
+        geometry,
+        volume if volumes > 1 else None,
+        volumes,
+        notes=_sentences(misnamed(path), *geometry.notes),
+    )
 
 
 def open_label_map(path: Path) -> LabelMap:
@@ -153,23 +194,44 @@ def open_label_map(path: Path) -> LabelMap:
             f"{path} holds {count_volumes(image)} volumes; a label map holds one, "
             "with a value for each muscle."
         )
-    return LabelMap(path, Geometry.from_image(image, path.name))
+    geometry = Geometry.from_image(image, path.name)
+    return LabelMap(path, geometry, notes=_sentences(misnamed(path), *geometry.notes))
 
 
-def check_same_grid(scan: Scan, labels: LabelMap) -> None:
-    """Refuse labels whose voxels are not those of the scan.
+def on_grid_of(scan: ImageFile, labels: LabelMap) -> LabelMap:
+    """Return labels whose voxels are those of the scan.
+
+    A label map that was cut to a part of the scan, as Slicer exports it, is filled up with 0.
 
     Raises
     ------
     BadInput
-        Naming both files and what differs.
+        If the labels lie on another grid; naming both files and what differs.
     """
     difference = scan.geometry.differs_from(labels.geometry)
-    if difference is not None:
+    if difference is None:
+        return labels
+    start = scan.geometry.place_of(labels.geometry)
+    if start is None:
         raise BadInput(
             f"{scan.path} and {labels.path} do not lie on the same grid ({difference}); "
             "give labels that were drawn on this scan."
         )
+    said = (
+        f"{labels.path.name} covers {times(labels.geometry.canonical_shape[::-1])} of the "
+        f"{times(scan.geometry.canonical_shape[::-1])} voxels of {scan.path.name}; the rest is "
+        "taken as background."
+    )
+    return PaddedLabels(labels.path, scan.geometry, labels, start, notes=[*labels.notes, said])
+
+
+def check_same_grid(scan: ImageFile, labels: LabelMap) -> None:
+    """Refuse labels that cannot be brought to the voxels of the scan; see `on_grid_of`."""
+    on_grid_of(scan, labels)
+
+
+def _sentences(*given: str | None) -> list[str]:
+    return [text for text in given if text]
 
 
 def save_label_map(

@@ -17,6 +17,7 @@ from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable, default_table, read_table
 from napari_ssl_muscle.scans.volume import (
     check_same_grid,
+    on_grid_of,
     open_label_map,
     open_scan,
     save_label_map,
@@ -95,6 +96,55 @@ class TestReading:
         data = noise((4, 5, 6), np.float32)
         assert open_label_map(write(tmp_path / "a.nii", data)).read().max() == data.max()
 
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_values_outside_of_a_map_are_background(self, tmp_path, value):
+        data = noise((20, 20, 3), np.float32) + 5
+        data[:6] = value
+        scan = open_scan(write(tmp_path / "t2map.nii.gz", data))
+        values = scan.read()
+        expected = np.where(np.isfinite(data), data, data[6:].min())
+        np.testing.assert_array_equal(values, scan.geometry.to_canonical(expected))
+        (note,) = scan.notes
+        assert "t2map.nii.gz has 360 voxels without a finite value" in note
+
+    def test_label_values_that_were_stored_inexactly_are_rounded(self, tmp_path):
+        drawn = noise((4, 5, 6), np.uint8) % 5
+        stored = drawn.astype(np.float32)
+        stored[drawn > 0] += np.float32(1e-5)
+        labels = open_label_map(write(tmp_path / "a.nii", stored))
+        np.testing.assert_array_equal(labels.read(), labels.geometry.to_canonical(drawn))
+        assert "values such as 1.00001 are rounded" in labels.notes[0]
+
+    @pytest.mark.parametrize(("packed", "name"), [(False, "a.nii.gz"), (True, "a.NII")])
+    def test_a_name_that_is_wrong_about_the_compression(self, tmp_path, packed, name):
+        data = noise((4, 5, 6))
+        path = write(tmp_path / ("real.nii.gz" if packed else "real.nii"), data)
+        path.rename(tmp_path / name)
+        scan = open_scan(tmp_path / name)
+        np.testing.assert_array_equal(scan.read(), scan.geometry.to_canonical(data))
+        assert len(scan.notes) == 1
+        assert f"{name} is {'' if packed else 'not '}compressed" in scan.notes[0]
+
+    @pytest.mark.parametrize("name", ["leg.NII.GZ", "leg.img", "leg.hdr"])
+    def test_capitals_and_pairs(self, tmp_path, name):
+        data = noise((4, 5, 6))
+        kind = nib.Nifti1Image if "NII" in name else nib.Nifti1Pair
+        plain = tmp_path / ("leg.nii.gz" if "NII" in name else "leg.img")
+        nib.save(kind(data, np.eye(4)), plain)
+        if "NII" in name:
+            plain.rename(tmp_path / name)
+        scan = open_scan(tmp_path / name)
+        np.testing.assert_array_equal(scan.read(), scan.geometry.to_canonical(data))
+        assert scan.notes == []
+
+    def test_an_analyze_file_tells_no_directions(self, tmp_path):
+        nib.save(nib.AnalyzeImage(noise((4, 5, 6)), np.diag([2, 3, 4, 1])), tmp_path / "a.img")
+        geometry = open_scan(tmp_path / "a.img").geometry
+        assert geometry.spacing == (4, 3, 2)
+        assert geometry.spacing_known
+        assert not geometry.sided
+        assert "Analyze" in (geometry.problem or "")
+
 
 class TestBadScans:
     """Each sentence names the file and the way out."""
@@ -162,10 +212,11 @@ class TestBadScans:
         self.says(path, f"every voxel is {value}", "export the scan again")
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
-    def test_not_finite(self, tmp_path, value):
-        data = noise((4, 5, 6), np.float64)
-        data[1, 2, 3] = value
-        self.says(write(tmp_path / "a.nii", data), "holds 1 values that are not finite", "replace")
+    def test_not_finite_all_over(self, tmp_path, value):
+        data = noise((8, 9, 6), np.float64)
+        data[::2, ::2] = value
+        self.says(write(tmp_path / "a.nii", data), "values that are not finite", "replace")
+        self.says(write(tmp_path / "b.nii", np.full((4, 5, 6), value)), "all of them", "replace")
 
     def test_four_dimensions_without_a_choice(self, tmp_path):
         path = write(tmp_path / "a.nii", noise((4, 5, 6, 3)))
@@ -204,8 +255,7 @@ class TestBadLabels:
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_not_finite(self, tmp_path, value):
-        data = noise((4, 5, 6), np.float32)
-        data[0, 0, 0] = value
+        data = np.full((4, 5, 6), value, np.float32)
         with pytest.raises(BadInput, match=r"a\.nii is no label map"):
             open_label_map(write(tmp_path / "a.nii", data)).read()
 
@@ -228,6 +278,24 @@ class TestBadLabels:
             check_same_grid(scan, labels)
         for word in ("scan.nii", "labels.nii", "1 × 1 × 1 mm against 1 × 1 × 2 mm", "give labels"):
             assert word in str(caught.value)
+
+    def test_labels_cut_to_a_part_of_the_scan_are_filled_up(self, tmp_path):
+        affine = affine_of((0, 2, 1), (-1, 1, 1))
+        drawn = noise((6, 7, 8), np.uint8) % 4
+        drawn[:2], drawn[:, 5:], drawn[..., :1] = 0, 0, 0
+        scan = open_scan(write(tmp_path / "scan.nii", noise((6, 7, 8)), affine))
+        moved = affine.copy()
+        moved[:3, 3] = (affine @ [2, 0, 1, 1])[:3]
+        part = open_label_map(write(tmp_path / "labels.nii", drawn[2:, :5, 1:], moved))
+        labels = on_grid_of(scan, part)
+        np.testing.assert_array_equal(labels.read(), scan.geometry.to_canonical(drawn))
+        assert "labels.nii covers" in " ".join(labels.notes)
+        for shift in ((0.5, 0, 0), (0, -9, 0), (0, 0, 40)):  # between voxels, or outside
+            elsewhere = moved.copy()
+            elsewhere[:3, 3] += (affine @ [*shift, 0])[:3]
+            write(tmp_path / "labels.nii", drawn[2:, :5, 1:], elsewhere)
+            with pytest.raises(BadInput, match="do not lie on the same grid"):
+                on_grid_of(scan, open_label_map(tmp_path / "labels.nii"))
 
     def test_the_same_grid_is_accepted(self, tmp_path):
         scan = open_scan(write(tmp_path / "scan.nii", noise((4, 5))))

@@ -151,7 +151,8 @@ def _segment(
             emit_warnings(emit, [str(error)])
             progress.end()
             continue
-        notes = [*([geometry.problem] if geometry.problem else []), *found.notes]
+        about_files = [note for scan in target.scans for note in scan.notes]
+        notes = list(dict.fromkeys([*about_files, *found.notes]))
         whose = "" if len(files) == 1 else f"{target.name}: "
         emit_warnings(emit, [whose + note for note in notes])
         save_label_map(file, found.labels, geometry, found.table)

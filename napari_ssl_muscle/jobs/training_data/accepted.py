@@ -225,7 +225,7 @@ def add_accepted(
             notes.append(missing)
             continue
         assert made.labels is not None
-        scans = open_channels(same, channels, volume, made.labels)
+        scans, _ = open_channels(same, channels, volume, made.labels)
         cases.append(replace(made, name=same.name, subject=same.subject, scans=scans))
     return cases, notes
 

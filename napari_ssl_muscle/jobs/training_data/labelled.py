@@ -15,7 +15,7 @@ from napari_ssl_muscle.scans.split import case_and_slice
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
     Scan,
-    check_same_grid,
+    on_grid_of,
     open_label_map,
     open_scan,
 )
@@ -177,8 +177,8 @@ def without_channels(name: str, case: Case, channels: Sequence[str]) -> str | No
 
 def open_channels(
     case: Case, channels: Sequence[str], volume: int | None, labels: LabelMap
-) -> tuple[Scan, ...]:
-    """Open the images of a case, one for each channel.
+) -> tuple[tuple[Scan, ...], LabelMap]:
+    """Open the images of a case, one for each channel; the labels come back on their grid.
 
     Raises
     ------
@@ -187,8 +187,8 @@ def open_channels(
     """
     scans = tuple(open_scan(case.images[name], volume) for name in channels)
     for scan in scans:
-        check_same_grid(scan, labels)
-    return scans
+        labels = on_grid_of(scan, labels)
+    return scans, labels
 
 
 def _open(
@@ -196,7 +196,7 @@ def _open(
 ) -> TrainingCase:
     assert case.labels is not None
     labels = open_label_map(case.labels)
-    scans = open_channels(case, channels, volume, labels)
+    scans, labels = open_channels(case, channels, volume, labels)
     depth = labels.geometry.canonical_shape[0]
     outside = [z for z in empty if z >= depth]
     if outside:

@@ -150,7 +150,7 @@ def _open(
         found.unusable.append(str(error))
         found.warnings.append(f"{error} It is left out.")
         return None
-    found.warnings += [scan.geometry.problem for scan in scans if scan.geometry.problem]
+    found.warnings += [note for scan in scans for note in scan.notes]
     return scans
 
 

@@ -32,7 +32,7 @@ def load_header(path: Path) -> nib.spatialimages.SpatialImage:
         raise BadInput(f"{path} does not exist; check the path.")
     with _sentences(path):
         # A memory map would keep the file from being deleted or replaced on Windows.
-        image = nib.load(path, mmap=False)
+        image = _load_misnamed(path) if misnamed(path) else nib.load(path, mmap=False)
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise BadInput(f"{path} holds no voxels in space; give a NIfTI image (.nii or .nii.gz).")
     shape = image.shape
@@ -50,6 +50,32 @@ def load_header(path: Path) -> nib.spatialimages.SpatialImage:
         raise BadInput(f"{path} is a colour image; give one with a single value in each voxel.")
     if dtype.kind == "c":
         raise BadInput(f"{path} holds complex numbers; give its magnitude image.")
+    return image
+
+
+def misnamed(path: Path) -> str | None:
+    """Say that a file's name and its content disagree on whether it is compressed, or None."""
+    name = path.name.lower()
+    if not name.endswith((".nii", ".nii.gz")):
+        return None
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return None
+    packed = start[:2] == _GZIP
+    if packed == name.endswith(".gz") or not (packed or start in (*_NIFTI1, *_NIFTI2)):
+        return None
+    is_it = "is compressed" if packed else "is not compressed"
+    return f"{path.name} {is_it}, although its name says otherwise; it is read as it is."
+
+
+def _load_misnamed(path: Path) -> nib.spatialimages.SpatialImage:
+    content = path.read_bytes()
+    if content[:2] == _GZIP:
+        content = gzip.decompress(content)
+    kind: Any = nib.Nifti2Image if content[:4] in _NIFTI2 else nib.Nifti1Image
+    image: nib.spatialimages.SpatialImage = kind.from_bytes(content)
     return image
 
 
@@ -77,7 +103,7 @@ def read_voxels(path: Path, shape: tuple[int, ...], volume: int | None) -> npt.N
     if tuple(image.shape[:3]) != shape:
         raise BadInput(f"{path} has changed its size since it was opened; open it again.")
     with _sentences(path):
-        if path.name.lower().endswith(".nii.gz"):
+        if path.name.lower().endswith(".nii.gz") and not misnamed(path):
             # Unpacked as a whole, because only the end of the file shows whether a byte of it is
             # damaged; nibabel stops reading before that.
             kind: Any = type(image)
@@ -86,6 +112,12 @@ def read_voxels(path: Path, shape: tuple[int, ...], volume: int | None) -> npt.N
             index = (slice(None),) * 3 + (volume or 0,) + (0,) * (len(image.shape) - 4)
             return np.asarray(image.dataobj[index])
         return np.asarray(image.dataobj)
+
+
+_GZIP = b"\x1f\x8b"
+# The header's length comes first, in either byte order: 348 bytes, or 540.
+_NIFTI1 = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
+_NIFTI2 = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 
 
 @contextmanager

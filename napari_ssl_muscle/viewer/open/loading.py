@@ -109,20 +109,21 @@ def load_images(
     if labels is not None:
         try:
             truth = open_label_map(labels)
-            _check(first, truth)
+            truth = _on_grid(first, truth)
             table = table or table_beside(labels)
             drawn = truth.read()
         except BadInput as problem:
             # The scan can be used without them.
             _report(ask, f"{problem} The scan is opened without ground truth.")
             truth = None
-    if first.geometry.problem is not None:
-        _report(ask, first.geometry.problem)
     scan = OpenScan(name or subject_name(first), first.geometry, file=first, table=table)
     layers = [
         image_data(scan, file.read(), name=_name(file), path=file.path, channel=channel or None)
         for channel, file in scans.items()
     ]
+    notes = [note for file in scans.values() for note in file.notes]
+    for note in dict.fromkeys([*notes, *(truth.content_notes if truth is not None else [])]):
+        _report(ask, note)
     if truth is not None and _is_of_a_model(truth.path):
         # What was segmented and saved here is to be gone on with, and is nobody's truth.
         layers.append(label_data(scan, "prediction", drawn, table=table, path=truth.path))
@@ -154,10 +155,10 @@ def _open(path: Path, ask: UserPrompts | None) -> Scan:
     return open_scan(path, volume)
 
 
-def _check(scan: Scan, labels: LabelMap) -> None:
-    from napari_ssl_muscle.scans.volume import check_same_grid
+def _on_grid(scan: Scan, labels: LabelMap) -> LabelMap:
+    from napari_ssl_muscle.scans.volume import on_grid_of
 
-    check_same_grid(scan, labels)
+    return on_grid_of(scan, labels)
 
 
 def _is_of_a_model(labels: Path) -> bool:
@@ -176,8 +177,8 @@ def _load_labels(path: Path, ask: UserPrompts | None) -> list[LayerData]:
     labels = open_label_map(path)
     values = labels.read()
     table = table_beside(path)
-    if labels.geometry.problem is not None:
-        _report(ask, labels.geometry.problem)
+    for note in labels.notes:
+        _report(ask, note)
     scan = OpenScan(labels.name, labels.geometry, table=table)
     # A label map that is opened by itself is there to be looked at and corrected.
     return [label_data(scan, "prediction", values, table=table, path=path, name=labels.name)]
