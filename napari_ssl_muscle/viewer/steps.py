@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
@@ -35,6 +35,11 @@ ABOVE = 6
 class Step(QWidget):
     """Forms under a bar with their names; a single form has no bar.
 
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari fills it in.
+
     Attributes
     ----------
     title
@@ -43,15 +48,15 @@ class Step(QWidget):
 
     title = ""
 
-    def __init__(self, forms: Sequence[tuple[str, Form]]) -> None:
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self.forms = tuple(forms)
+        self.forms = tuple(self.make_forms(unwrap(napari_viewer)))
         self.tabs: QTabWidget | None = None
         self._shown = False
         delete_when_undocked(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for _, form in forms:
+        for _, form in self.forms:
             form.native.setProperty(INSIDE, True)
         if len(self.forms) == 1:
             layout.addWidget(self.forms[0][1].native)
@@ -61,6 +66,10 @@ class Step(QWidget):
         for name, form in self.forms:
             self.tabs.addTab(form.native, name)
         layout.addWidget(self.tabs)
+
+    def make_forms(self, viewer: Any) -> Sequence[tuple[str, Form]]:
+        """Return the forms, each with its name on the bar."""
+        raise NotImplementedError
 
     def show_form(self, form: Form) -> None:
         """Bring one of the forms to the front."""
@@ -80,73 +89,51 @@ class Step(QWidget):
 
 
 class OpenStep(Step):
-    """Open scans, a cohort or the sample.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Open scans, a cohort or the sample."""
 
     title = "Open scans"
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.open = OpenForm(unwrap(napari_viewer))
-        super().__init__([("Open", self.open)])
+    def make_forms(self, viewer: Any) -> Sequence[tuple[str, Form]]:
+        """Return the form "Open"."""
+        self.open = OpenForm(viewer)
+        return [("Open", self.open)]
 
 
 class PretrainStep(Step):
-    """Pretrain on unlabelled scans, and compare what pretrainings restore.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Pretrain on unlabelled scans, and compare what pretrainings restore."""
 
     title = "Pretrain"
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        viewer = unwrap(napari_viewer)
+    def make_forms(self, viewer: Any) -> Sequence[tuple[str, Form]]:
+        """Return "Pretrain" and "Compare reconstructions"."""
         self.pretrain, self.compare = PretrainForm(viewer), ReconstructionForm(viewer)
-        super().__init__([("Pretrain", self.pretrain), ("Compare reconstructions", self.compare)])
+        return [("Pretrain", self.pretrain), ("Compare reconstructions", self.compare)]
 
 
 class FinetuneStep(Step):
-    """Fine-tune a model on labelled scans or on corrections.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Fine-tune a model on labelled scans or on corrections."""
 
     title = "Fine-tune"
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.finetune = FinetuneForm(unwrap(napari_viewer))
-        super().__init__([("Fine-tune", self.finetune)])
+    def make_forms(self, viewer: Any) -> Sequence[tuple[str, Form]]:
+        """Return the form "Fine-tune"."""
+        self.finetune = FinetuneForm(viewer)
+        return [("Fine-tune", self.finetune)]
 
 
 class SegmentStep(Step):
-    """Segment the muscles of a scan, and correct and accept its slices.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Segment the muscles of a scan, and correct and accept its slices."""
 
     title = "Segment & correct"
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        viewer = unwrap(napari_viewer)
+    def make_forms(self, viewer: Any) -> Sequence[tuple[str, Form]]:
+        """Return "Segment" and "Correct"."""
         self.segment, self.correct = SegmentForm(viewer), CorrectForm(viewer)
-        super().__init__([("Segment", self.segment), ("Correct", self.correct)])
         self.correct.offer_saving(self.segment.saving.save_and_tell)
         self.correct.study_found.connect(self._go_on_with)
         if (study := self.correct.study) is not None:
             self._go_on_with(study)
+        return [("Segment", self.segment), ("Correct", self.correct)]
 
     def _go_on_with(self, study: Study) -> None:
         """Choose the model that was kept in a study, unless the person has chosen one."""
@@ -157,17 +144,11 @@ class SegmentStep(Step):
 
 
 class EvaluateStep(Step):
-    """Evaluate labels against ground truth, and measure muscles without it.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Evaluate labels against ground truth, and measure muscles without it."""
 
     title = "Evaluate & measure"
 
-    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        viewer = unwrap(napari_viewer)
+    def make_forms(self, viewer: Any) -> Sequence[tuple[str, Form]]:
+        """Return "Evaluate" and "Measure"."""
         self.evaluate, self.measure = EvaluateForm(viewer), MeasureForm(viewer)
-        super().__init__([("Evaluate", self.evaluate), ("Measure", self.measure)])
+        return [("Evaluate", self.evaluate), ("Measure", self.measure)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -16,7 +17,9 @@ from qtpy.QtWidgets import QApplication
 from napari_ssl_muscle.learning.models import card
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.viewer.widgets import dialogs, model_picker
+from napari_ssl_muscle.viewer.widgets.form import Form
 
+F = TypeVar("F", bound=Form)
 SHAPE = (48, 40, 6)
 """Of the small scan, as stored (x, y, z)."""
 
@@ -59,6 +62,26 @@ def layers_only(qapp: QApplication) -> Any:
 
     PluginManager.instance().discover()
     return ViewerModel()
+
+
+class MakeForm(Protocol):
+    """Makes a form on a viewer without a window; it goes at the end of the test."""
+
+    def __call__(self, kind: type[F]) -> F: ...
+
+
+@pytest.fixture
+def make_form(layers_only: Any) -> Iterator[MakeForm]:
+    made: list[Any] = []
+
+    def make(kind: Any) -> Any:
+        made.append(kind(layers_only))
+        return made[-1]
+
+    yield make
+    for form in made:
+        with contextlib.suppress(RuntimeError):  # a test may have closed it
+            form.native.deleteLater()
 
 
 @dataclass

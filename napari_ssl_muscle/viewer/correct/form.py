@@ -43,11 +43,6 @@ NO_UNCERTAINTY = "Where the model is unsure is known after the next 'Segment mus
 class CorrectForm(Form):
     """Shows the states of a scan's slices, and sets them.
 
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-
     Attributes
     ----------
     study_found

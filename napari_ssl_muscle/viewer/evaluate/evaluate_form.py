@@ -35,13 +35,7 @@ NO_LABELS = "Open a scan that has ground truth, and segment it first."
 
 
 class EvaluateForm(ResultsForm):
-    """Compares labels with ground truth: of all open scans, of one, or any two layers.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Compares labels with ground truth: of all open scans, of one, or any two layers."""
 
     answer: EvaluationAnswer | None
 
@@ -96,7 +90,7 @@ class EvaluateForm(ResultsForm):
         )
 
     def task(self) -> ThreadTask:
-        """Return the comparison that the form asks for; `BadInput` if there are no labels."""
+        """Return the comparison that the form asks for."""
         pairs = self.pairs.pairs()
         if not pairs:
             raise BadInput(NO_LABELS)
@@ -151,7 +145,7 @@ class EvaluateForm(ResultsForm):
                 mine = finding.pair.prediction is labels
                 layer.visible = bool(self.show_errors.value) and mine
 
-    def show_answer(self, answer: EvaluationAnswer) -> None:
+    def show_figures(self, answer: EvaluationAnswer) -> None:
         """Show the figures, their plot and the errors in the picture."""
         paint, height = dice_plot(answer)
         self.plot.set_height(height)

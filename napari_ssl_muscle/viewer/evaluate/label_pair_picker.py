@@ -6,14 +6,17 @@ from functools import partial
 from typing import Any
 
 from magicgui.widgets import Container, Widget
-from napari.layers import Labels
 from psygnal import Signal
 
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import LabelPair, label_pairs_in
-from napari_ssl_muscle.viewer.layers.grid import is_picture
+from napari_ssl_muscle.viewer.layers.layer_lists import (
+    Choices,
+    by_name,
+    labels_layers,
+    listen_to_layers,
+)
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.widgets.form import Fields, choice, refresh_in_order
-from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 
 ALL, BY_HAND = "all", "by hand"
 
@@ -61,8 +64,7 @@ class LabelPairPicker(Container[Widget]):
         self.scans.native.activated.connect(self._on_chosen)
         for box in (self.scans, self.prediction, self.reference):
             box.changed.connect(self._on_changed)
-        for name in ("inserted", "removed", "reordered", "renamed"):
-            listen(self.native, getattr(self._viewer.layers.events, name), self.reset_choices)
+        listen_to_layers(self.native, self._viewer, self.reset_choices)
         self.reset_choices()
 
     @property
@@ -107,28 +109,21 @@ class LabelPairPicker(Container[Widget]):
         self.pair.visible = self.by_hand
         self.picked.emit()
 
-    def _scan_choices(self, _: object) -> list[tuple[str, Any]]:
+    def _scan_choices(self, _: object) -> Choices:
         there = label_pairs_in(self._viewer)
-        entries: list[tuple[str, Any]] = []
+        entries: Choices = []
         if len(there) > 1:
             entries.append((f"All with ground truth ({len(there)})", ALL))
         entries += [(pair.name, pair.scan) for pair in there]
-        if len(self._open_labels()) > 1:
+        if len(labels_layers(self._viewer)) > 1:
             entries.append(("Two layers of my choice", BY_HAND))
         return entries
 
-    def _layer_choices(self, first: str, _: object) -> list[tuple[str, Any]]:
+    def _layer_choices(self, first: str, _: object) -> Choices:
         """List labels layers, those of the usual role first."""
 
         def unusual(layer: Any) -> bool:
             info = info_of(layer)
             return (info.role if info is not None else "prediction") != first
 
-        return [(layer.name, layer) for layer in sorted(self._open_labels(), key=unusual)]
-
-    def _open_labels(self) -> list[Any]:
-        return [
-            layer
-            for layer in reversed(self._viewer.layers)
-            if isinstance(layer, Labels) and not is_picture(layer)
-        ]
+        return by_name(sorted(labels_layers(self._viewer), key=unusual))

@@ -20,7 +20,12 @@ from napari_ssl_muscle.viewer.evaluate.measure_view import (
 )
 from napari_ssl_muscle.viewer.evaluate.measure_worker import MeasureAnswer
 from napari_ssl_muscle.viewer.evaluate.results_form import ResultsForm
-from napari_ssl_muscle.viewer.layers.grid import is_picture
+from napari_ssl_muscle.viewer.layers.layer_lists import (
+    Choices,
+    by_name,
+    labels_layers,
+    listen_to_layers,
+)
 from napari_ssl_muscle.viewer.layers.navigation import show_slice, slice_shown
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
@@ -38,13 +43,7 @@ REST_MS = 300
 
 
 class MeasureForm(ResultsForm):
-    """Measures labels; no ground truth is needed.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Measures labels; no ground truth is needed."""
 
     answer: MeasureAnswer | None
 
@@ -80,9 +79,7 @@ class MeasureForm(ResultsForm):
         self._rest.timeout.connect(self._draw)
         self.labels_box.native.activated.connect(self._on_chosen)
         self.labels_box.changed.connect(self._update)
-        layers = self.viewer.layers
-        for name in ("inserted", "removed", "reordered", "renamed"):
-            listen(self.native, getattr(layers.events, name), self.reset_choices)
+        listen_to_layers(self.native, self.viewer, self.reset_choices)
         listen(self.native, self.viewer.dims.events.current_step, self._on_slice)
         self.reset_choices()
 
@@ -99,7 +96,7 @@ class MeasureForm(ResultsForm):
         return self._predictions() if wanted == ALL else [wanted]
 
     def task(self) -> ThreadTask:
-        """Return the measurement that the form asks for; `BadInput` if there are no labels."""
+        """Return the measurement that the form asks for."""
         layers = self.layers_to_measure()
         if not layers:
             raise BadInput(NO_LABELS)
@@ -136,7 +133,7 @@ class MeasureForm(ResultsForm):
             one.layer.selected_label = shown.value
             show_slice(self.viewer, one.layer, shown.max_csa_slice)
 
-    def show_answer(self, answer: MeasureAnswer) -> None:
+    def show_figures(self, answer: MeasureAnswer) -> None:
         """Show the figures and the cross-sections of the first scan."""
         self.show_results(table_rows(answer), headline(answer), sentences(answer))
         self._plotted = (0, None)
@@ -160,17 +157,12 @@ class MeasureForm(ResultsForm):
     def _on_chosen(self, _: int) -> None:
         self._chosen = True
 
-    def _choices(self, _: object) -> list[tuple[str, Any]]:
+    def _choices(self, _: object) -> Choices:
         """List labels layers: predictions first, ground truth last."""
-        labels = [
-            layer
-            for layer in reversed(self.viewer.layers)
-            if isinstance(layer, Labels) and not is_picture(layer)
-        ]
-        entries: list[tuple[str, Any]] = []
+        entries: Choices = []
         if len(self._predictions()) > 1:
             entries.append((f"All open scans ({len(self._predictions())})", ALL))
-        return entries + [(layer.name, layer) for layer in sorted(labels, key=_is_truth)]
+        return entries + by_name(sorted(labels_layers(self.viewer), key=_is_truth))
 
     def _predictions(self) -> list[Any]:
         """Return one labels layer for each scan: the topmost of its predictions."""

@@ -12,24 +12,17 @@ from magicgui.widgets import PushButton, Widget
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.settings import AnyJob
-from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
 from napari_ssl_muscle.viewer.layers.navigation import bring_forward
-from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
-from napari_ssl_muscle.viewer.session import session_of
-from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ThreadTask
+from napari_ssl_muscle.viewer.viewer_form import WorkForm
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
-    Form,
     column,
-    main_button,
     paragraph,
     wrap_qt_widget,
 )
 from napari_ssl_muscle.viewer.widgets.plot import PlotArea
 from napari_ssl_muscle.viewer.widgets.result_table import Column, ResultTable, Row
-from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -39,7 +32,7 @@ Target = tuple[int, int | None]
 """What a row of the table is about: the number of a scan, and of its result (None: all)."""
 
 
-class ResultsForm(Form):
+class ResultsForm(WorkForm):
     """A form that computes figures of labels in a thread.
 
     Parameters
@@ -75,16 +68,11 @@ class ResultsForm(Form):
         save_tooltip: str,
         plot: PlotArea,
     ) -> None:
-        self.viewer = unwrap(napari_viewer)
-        session_of(self.viewer)
+        super().__init__(napari_viewer, title, button, "scan")
         self.answer: Any = None
         self._no_labels, self._files = no_labels, files
-        self._task: ThreadTask | None = None
         self._targets: list[Target] = []
         self._inputs: Sequence[Widget] = ()
-        super().__init__(title)
-        self.start_button = main_button(*button)
-        self.panel = RunPanel("scan")
         self.table = ResultTable()
         self.table_part = wrap_qt_widget(self.table)
         self.plot = plot
@@ -102,20 +90,13 @@ class ResultsForm(Form):
         )
         self.add_parts(*inputs, self.start_button, self.panel, self.results, self.command)
         self.results.visible = False
-        self.start_button.changed.connect(self.start)
         self.save_button.changed.connect(self._on_save)
-        self.panel.ended.connect(self._on_ended)
         self.table.chosen.connect(self.go_to)
 
-    @abstractmethod
-    def task(self) -> ThreadTask:
-        """Return the work that the form asks for.
-
-        Raises
-        ------
-        BadInput
-            If there is nothing to compute, or the labels cannot be used.
-        """
+    @property
+    def inputs(self) -> Sequence[Widget]:
+        """What cannot be changed while it computes."""
+        return (*self._inputs, self.save_button)
 
     @abstractmethod
     def job(self) -> AnyJob | None:
@@ -126,8 +107,8 @@ class ResultsForm(Form):
         """Whether labels are chosen."""
 
     @abstractmethod
-    def show_answer(self, answer: Any) -> None:
-        """Show figures: `show_results`, and whatever else belongs to them."""
+    def show_figures(self, answer: Any) -> None:
+        """Call `show_results`, and show whatever else belongs to the figures."""
 
     @abstractmethod
     def show_target(self, number: int, index: int | None) -> None:
@@ -136,16 +117,6 @@ class ResultsForm(Form):
     def why_no_command(self) -> str:
         """Say when there will be a command for the shell."""
         return "once the labels are saved"
-
-    def start(self) -> None:
-        """Begin (the button); a problem is shown in a dialog."""
-        try:
-            self._task = self.task()
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
-            return
-        self._enable(False)
-        self.panel.run(self._task)
 
     def save(self, folder: Path) -> list[Path]:
         """Write the tables of the last figures.
@@ -185,13 +156,10 @@ class ResultsForm(Form):
         self.notes.visible = bool(notes)
         self.results.visible = True
 
-    def _on_ended(self, event: object) -> None:
-        task, self._task = self._task, None
-        self._enable(True)
-        if not isinstance(event, Finished) or task is None:
-            return
-        self.answer = task.result
-        self.show_answer(self.answer)
+    def show_answer(self, answer: Any) -> None:
+        """Keep the answer and show its figures."""
+        self.answer = answer
+        self.show_figures(answer)
         self.fit_width()
         self.scroll_to(self.table_part)
 
@@ -200,19 +168,8 @@ class ResultsForm(Form):
         if saved:
             self.panel.show_text(saved)
 
-    def _enable(self, free: bool) -> None:
-        for part in (*self._inputs, self.start_button, self.save_button):
-            part.enabled = free
-        if free:
-            self._update()
-
     def _update(self, *_: object) -> None:
-        ready = self.is_ready()
-        self.start_button.enabled = ready and not self.panel.running
-        if not ready and not self.panel.running:
-            self.panel.show_text(self._no_labels)
-        elif self.panel.status.value == self._no_labels:
-            self.panel.show_text("")
+        self.show_missing("" if self.is_ready() else self._no_labels)
         job = self.job()
         command = shell_command(job) if job is not None else None
         self.command.show_command(command, self.why_no_command())

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.viewer.widgets import dialogs
 
 
@@ -36,12 +35,8 @@ def save_tables(
     sentence = f"{_listed(there)} {'exists' if len(there) == 1 else 'exist'} in {folder} already."
     if there and not dialogs.confirm(f"{sentence} Replace?", "Replace", window):
         return None
-    try:
-        files = save(folder)
-    except BadInput as problem:
-        dialogs.show_problem(str(problem), parent=window)
-        return None
-    return f"✓ Saved {_listed([file.name for file in files])} in {folder}"
+    files = dialogs.attempt(lambda: save(folder), window)
+    return None if files is None else f"✓ Saved {_listed([f.name for f in files])} in {folder}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ plugin to use. This one does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +69,27 @@ def open_sample(viewer: Any) -> list[Any]:
     return list(viewer.open_sample(PLUGIN, "leg-phantom"))
 
 
-def ask_for_files() -> None:
-    """Let the user pick scans and open them in the viewer in front (menu command)."""
-    viewer = _front()
+def ask_for_files(viewer: Any = None) -> None:
+    """Let the user pick scans and open them, in the viewer in front if none is given (menu)."""
+    viewer = _front() if viewer is None else viewer
     if viewer is not None:
         open_paths(viewer, dialogs.ask_files(window_of(viewer)))
 
 
-def ask_for_folder() -> None:
-    """Let the user pick a cohort's folder and open a case of it (menu command)."""
-    viewer = _front()
+def ask_for_folder(viewer: Any = None) -> None:
+    """Let the user pick a cohort's folder and open a case of it, as `ask_for_files`."""
+    viewer = _front() if viewer is None else viewer
     if viewer is not None:
         folder = dialogs.ask_folder("Open a cohort folder", window_of(viewer))
         open_paths(viewer, [folder] if folder is not None else [])
+
+
+WAYS_TO_OPEN: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
+    ("Scans (NIfTI)…", "Open one or more .nii or .nii.gz files.", ask_for_files),
+    ("Cohort folder…", "Open a case of a BIDS, nnU-Net or flat folder.", ask_for_folder),
+    ("Leg phantom (sample)", "A synthetic thigh scan, made in a second or two.", open_sample),
+)
+"""Caption, tooltip and command of each."""
 
 
 def window_of(viewer: Any) -> Any:

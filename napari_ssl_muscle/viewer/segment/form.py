@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import CheckBox, ComboBox
+from magicgui.widgets import CheckBox, ComboBox, Widget
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
@@ -21,7 +21,6 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
     ensure_info,
     info_of,
     layers_of,
-    unwrap,
 )
 from napari_ssl_muscle.viewer.layers.uncertainty_layer import show_uncertainty, uncertainty_of
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
@@ -32,18 +31,11 @@ from napari_ssl_muscle.viewer.segment.worker import (
     SegmentRequest,
     segment_open_scan,
 )
-from napari_ssl_muscle.viewer.session import session_of
-from napari_ssl_muscle.viewer.widgets import dialogs
-from napari_ssl_muscle.viewer.widgets.background import ThreadTask
-from napari_ssl_muscle.viewer.widgets.form import (
-    CommandLine,
-    Form,
-    main_button,
-    paragraph,
-)
+from napari_ssl_muscle.viewer.viewer_form import WorkForm
+from napari_ssl_muscle.viewer.widgets.background import BackgroundTask, ThreadTask
+from napari_ssl_muscle.viewer.widgets.form import CommandLine, paragraph
 from napari_ssl_muscle.viewer.widgets.model_picker import ModelPicker
-from napari_ssl_muscle.viewer.widgets.qt_lifetime import call_later, listen
-from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import call_later
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -52,31 +44,27 @@ NO_SCAN = "Open a scan first: 'Open…' above, or try the leg phantom."
 NO_MODEL = "No model is chosen; pick one from the list, or choose a file with 'Browse…'."
 
 
-class SegmentForm(Form):
-    """Segments the muscles of an open scan.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+class SegmentForm(WorkForm):
+    """Segments the muscles of an open scan."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.viewer = unwrap(napari_viewer)
-        session_of(self.viewer)
+        super().__init__(
+            napari_viewer,
+            "Segment muscles",
+            (
+                "Segment muscles",
+                "Label the muscles in the whole scan. One undo (Ctrl+Z) takes the labels back.",
+            ),
+            "slice",
+        )
+        self.segment_button = self.start_button
         self._segmenter = Segmenter()
         self._request: SegmentRequest | None = None
-        self._work: ThreadTask | None = None
         self._fit_task: ThreadTask | None = None
         self._checked: tuple[Any, Any] | None = None
-        super().__init__("Segment muscles")
         self.scan_rows = ScanRows(self.viewer)
         self.model = ModelPicker(
             "Model", tooltip="What has learned to tell the muscles apart; its card is below."
-        )
-        self.segment_button = main_button(
-            "Segment muscles",
-            "Label the muscles in the whole scan. One undo step (Ctrl+Z) takes the labels back.",
         )
         self.keep_drawn = CheckBox(
             value=True,
@@ -85,7 +73,6 @@ class SegmentForm(Form):
             "one.",
         )
         self.fit = paragraph()
-        self.panel = RunPanel("slice")
         self.saving = SavePanel(self.viewer)
         self.command = CommandLine()
         self.add_parts(
@@ -101,13 +88,8 @@ class SegmentForm(Form):
         self._offer_channels()
         self.scan_rows.picked.connect(self._update)
         self.model.picked.connect(self._on_model)
-        self.segment_button.changed.connect(self.start)
-        self.panel.ended.connect(self._on_ended)
         self.saving.path.changed.connect(self._show_command)
-        layers = self.viewer.layers
-        for name in ("inserted", "removed", "reordered", "renamed"):
-            listen(self.native, getattr(layers.events, name), self.reset_choices)
-        listen(self.native, layers.selection.events.active, self._follow)
+        self.follow_layers()
         self._update()
 
     @property
@@ -137,19 +119,20 @@ class SegmentForm(Form):
             volume=scan.volume,
         )
 
-    def start(self) -> None:
-        """Begin to segment (the button); a problem is shown in a dialog."""
-        try:
-            request = self.request()
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
-            return
-        self._request = request
-        self._work = ThreadTask(partial(segment_open_scan, self._segmenter, request))
-        self._enable(False)
+    @property
+    def inputs(self) -> tuple[Widget, ...]:
+        """What cannot be changed while it segments."""
+        return (self.scan_rows, self.model, self.scan_rows.open_button)
+
+    def task(self) -> ThreadTask:
+        """Return the segmentation that the form asks for."""
+        self._request = self.request()
+        return ThreadTask(partial(segment_open_scan, self._segmenter, self._request))
+
+    def run(self, task: BackgroundTask) -> None:
+        """Start to segment."""
         self.model.fold()  # else results and "Save labels" lie below the window's edge
-        self.panel.run(self._work)
-        self.scroll_to(self.panel)
+        super().run(task)
 
     def choose_fitting_model(self) -> None:
         """Choose a model that suits the chosen scan, and wait for the answer."""
@@ -186,14 +169,10 @@ class SegmentForm(Form):
             current=target.data if target is not None else None,
         )
 
-    def _on_ended(self, event: object) -> None:
-        request, self._request = self._request, None
-        work, self._work = self._work, None
-        self._enable(True)
-        if isinstance(event, Finished) and work is not None and request is not None:
-            self._show(request, work.result)
-
-    def _show(self, request: SegmentRequest, answer: SegmentAnswer) -> None:
+    def show_answer(self, answer: SegmentAnswer) -> None:
+        """Show the labels of the scan that was asked for."""
+        request = self._request
+        assert request is not None
         if not layers_of(self.viewer, request.scan, "image") and (
             prediction_layer(self.viewer, request.scan) is None
         ):
@@ -235,12 +214,6 @@ class SegmentForm(Form):
         # napari takes a while to make a layer: not before the labels are drawn.
         call_later(self.native, lambda: call_later(self.native, add))
 
-    def _enable(self, free: bool) -> None:
-        for part in (self.scan_rows, self.model, self.segment_button, self.scan_rows.open_button):
-            part.enabled = free
-        if free:
-            self._update()
-
     def _on_model(self) -> None:
         self._offer_channels()
         self._update()
@@ -251,9 +224,8 @@ class SegmentForm(Form):
         if self.scan_rows.offer(names):
             self.align_captions()
 
-    def _follow(self, event: Any) -> None:
+    def follow(self, layer: Any) -> None:
         """Choose the scan that was picked in the layer list."""
-        layer = unwrap(event.value)
         if layer is None or len(self.scans) != 1 or self.panel.running:
             return
         self.scan_rows.follow(layer)
@@ -265,13 +237,9 @@ class SegmentForm(Form):
             self.saving.choose(layer if info.role == "prediction" else target)
 
     def _update(self, *_: object) -> None:
-        ready = bool(self.scan_rows.images()) and self.model.model is not None
-        self.segment_button.enabled = ready and not self.panel.running
-        if not self.panel.running and not self.scan_rows.images():
-            self.panel.show_text(NO_SCAN)
-        elif self.panel.status.value == NO_SCAN:
-            self.panel.show_text("")
+        self.show_missing("" if self.scan_rows.images() else NO_SCAN)
         if not self.panel.running:
+            self.start_button.enabled &= self.model.model is not None
             self._check_fit()
         self._show_command()
 

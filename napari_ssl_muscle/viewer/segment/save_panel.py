@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import Container, PushButton, Widget
-from napari.layers import Labels
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import record_labels
 from napari_ssl_muscle.scans.naming import label_files, label_map_name, with_nifti_suffix
-from napari_ssl_muscle.viewer.layers.grid import is_picture
+from napari_ssl_muscle.viewer.layers.layer_lists import Choices, by_name, labels_layers
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.segment.saving import grid_of, proposed_path, save_labels
@@ -162,11 +161,7 @@ class SavePanel(Container[Widget]):
         return str(self.hint.value)
 
     def _on_save(self) -> None:
-        try:
-            files = self.save()
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
-            return
+        files = dialogs.attempt(self.save, self.native.window())
         if files:
             self._show(f"✓ Saved {files[0].name} in {files[0].parent}")
 
@@ -195,11 +190,9 @@ class SavePanel(Container[Widget]):
     def _show(self, text: str) -> None:
         self.hint.value = text
 
-    def _choices(self, _: object) -> list[tuple[str, Any]]:
-        return [
-            (layer.name, layer)
-            for layer in reversed(self._viewer.layers)
-            if isinstance(layer, Labels)
-            and not is_picture(layer)
-            and ((info := info_of(layer)) is None or info.role != "truth")
-        ]
+    def _choices(self, _: object) -> Choices:
+        return by_name(
+            layer
+            for layer in labels_layers(self._viewer)
+            if (info := info_of(layer)) is None or info.role != "truth"
+        )

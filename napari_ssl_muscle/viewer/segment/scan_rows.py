@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import ComboBox
-from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QMenu
 
-from napari_ssl_muscle.viewer.layers.grid import is_picture
+from napari_ssl_muscle.viewer.layers.layer_lists import Choices, by_name, image_layers
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of
-from napari_ssl_muscle.viewer.open import commands
-from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.open.commands import WAYS_TO_OPEN
 from napari_ssl_muscle.viewer.widgets.form import Fields, choice, refresh, row, small_button
 
 
@@ -41,9 +40,8 @@ class ScanRows(Fields):
         self.boxes: list[ComboBox] = []
         self.open_button = small_button("Open…", "Open a scan, a folder or the sample.")
         self._menu = QMenu(self.open_button.native)
-        self._menu.addAction("Scans (NIfTI)…", self._open_files)
-        self._menu.addAction("Cohort folder…", self._open_folder)
-        self._menu.addAction("Leg phantom (sample)", self._open_sample)
+        for text, _, command in WAYS_TO_OPEN:
+            self._menu.addAction(text, partial(command, viewer))
         self.open_button.native.setMenu(self._menu)
 
     def offer(self, channels: Sequence[str]) -> bool:
@@ -79,30 +77,12 @@ class ScanRows(Fields):
         if layer is None or len(self.boxes) != 1:
             return
         info = info_of(layer)
-        if isinstance(layer, Image) and not is_picture(layer):
+        if layer in image_layers(self._viewer):
             refresh(self.boxes[0], layer)
         elif info is not None:
             images = layers_of(self._viewer, info.scan, "image")
             if images and self.boxes[0].value not in images:
                 refresh(self.boxes[0], images[0])
 
-    def _choices(self, _: object) -> list[tuple[str, Any]]:
-        return [
-            (layer.name, layer)
-            for layer in reversed(self._viewer.layers)
-            if isinstance(layer, Image)
-            and not is_picture(layer)
-            and not layer.rgb
-            and not layer.multiscale
-            and layer.ndim in (2, 3)
-        ]
-
-    def _open_files(self) -> None:
-        commands.open_paths(self._viewer, dialogs.ask_files(self.native.window()))
-
-    def _open_folder(self) -> None:
-        folder = dialogs.ask_folder("Open a cohort folder", self.native.window())
-        commands.open_paths(self._viewer, [folder] if folder is not None else [])
-
-    def _open_sample(self) -> None:
-        commands.open_sample(self._viewer)
+    def _choices(self, _: object) -> Choices:
+        return by_name(image_layers(self._viewer))

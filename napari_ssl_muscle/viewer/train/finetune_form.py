@@ -59,11 +59,6 @@ SPLITS = (
 class FinetuneForm(TrainingForm):
     """Trains a model on labelled scans, in a child process.
 
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-
     Attributes
     ----------
     decision
@@ -213,11 +208,12 @@ class FinetuneForm(TrainingForm):
     def _prepare(self, job: Any) -> None:
         self.decision.clear()
 
-    def _follow(self, work: ChildTask) -> None:
-        if isinstance(work.job, FinetuneJob):
-            super()._follow(work)
+    def run(self, task: ChildTask) -> None:  # type: ignore[override]
+        """Start, or follow, one training or the comparison of four."""
+        if isinstance(task.job, FinetuneJob):
+            super().run(task)
         else:
-            self.freezing.follow(work)
+            self.freezing.follow(task)
 
     def show_result(self, job: LabelledJob, model: Path) -> None:
         """Ask whether the model of a training on corrections takes the place of the former one.

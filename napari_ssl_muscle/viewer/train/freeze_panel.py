@@ -163,13 +163,14 @@ class FreezingPanel(Container[Widget]):
 
     def start(self) -> None:
         """Begin (the button); a problem is shown in a dialog."""
-        try:
-            job = comparison_of(self._ask())
-            check_run_folder(job)
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
-            return
-        self.follow(ChildTask(job))
+        job = dialogs.attempt(self._checked_job, self.native.window())
+        if job is not None:
+            self.follow(ChildTask(job))
+
+    def _checked_job(self) -> CompareFreezingJob:
+        job = comparison_of(self._ask())
+        check_run_folder(job)
+        return job
 
     def follow(self, work: ChildTask) -> None:
         """Show a comparison that begins now, or that was found running.
@@ -230,10 +231,7 @@ class FreezingPanel(Container[Widget]):
 
     def _on_ended(self, event: Event) -> None:
         if self.job is not None:
-            try:
-                self.show_results(self.job.out)
-            except BadInput as problem:
-                dialogs.show_problem(str(problem), parent=self.native.window())
+            dialogs.attempt(partial(self.show_results, self.job.out), self.native.window())
         if isinstance(event, Finished | Stopped):
             self.panel.show_text(self._how_it_ended(event))
         self.ended.emit(event)

@@ -190,10 +190,9 @@ class ModelDecision(Container[Widget]):
             return
         self._kept = which
         self.leave()
-        try:
-            Study.read(self._study).set_model(model.stem if _shipped(model) else model)
-        except BadInput as problem:  # it is still the one to go on with, until the window closes
-            dialogs.show_problem(str(problem), parent=self.native.window())
+        study, name = self._study, model.stem if _shipped(model) else model
+        # Where that fails, it is still the one to go on with, until the window closes.
+        dialogs.attempt(lambda: Study.read(study).set_model(name), self.native.window())
         text = f"✓ You go on with the {which} model."
         if other is not None:
             where = "in the list of models" if _shipped(other) else f"in {other.parent}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Widget
-from napari.layers import Image
 from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
@@ -18,8 +17,8 @@ from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import summarise_unlabelled
 from napari_ssl_muscle.learning.events import Failed, Finished, Preview
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.viewer.layers.grid import is_picture
-from napari_ssl_muscle.viewer.layers.scan_layers import ensure_info, unwrap
+from napari_ssl_muscle.viewer.layers.layer_lists import by_name, image_layers
+from napari_ssl_muscle.viewer.layers.scan_layers import ensure_info
 from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
 from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, MaskRequest, draw
 from napari_ssl_muscle.viewer.train.pretrain_settings import PretrainSettings
@@ -37,7 +36,6 @@ from napari_ssl_muscle.viewer.widgets.form import (
 )
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.loss_curves import format_reconstruction_error
-from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -48,13 +46,7 @@ MASKED_ONLY = "Outside the masks, the pictures show the original: only masked pi
 
 
 class PretrainForm(TrainingForm):
-    """Learns from scans without labels by restoring what was masked, in a child process.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+    """Learns from scans without labels by restoring what was masked, in a child process."""
 
     TITLE = "Pretrain"
     JOB = PretrainJob
@@ -81,7 +73,8 @@ class PretrainForm(TrainingForm):
         self.settings = PretrainSettings()
         self.place = Fields(self.out_row)
         self.scan = choice(
-            lambda _: image_choices(self.viewer), tooltip="The open scan to draw the masks on."
+            lambda _: by_name(image_layers(self.viewer)),
+            tooltip="The open scan to draw the masks on.",
         )
         self.preview_button = small_button(
             "Preview masks", "Draw the masks on this scan, as the network would get them."
@@ -111,10 +104,7 @@ class PretrainForm(TrainingForm):
         self.panel.event.connect(self._on_event)
         self.settings.changed.connect(self._forget_coverage)
         self.model.picked.connect(self._forget_coverage)
-        layers = self.viewer.layers
-        for name in ("inserted", "removed", "reordered", "renamed"):
-            listen(self.native, getattr(layers.events, name), self.reset_choices)
-        listen(self.native, layers.selection.events.active, self._choose_active)
+        self.follow_layers()
         self._update()
 
     def reset_choices(self, *_: object) -> None:
@@ -168,12 +158,8 @@ class PretrainForm(TrainingForm):
         if layer is None or layer not in self.viewer.layers:
             dialogs.show_problem(NO_OPEN_SCAN, parent=self.native.window())
             return
-        try:
-            recipe = self._recipe()
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
-            return
-        if recipe.pretext.corruption != "squares":
+        recipe = dialogs.attempt(self._recipe, self.native.window())
+        if recipe is None or recipe.pretext.corruption != "squares":
             return
         scan = ensure_info(layer).scan
         request = MaskRequest(layer.data, scan, recipe, self.settings.seed.value)
@@ -230,26 +216,11 @@ class PretrainForm(TrainingForm):
         self.probes.grid.leave()
         self.back_button.hide()
 
-    def _choose_active(self, event: Any) -> None:
+    def follow(self, layer: Any) -> None:
         """Preview on the scan that was picked in the layer list."""
-        layer = unwrap(event.value)
-        if any(layer is value for value in self.scan.choices):
-            refresh(self.scan, layer)
+        refresh(self.scan, layer)
 
     def _update(self, *_: object) -> None:
         self.preview_button.enabled = self.scan.value is not None
         self.preview_row.visible = self.scan.value is not None
         super()._update()
-
-
-def image_choices(viewer: Any) -> list[tuple[str, Any]]:
-    """Return the open scans, topmost first: images of a kind that can be worked on."""
-    return [
-        (layer.name, layer)
-        for layer in reversed(viewer.layers)
-        if isinstance(layer, Image)
-        and not layer.rgb
-        and not layer.multiscale
-        and layer.ndim in (2, 3)
-        and not is_picture(layer)
-    ]

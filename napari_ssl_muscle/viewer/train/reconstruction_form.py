@@ -8,17 +8,16 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import SpinBox
+from magicgui.widgets import SpinBox, Widget
 from qtpy.QtCore import Qt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretext.comparison import check_comparable
-from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, ensure_info, unwrap
-from napari_ssl_muscle.viewer.open import commands
-from napari_ssl_muscle.viewer.session import session_of
-from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY, image_choices
+from napari_ssl_muscle.viewer.layers.layer_lists import by_name, image_layers
+from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, ensure_info
+from napari_ssl_muscle.viewer.open.commands import ask_for_folder
+from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY
 from napari_ssl_muscle.viewer.train.reconstruction_layers import (
     LETTERS,
     ReconstructionAnswer,
@@ -26,13 +25,11 @@ from napari_ssl_muscle.viewer.train.reconstruction_layers import (
     ReconstructionRequest,
     compare,
 )
-from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.viewer_form import WorkForm
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     Fields,
-    Form,
     choice,
-    main_button,
     paragraph,
     refresh,
     row,
@@ -40,7 +37,6 @@ from napari_ssl_muscle.viewer.widgets.form import (
 )
 from napari_ssl_muscle.viewer.widgets.model_picker import ModelPicker
 from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
-from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -68,26 +64,27 @@ class RunPicker(ModelPicker):
         super().add(path)
 
 
-class ReconstructionForm(Form):
-    """Compares what two pretrainings make of an open scan.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer; napari fills it in.
-    """
+class ReconstructionForm(WorkForm):
+    """Compares what two pretrainings make of an open scan."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.viewer = unwrap(napari_viewer)
-        session_of(self.viewer)
+        super().__init__(
+            napari_viewer,
+            "Compare reconstructions",
+            (
+                "Compare reconstructions",
+                "Both restore the same slices under the same masks: those of run A's pretraining.",
+            ),
+            "slice",
+        )
+        self.compare_button = self.start_button
         self._scan: OpenScan | None = None
-        self._work: ThreadTask | None = None
         self._shown: tuple[ReconstructionAnswer, OpenScan, list[str]] | None = None
         self.layers = ReconstructionLayers(self.viewer)
-        super().__init__("Compare reconstructions")
         self.runs = [RunPicker(f"Run {letter}", "A pretraining.") for letter in LETTERS]
         self.scan = choice(
-            lambda _: image_choices(self.viewer), tooltip="The scan whose slices are restored."
+            lambda _: by_name(image_layers(self.viewer)),
+            tooltip="The scan whose slices are restored.",
         )
         self.open_button = small_button("Open…", "Open a case of a cohort's folder.")
         self.slices = SpinBox(
@@ -107,11 +104,6 @@ class ReconstructionForm(Form):
         self.settings = Fields(
             row(self.scan, self.open_button, label="Scan"), self.slices, self.seed
         )
-        self.compare_button = main_button(
-            "Compare reconstructions",
-            "Both restore the same slices under the same masks: those of run A's pretraining.",
-        )
-        self.panel = RunPanel("slice")
         self.table = paragraph()
         self.table.native.setTextFormat(Qt.TextFormat.RichText)
         self.back_button = small_button(
@@ -130,17 +122,12 @@ class ReconstructionForm(Form):
         models = self.runs[1].models
         if len(models) > 1:
             self.runs[1].look_again(models[1].path)
-        self.open_button.changed.connect(self._open)
-        self.compare_button.changed.connect(self.start)
+        self.open_button.changed.connect(lambda: ask_for_folder(self.viewer))
         self.back_button.changed.connect(self._leave_grid)
-        self.panel.ended.connect(self._on_ended)
         self.changed.connect(self._update)
         for run in self.runs:
             run.picked.connect(self._update)
-        layers = self.viewer.layers
-        for name in ("inserted", "removed", "reordered", "renamed"):
-            listen(self.native, getattr(layers.events, name), self.reset_choices)
-        listen(self.native, layers.selection.events.active, self._follow)
+        self.follow_layers()
         listen(self.native, self.viewer.dims.events.point, self._show_figures)
         self._update()
 
@@ -175,25 +162,21 @@ class ReconstructionForm(Form):
             seed=self.seed.value,
         )
 
-    def start(self) -> None:
-        """Begin to compare (the button); a problem is shown in a dialog."""
-        try:
-            request = self.request()
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
-            return
-        self._enable(False)
-        self._scan = request.scan
-        self._work = ThreadTask(partial(compare, request))
-        self.panel.run(self._work)
+    @property
+    def inputs(self) -> tuple[Widget, ...]:
+        """What cannot be changed during a comparison."""
+        return (*self.runs, self.settings)
 
-    def _on_ended(self, event: object) -> None:
-        work, self._work = self._work, None
-        scan, self._scan = self._scan, None
-        self._enable(True)
-        if not isinstance(event, Finished) or work is None or scan is None:
-            return
-        found: ReconstructionAnswer = work.result
+    def task(self) -> ThreadTask:
+        """Return the comparison that the form asks for."""
+        request = self.request()
+        self._scan = request.scan
+        return ThreadTask(partial(compare, request))
+
+    def show_answer(self, answer: ReconstructionAnswer) -> None:
+        """Show the pictures and their errors."""
+        found, scan = answer, self._scan
+        assert scan is not None
         names = [run.model.path.parent.name if run.model else "" for run in self.runs]
         self._shown = (found, scan, names)
         self.layers.show(found, scan)
@@ -236,20 +219,9 @@ class ReconstructionForm(Form):
         self.layers.grid.leave()
         self.back_button.hide()
 
-    def _open(self) -> None:
-        folder = dialogs.ask_folder("Open a case of a cohort", self.native.window())
-        commands.open_paths(self.viewer, [folder] if folder is not None else [])
-
-    def _follow(self, event: Any) -> None:
-        layer = unwrap(event.value)
-        if any(layer is value for value in self.scan.choices):
-            refresh(self.scan, layer)
-
-    def _enable(self, free: bool) -> None:
-        for part in (*self.runs, self.settings, self.compare_button):
-            part.enabled = free
-        if free:
-            self._update()
+    def follow(self, layer: Any) -> None:
+        """Choose the scan that was picked in the layer list."""
+        refresh(self.scan, layer)
 
     def _update(self, *_: object) -> None:
         missing = ""
@@ -257,11 +229,7 @@ class ReconstructionForm(Form):
             missing = NO_RUN
         elif self.scan.value is None:
             missing = NO_SCAN
-        if self.panel.running:
-            return
-        self.compare_button.enabled = not missing
-        if missing or self.panel.status.value in (NO_RUN, NO_SCAN):
-            self.panel.show_text(missing)
+        self.show_missing(missing)
 
 
 def _number(value: float) -> str:

@@ -7,29 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from magicgui.widgets import Widget
-
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
-from napari_ssl_muscle.jobs.settings import AnyJob, FinetuneJob, PretrainJob
+from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import Finished, Stopped
 from napari_ssl_muscle.paths import runs_folder
-from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
-from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
+from napari_ssl_muscle.viewer.viewer_form import WorkForm
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
-    Form,
-    main_button,
     row,
     small_button,
 )
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
-from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 AS_PRESET = "as the settings say"
 PRESETS = (
@@ -39,7 +33,7 @@ PRESETS = (
 )
 
 
-class TrainingForm(Form):
+class TrainingForm(WorkForm):
     """Trains a model in a child process and shows how it learns.
 
     A subclass makes the parts that are its own, puts all into the form, and calls `_update`.
@@ -62,9 +56,7 @@ class TrainingForm(Form):
     """Why a running training cannot be shown: the form shows another one."""
 
     def __init__(self, napari_viewer: Any, scans: FolderPicker, tooltip: str) -> None:
-        self.viewer = unwrap(napari_viewer)
-        session_of(self.viewer)
-        super().__init__(self.TITLE)
+        super().__init__(napari_viewer, self.TITLE, (self.TITLE, tooltip), "step")
         self.fields = JobFields(self.JOB)
         self.scans = scans
         self.model = ModelPicker(
@@ -74,17 +66,12 @@ class TrainingForm(Form):
             tooltip=self.fields.help("init"),
             unfolded=False,
         )
-        self._shown_job: AnyJob | None = None
         self._proposed = self.next_run()
         self.out = self.fields.line("out", str(self._proposed))
         self.out_button = small_button("…", "Choose another folder for the run.")
         self.out_row = row(self.out, self.out_button, label="Save in")
-        self.start_button = main_button(self.TITLE, tooltip)
-        self.panel = RunPanel("step")
         self.command = CommandLine()
         self.out_button.changed.connect(self._choose_out)
-        self.start_button.changed.connect(self.start)
-        self.panel.ended.connect(self._on_ended)
         self.panel.grown.connect(lambda: self.scroll_to(self.panel.curves))
         self.changed.connect(self._update)
         self.model.picked.connect(self._update)
@@ -100,11 +87,6 @@ class TrainingForm(Form):
         BadInput
             If something is missing or refused.
         """
-        raise NotImplementedError
-
-    @property
-    def inputs(self) -> tuple[Widget, ...]:
-        """What cannot be changed during a training."""
         raise NotImplementedError
 
     @property
@@ -129,16 +111,12 @@ class TrainingForm(Form):
 
     # --- one training
 
-    def start(self) -> None:
-        """Begin to train (the button); a problem is shown in a dialog."""
-        try:
-            job = self.job()
-            check_run_folder(job)
-            self._prepare(job)
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
-            return
-        self._follow(ChildTask(job))
+    def task(self) -> ChildTask:
+        """Return the training that the form asks for."""
+        job = self.job()
+        check_run_folder(job)
+        self._prepare(job)
+        return ChildTask(job)
 
     def attach(self, work: ChildTask) -> None:
         """Show a training of an earlier session that still runs, or has ended since.
@@ -151,15 +129,10 @@ class TrainingForm(Form):
         if self.busy:
             raise BadInput(self.BUSY)
         self._prepare(work.job)
-        self._follow(work)
-
-    def _follow(self, work: ChildTask) -> None:
-        self._shown_job = work.job
-        self._enable(False)
-        self.panel.run(work)
-        self.scroll_to(self.panel)
+        self.run(work)
 
     def _on_ended(self, event: object) -> None:
+        task, self._task = self._task, None
         self._enable(True)
         if not isinstance(event, Finished | Stopped):
             return
@@ -174,7 +147,7 @@ class TrainingForm(Form):
             + self._describe_model(path.parent.name, event.result.get("metrics", {}))
         )
         self._propose_out()
-        self._on_new_model(self._shown_job, path)
+        self._on_new_model(task.job, path)
 
     # --- what the form says
 
@@ -195,12 +168,6 @@ class TrainingForm(Form):
     def _on_looked(self) -> None:
         self._update()
         self.fit_width()
-
-    def _enable(self, free: bool) -> None:
-        for part in (*self.inputs, self.start_button):
-            part.enabled = free
-        if free:
-            self._update()
 
     def _update(self, *_: object) -> None:
         view, model = self.scans.view, self.model.model

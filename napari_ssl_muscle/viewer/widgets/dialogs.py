@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextCursor
@@ -28,9 +28,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_ssl_muscle.errors import BadInput
+
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.cohort import Case, Cohort
 
+T = TypeVar("T")
 TITLE = "Leg muscles"
 SCAN_FILES = "NIfTI scans (*.nii *.nii.gz);;All files (*)"
 
@@ -69,6 +72,15 @@ def show_problem(sentence: str, details: str = "", parent: QWidget | None = None
         box.setDetailedText(details)
     box.exec()
     box.deleteLater()
+
+
+def attempt(act: Callable[[], T], parent: QWidget | None = None) -> T | None:
+    """Return what a function returns; its `BadInput` is shown in a dialog, and None returned."""
+    try:
+        return act()
+    except BadInput as problem:
+        show_problem(str(problem), parent=parent)
+        return None
 
 
 class LogDialog(QDialog):

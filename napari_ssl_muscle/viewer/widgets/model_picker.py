@@ -198,10 +198,7 @@ class ModelPicker(Container[Widget]):
         path = dialogs.ask_model(self.native.window())
         if path is None:
             return
-        try:
-            self.add(path)
-        except BadInput as problem:
-            dialogs.show_problem(str(problem), parent=self.native.window())
+        dialogs.attempt(lambda: self.add(path), self.native.window())
 
     def _by_hand(self, _: int) -> None:
         self.picked_by_hand = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.form import SegmentForm
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from napari_ssl_muscle.viewer.widgets import dialogs
-from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, MakeForm, write_labels, write_scan
 from tests.viewer.helpers import end_of, press
 
 PLUGIN = "napari-ssl-muscle"
@@ -42,10 +42,8 @@ def viewer(layers_only: Any) -> Any:
 
 
 @pytest.fixture
-def form(viewer: Any) -> Iterator[EvaluateForm]:
-    form = EvaluateForm(viewer)
-    yield form
-    form.native.deleteLater()
+def form(make_form: MakeForm) -> EvaluateForm:
+    return make_form(EvaluateForm)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of, show_table, unw
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from napari_ssl_muscle.viewer.widgets import dialogs
-from tests.viewer.conftest import DialogRecorder, oblique, write_scan
+from tests.viewer.conftest import DialogRecorder, MakeForm, oblique, write_scan
 from tests.viewer.helpers import end_of, press, until
 
 SPACING = np.diag([2.0, 2.0, 6.0, 1.0])
@@ -35,10 +34,8 @@ def viewer(layers_only: Any) -> Any:
 
 
 @pytest.fixture
-def form(viewer: Any) -> Iterator[MeasureForm]:
-    form = MeasureForm(viewer)
-    yield form
-    form.native.deleteLater()
+def form(make_form: MakeForm) -> MeasureForm:
+    return make_form(MeasureForm)
 
 
 @pytest.fixture

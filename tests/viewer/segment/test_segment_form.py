@@ -38,6 +38,14 @@ def form(viewer: Any) -> SegmentForm:
     return found
 
 
+@pytest.fixture
+def ready(viewer: Any, form: SegmentForm, scan_file: Path, write_model: WriteModel) -> SegmentForm:
+    """The form with an open scan and a model that labels everything as muscle 1."""
+    commands.open_paths(viewer, [scan_file])
+    form.model.add(write_model())
+    return form
+
+
 def segment(form: SegmentForm) -> Any:
     press(form.segment_button)
     return end_of(form.panel)
@@ -71,15 +79,13 @@ def test_a_click_labels_the_scan_as_one_undo_step_and_leaves_ground_truth_alone(
 
 
 def test_window_and_shell_give_the_same_labels(
-    viewer: Any, form: SegmentForm, scan_file: Path, write_model: WriteModel, tmp_path: Path
+    viewer: Any, ready: SegmentForm, scan_file: Path, tmp_path: Path
 ) -> None:
-    commands.open_paths(viewer, [scan_file])
-    form.model.add(write_model())
-    segment(form)
-    job = form.job()
+    segment(ready)
+    job = ready.job()
     assert job is not None
     assert job.scans == [scan_file]
-    assert form.command.line.value == shell_command(job)
+    assert ready.command.line.value == shell_command(job)
     run_job(job.model_copy(update={"out": tmp_path / "shell"}))
     written = open_label_map(tmp_path / "shell" / "leg_dseg.nii.gz").read()
     assert written.any()
@@ -102,28 +108,21 @@ def test_without_scan_or_model_the_button_waits_and_says_why(
 
 
 def test_after_a_failure_there_is_a_sentence_a_log_and_a_form_to_use_again(
-    viewer: Any,
-    form: SegmentForm,
-    scan_file: Path,
-    write_model: WriteModel,
-    dialogs_shown: DialogRecorder,
-    monkeypatch: pytest.MonkeyPatch,
+    viewer: Any, ready: SegmentForm, dialogs_shown: DialogRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_ssl_muscle.learning import predict
 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("size mismatch for head.weight")
 
-    commands.open_paths(viewer, [scan_file])
-    form.model.add(write_model())
     with monkeypatch.context() as broke:
         broke.setattr(predict, "segment_volume", broken)
-        assert isinstance(segment(form), Failed)
+        assert isinstance(segment(ready), Failed)
     (sentence,) = dialogs_shown.problems
     assert "size mismatch" in sentence
     assert "Traceback" in dialogs_shown.details[0]
     assert not layers(viewer)["Prediction"].data.any()
-    assert isinstance(segment(form), Finished)
+    assert isinstance(segment(ready), Finished)
     assert layers(viewer)["Prediction"].data.any()
 
 
@@ -146,12 +145,7 @@ def test_bad_input_in_the_work_is_one_sentence_without_a_log(
 
 
 def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
-    viewer: Any,
-    form: SegmentForm,
-    scan_file: Path,
-    write_model: WriteModel,
-    monkeypatch: pytest.MonkeyPatch,
-    dialogs_shown: DialogRecorder,
+    viewer: Any, ready: SegmentForm, monkeypatch: pytest.MonkeyPatch, dialogs_shown: DialogRecorder
 ) -> None:
     from napari_ssl_muscle.learning import predict
 
@@ -164,55 +158,40 @@ def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
         raise StoppedByUser
 
     monkeypatch.setattr(predict, "segment_volume", endless)
-    commands.open_paths(viewer, [scan_file])
-    form.model.add(write_model())
-    press(form.segment_button)
-    assert not form.segment_button.enabled
+    press(ready.segment_button)
+    assert not ready.segment_button.enabled
     until(begun.is_set)
-    press(form.panel.stop_button)
-    assert isinstance(end_of(form.panel), Stopped)
-    assert form.panel.status.value == "Stopped."
+    press(ready.panel.stop_button)
+    assert isinstance(end_of(ready.panel), Stopped)
+    assert ready.panel.status.value == "Stopped."
     assert not layers(viewer)["Prediction"].data.any()
-    assert form.segment_button.enabled
+    assert ready.segment_button.enabled
     assert not dialogs_shown.problems
 
 
 def test_labels_that_are_removed_meanwhile_come_in_a_new_layer(
-    viewer: Any,
-    form: SegmentForm,
-    scan_file: Path,
-    write_model: WriteModel,
-    dialogs_shown: DialogRecorder,
+    viewer: Any, ready: SegmentForm, dialogs_shown: DialogRecorder
 ) -> None:
-    commands.open_paths(viewer, [scan_file])
-    form.model.add(write_model())
-    press(form.segment_button)
+    press(ready.segment_button)
     viewer.layers.remove("Prediction")
-    assert isinstance(end_of(form.panel), Finished)
+    assert isinstance(end_of(ready.panel), Finished)
     assert layers(viewer)["Prediction"].data.any()
     assert not dialogs_shown.problems
 
 
 def test_labels_of_a_scan_that_was_closed_meanwhile_are_dropped_and_that_is_said(
-    viewer: Any,
-    form: SegmentForm,
-    scan_file: Path,
-    tmp_path: Path,
-    write_model: WriteModel,
-    dialogs_shown: DialogRecorder,
+    viewer: Any, ready: SegmentForm, tmp_path: Path, dialogs_shown: DialogRecorder
 ) -> None:
-    commands.open_paths(viewer, [scan_file])
-    form.model.add(write_model())
-    press(form.segment_button)
+    press(ready.segment_button)
     while viewer.layers:
         viewer.layers.pop()
     other = commands.open_paths(viewer, [write_scan(tmp_path / "other.nii.gz")])
-    until(lambda: not form.panel.running)  # opening lets events through, so it may have ended
+    until(lambda: not ready.panel.running)  # opening lets events through, so it may have ended
     assert set(layers(viewer)) == {"other", "Prediction"}
     assert not other[1].data.any()
-    assert "leg was closed meanwhile" in form.panel.status.value
+    assert "leg was closed meanwhile" in ready.panel.status.value
     assert not dialogs_shown.problems
-    segment(form)
+    segment(ready)
     assert other[1].data.any()
 
 
@@ -384,22 +363,16 @@ def test_a_file_that_is_no_model_is_refused_in_a_sentence(
 
 
 def test_saving_writes_where_it_said_on_the_voxels_of_the_scan(
-    viewer: Any,
-    form: SegmentForm,
-    scan_file: Path,
-    write_model: WriteModel,
-    dialogs_shown: DialogRecorder,
+    viewer: Any, ready: SegmentForm, scan_file: Path, dialogs_shown: DialogRecorder
 ) -> None:
     import nibabel as nib
 
-    commands.open_paths(viewer, [scan_file])
-    form.model.add(write_model())
-    segment(form)
+    segment(ready)
     target = scan_file.with_name("leg_dseg.nii.gz")
-    assert form.saving.path.value == str(target)
-    assert target.name in form.saving.hint.value
+    assert ready.saving.path.value == str(target)
+    assert target.name in ready.saving.hint.value
     assert not target.exists()
-    press(form.saving.save_button)
+    press(ready.saving.save_button)
     assert not dialogs_shown.problems
     assert not dialogs_shown.asked
     saved, scan = nib.load(target), nib.load(scan_file)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from napari_ssl_muscle.viewer.train import training_form
 from napari_ssl_muscle.viewer.train.finetune_form import NO_COHORT, FinetuneForm
 from napari_ssl_muscle.viewer.train.folder_picker import TOGETHER
 from napari_ssl_muscle.viewer.widgets import dialogs, run_panel
-from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, MakeForm, write_labels, write_scan
 from tests.viewer.helpers import FakeTask, end_of, press, until
 
 WriteModel = Callable[..., Path]
@@ -61,16 +60,20 @@ def viewer(layers_only: Any) -> Any:
 
 
 @pytest.fixture
-def form(viewer: Any) -> Iterator[FinetuneForm]:
-    form = FinetuneForm(viewer)
-    yield form
-    with contextlib.suppress(RuntimeError):  # a test may have closed it
-        form.native.deleteLater()
+def form(make_form: MakeForm) -> FinetuneForm:
+    return make_form(FinetuneForm)
 
 
 def look_at(form: FinetuneForm, folder: Path) -> None:
     form.scans.folders.value = str(folder)
     until(lambda: form.scans.summary.value not in ("", "Looking into the folder …"))
+
+
+def choose_two_muscles(form: FinetuneForm) -> list[str]:
+    """Uncheck all but the first two; return these."""
+    for box in form.muscles._boxes[2:]:
+        box.value = False
+    return form.muscles.checked
 
 
 def test_a_folder_is_summed_up_and_its_muscles_offered(form: FinetuneForm, cohort: Path) -> None:
@@ -93,8 +96,7 @@ def test_every_value_in_the_form_reaches_the_job(
     form.minutes.value = 12.5
     form.split.value = "block"
     form.out.value = str(tmp_path / "my run")
-    for box in form.muscles._boxes[2:]:
-        box.value = False
+    choose_two_muscles(form)
     press(form.start_button)
     (work,) = works
     expected = FinetuneJob(
@@ -302,8 +304,7 @@ def test_a_real_child_process_trains_what_the_form_says(
     form.minutes.value = 0.1
     form.split.value = "none"
     form.out.value = str(tmp_path / "run")
-    for box in form.muscles._boxes[2:]:
-        box.value = False
+    choose_two_muscles(form)
     expected = form.job()
     press(form.start_button)
     event = end_of(form.panel)

@@ -30,7 +30,7 @@ from napari_ssl_muscle.viewer.train import freeze_panel, training_form
 from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel, comparison_of
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
-from tests.viewer.conftest import DialogRecorder, write_labels, write_scan
+from tests.viewer.conftest import DialogRecorder, MakeForm, write_labels, write_scan
 from tests.viewer.helpers import FakeTask, end_of, press, until
 
 DICE = {"none": 0.7, "encoder": 0.9, "decoder": 0.8, "both": 0.6}
@@ -323,12 +323,11 @@ def test_a_real_child_process_compares_what_the_form_says(
 
 
 @pytest.fixture
-def form(layers_only: Any, tmp_path: Path) -> Iterator[FinetuneForm]:
-    form = FinetuneForm(layers_only)
+def form(make_form: MakeForm, tmp_path: Path) -> FinetuneForm:
+    form = make_form(FinetuneForm)
     form.scans.folders.value = str(write_cohort(tmp_path / "scans"))
     until(lambda: form.start_button.enabled)
-    yield form
-    form.native.deleteLater()
+    return form
 
 
 def test_the_form_offers_it_once_there_is_a_model_to_start_from(

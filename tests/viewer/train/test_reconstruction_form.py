@@ -67,12 +67,17 @@ def form(viewer: Any) -> ReconstructionForm:
     return found
 
 
-def test_both_runs_are_shown_side_by_side_over_the_scan_with_their_errors(
-    viewer: Any, form: ReconstructionForm, scan_file: Path, write_run: WriteRun
-) -> None:
-    scan = unwrap(commands.open_paths(viewer, [scan_file])[0])
+@pytest.fixture
+def scan(viewer: Any, form: ReconstructionForm, scan_file: Path, write_run: WriteRun) -> Any:
+    """The image of an open scan, on which two runs are chosen to be compared."""
     form.runs[0].add(write_run("mean", 0.0))
     form.runs[1].add(write_run("far", 3.0))
+    return unwrap(commands.open_paths(viewer, [scan_file])[0])
+
+
+def test_both_runs_are_shown_side_by_side_over_the_scan_with_their_errors(
+    viewer: Any, form: ReconstructionForm, scan: Any
+) -> None:
     form.slices.value = 2
     press(form.compare_button)
     assert isinstance(end_of(form.panel), Finished)
@@ -118,11 +123,8 @@ def test_both_runs_are_shown_side_by_side_over_the_scan_with_their_errors(
 
 
 def test_the_figures_follow_the_slider_and_the_grid_can_be_left(
-    viewer: Any, form: ReconstructionForm, scan_file: Path, write_run: WriteRun
+    viewer: Any, form: ReconstructionForm, scan: Any
 ) -> None:
-    scan = unwrap(commands.open_paths(viewer, [scan_file])[0])
-    form.runs[0].add(write_run("mean", 0.0))
-    form.runs[1].add(write_run("far", 3.0))
     press(form.compare_button)
     end_of(form.panel)
     for z in (0, 4):

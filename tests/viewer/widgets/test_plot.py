@@ -47,7 +47,8 @@ def test_of_plots_that_wait_the_last_one_is_shown(area: PlotArea) -> None:
     assert threading.main_thread() not in threads
 
 
-def test_a_plot_asked_for_while_another_is_painted_follows(area: PlotArea) -> None:
+def paint_slowly(area: PlotArea) -> threading.Event:
+    """Begin to paint in red, which lasts until the event that is returned is set."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(figure: Any) -> None:
@@ -57,6 +58,11 @@ def test_a_plot_asked_for_while_another_is_painted_follows(area: PlotArea) -> No
 
     area.show_plot(slow)
     until(begun.is_set)
+    return go_on
+
+
+def test_a_plot_asked_for_while_another_is_painted_follows(area: PlotArea) -> None:
+    go_on = paint_slowly(area)
     area.show_plot(lambda figure: fill(figure, "blue"))
     go_on.set()
     until(lambda: not area.painting)
@@ -76,15 +82,7 @@ def test_a_plot_that_fails_leaves_the_last_one(area: PlotArea) -> None:
 
 
 def test_cleared_while_it_is_painted_nothing_comes_back(area: PlotArea) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slow(figure: Any) -> None:
-        begun.set()
-        go_on.wait()
-        fill(figure, "red")
-
-    area.show_plot(slow)
-    until(begun.is_set)
+    go_on = paint_slowly(area)
     area.clear()
     go_on.set()
     until(lambda: not area.painting)

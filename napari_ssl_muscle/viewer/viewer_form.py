@@ -1,0 +1,128 @@
+"""The bases of the forms that work on what is open in a viewer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from magicgui.widgets import PushButton, Widget
+
+from napari_ssl_muscle.learning.events import Finished
+from napari_ssl_muscle.viewer.layers.layer_lists import listen_to_layers
+from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.session import session_of
+from napari_ssl_muscle.viewer.widgets import dialogs
+from napari_ssl_muscle.viewer.widgets.background import BackgroundTask
+from napari_ssl_muscle.viewer.widgets.form import Form, main_button
+from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
+from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
+
+
+class ViewerForm(Form):
+    """A form that belongs to a viewer, whose session begins with it.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    title
+        On its tab.
+    """
+
+    def __init__(self, napari_viewer: Any, title: str) -> None:
+        self.viewer = unwrap(napari_viewer)
+        self.session = session_of(self.viewer)
+        super().__init__(title)
+
+    def follow_layers(self) -> None:
+        """From now on, read the open layers again when they change, and follow the active one."""
+        listen_to_layers(self.native, self.viewer, self.reset_choices)
+        active = self.viewer.layers.selection.events.active
+        listen(self.native, active, lambda event: self.follow(unwrap(event.value)))
+
+    def follow(self, layer: Any) -> None:
+        """Choose what belongs to a layer that was picked in the layer list."""
+
+
+class WorkForm(ViewerForm):
+    """A form with a button that starts work, and a panel that shows it.
+
+    A subclass puts the parts into the form, and calls `_update` at the end.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    title
+        On its tab.
+    button
+        Text and tooltip of the button that starts.
+    unit
+        What the panel counts.
+    """
+
+    def __init__(self, napari_viewer: Any, title: str, button: tuple[str, str], unit: str) -> None:
+        super().__init__(napari_viewer, title)
+        self._task: Any = None
+        self.start_button: PushButton = main_button(*button)
+        self.panel = RunPanel(unit)
+        self.start_button.changed.connect(self.start)
+        self.panel.ended.connect(self._on_ended)
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Sequence[Widget]:
+        """What cannot be changed while the work goes on."""
+
+    @abstractmethod
+    def task(self) -> BackgroundTask:
+        """Return the work that the form asks for.
+
+        Raises
+        ------
+        BadInput
+            If something is missing or refused.
+        """
+
+    def show_answer(self, answer: Any) -> None:
+        """Show what the work returned; only work in a thread returns something."""
+
+    def start(self) -> None:
+        """Begin (the button); a problem is shown in a dialog."""
+        task = dialogs.attempt(self.task, self.native.window())
+        if task is not None:
+            self.run(task)
+
+    def run(self, task: BackgroundTask) -> None:
+        """Start work and show it."""
+        self._task = task
+        self._enable(False)
+        self.panel.run(task)
+        self.scroll_to(self.panel)
+
+    def _on_ended(self, event: object) -> None:
+        task, self._task = self._task, None
+        self._enable(True)
+        if isinstance(event, Finished) and task is not None:
+            self.show_answer(task.result)
+
+    def _enable(self, free: bool) -> None:
+        for part in (*self.inputs, self.start_button):
+            part.enabled = free
+        if free:
+            self._update()
+
+    def _update(self, *_: object) -> None:
+        """Say what is missing, and show the shell command."""
+
+    def show_missing(self, sentence: str) -> None:
+        """Say what is missing; "" says that it no longer is. The button is enabled accordingly."""
+        if self.panel.running:
+            return
+        self.start_button.enabled = not sentence
+        if sentence or self.panel.status.value == self._missing:
+            self.panel.show_text(sentence)
+        self._missing = sentence
+
+    _missing = ""
