@@ -80,13 +80,13 @@ def constant(path: Path) -> None:
 
 def with_nan(path: Path) -> None:
     voxels = VOXELS.copy()
-    voxels[3, 3, 1] = np.nan
+    voxels[::2] = np.nan
     save(path, voxels)
 
 
 def with_infinity(path: Path) -> None:
     voxels = VOXELS.copy()
-    voxels[3, 3, 1] = np.inf
+    voxels[::2] = np.inf
     save(path, voxels)
 
 
@@ -243,7 +243,7 @@ def fine_tune(refused: Callable[..., str], folder: Path, *words: object) -> str:
 
 
 def test_labels_of_another_geometry(refused: Callable[..., str], flat: Path) -> None:
-    save(flat / "ben_seg.nii.gz", np.ones((12, 12, 2), np.uint8))
+    save(flat / "ben_seg.nii.gz", np.ones((12, 13, 2), np.uint8))
     sentence = fine_tune(refused, flat)
     assert str(flat / "ben.nii.gz") in sentence
     assert str(flat / "ben_seg.nii.gz") in sentence
@@ -364,7 +364,7 @@ def test_predictions_without_a_reference(refused: Callable[..., str], tmp_path: 
 
 
 def test_a_prediction_of_another_geometry(refused: Callable[..., str], tmp_path: Path) -> None:
-    one = save(tmp_path / "a.nii.gz", np.ones((4, 4, 2), np.uint8))
+    one = save(tmp_path / "a.nii.gz", np.ones((4, 5, 2), np.uint8))
     two = save(tmp_path / "b.nii.gz", np.ones((4, 4, 3), np.uint8))
     sentence = refused("evaluate", one, two, "--out", tmp_path / "out")
     assert str(one) in sentence
