@@ -15,6 +15,7 @@ from napari_ssl_muscle.jobs.settings import (
     CompareJob,
     CompareReconstructionsJob,
     EvaluateJob,
+    ExperimentsJob,
     FinetuneJob,
     MeasureJob,
     PretrainJob,
@@ -44,6 +45,10 @@ def prepare(job: AnyJob) -> PreparedJob:
             from napari_ssl_muscle.experiments import freeze_modes
 
             return freeze_modes.prepare(job)
+        case ExperimentsJob():
+            from napari_ssl_muscle.experiments.published import action
+
+            return action.prepare(job)
         case SegmentJob():
             from napari_ssl_muscle.jobs.actions import segment
 

@@ -44,7 +44,8 @@ def test_help_lists_every_command() -> None:
     assert result.returncode == 0
     for name in (
         *("app", "phantom", "inspect", "models", "import-reference", "run"),
-        *("finetune", "compare-freezing", "segment", "evaluate", "measure"),
+        *("finetune", "compare-freezing", "experiments", "segment"),
+        *("evaluate", "measure"),
     ):
         assert f"\n  {name} " in result.stdout
 

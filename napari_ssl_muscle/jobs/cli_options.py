@@ -120,7 +120,7 @@ def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter
     metavar = None  # click's own
     if marked(field, ModelReference):
         metavar = "MODEL"
-    elif many:
+    elif many and what is str:
         metavar = "NAME,..."
     return click.Option(
         [option],

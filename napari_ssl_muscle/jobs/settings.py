@@ -210,6 +210,90 @@ class CompareFreezingJob(LabelledJob):
         return self
 
 
+@overriding("steps", "epochs", "width", "depth", "size", "spacing", "device")
+class ExperimentsJob(Job):
+    """Repeat the published study on a cohort: its experiments, tables and figures.
+
+    0 network parameters from scratch, 1 pretext parameters, 2 masking, 3 frozen parts,
+    4 fine-tuning parameters, each with the best of those before it by the 3D Dice on validation
+    data; then baseline and pretrained models on the test set, and scratch against pretrained at
+    few labelled subjects. Each training is a run's folder in OUT; the same command goes on where
+    it was stopped. Further experiments: 5 larger networks, 6 other pretext tasks, 7 more scans
+    (--scans) to pretrain on.
+    """
+
+    action: Literal["experiments"] = "experiments"
+    cohort: Annotated[Path, Argument("COHORT")] = Field(
+        description="Folder with scans and label maps (BIDS, nnU-Net raw or flat)."
+    )
+    out: Path = Field(description="Folder of plan, tables, report and runs.")
+    preset: Literal["quick", "poster"] = Field(
+        "quick",
+        description="'poster' is the study as published, for a GPU; 'quick' a demonstration on a "
+        "small network, too short to conclude from.",
+    )
+    experiment: list[int] | None = Field(
+        None,
+        min_length=1,
+        description="Run this experiment and those that it builds on; give it once for each. "
+        "Default: 0 to 4.",
+    )
+    seeds: int | None = Field(
+        None, ge=1, description="Seeds of each training. Default: 1 in quick, 3 in poster."
+    )
+    only: list[Name] | None = Field(
+        None,
+        min_length=1,
+        description="Keep only cells with these values, as SETTING=VALUE; once for each value.",
+    )
+    labelled: list[int] | None = Field(
+        None,
+        min_length=1,
+        description="Numbers of labelled subjects at which scratch and pretrained are compared. "
+        "Default: 1, 2, 4, … as far as there are.",
+    )
+    scans: list[Path] | None = Field(
+        None, min_length=1, description="Folders of more scans without labels (experiment 7)."
+    )
+    muscles: list[Name] | None = Field(
+        None, min_length=1, description="Muscles to learn. Default: as in a fine-tuning."
+    )
+    channels: list[Name] | None = Field(
+        None, min_length=1, description="Image channels to learn from, where there are several."
+    )
+    pretrain_steps: int | None = Field(
+        None, ge=1, description="Length of a pretraining. Default: as long as a fine-tuning."
+    )
+    dry_run: bool = Field(
+        False, description="List the trials and estimate their time on this device; write nothing."
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="Processes that train at the same time. More than one needs the extra "
+        "'cluster'. Default: as many as the CPU has cores, one with a GPU or without the extra.",
+    )
+    scheduler: str | None = Field(
+        None,
+        min_length=1,
+        description="Address of a dask scheduler whose workers train instead; they must see "
+        "COHORT and OUT under the same paths.",
+    )
+    trust_network: bool = Field(
+        False,
+        description="Send jobs to a --scheduler on another machine without TLS: whoever is on the "
+        "network can then run programs on scheduler and workers.",
+    )
+    threads: int = Field(
+        1, ge=1, description="CPU threads of each training; other numbers change the last bits."
+    )
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Stand for the derived overrides, which a type checker cannot know."""
+
+
 class SegmentJob(Job):
     """Segment the muscles of scans: one label map each."""
 
@@ -336,6 +420,7 @@ AnyJob = Annotated[
     | CompareReconstructionsJob
     | FinetuneJob
     | CompareFreezingJob
+    | ExperimentsJob
     | SegmentJob
     | CompareJob
     | EvaluateJob

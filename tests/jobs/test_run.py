@@ -196,6 +196,8 @@ def test_every_job_goes_to_the_module_of_its_action(
     room = "jobs.actions." + action.replace("-", "_")
     if action == "compare-freezing":
         room = "experiments.freeze_modes"
+    if action == "experiments":
+        room = "experiments.published.action"
     monkeypatch.setattr(f"napari_ssl_muscle.{room}.prepare", lambda job: job.action)
     job: Any = kind.model_construct()
     assert prepare(job) == action

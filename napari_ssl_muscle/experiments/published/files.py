@@ -6,10 +6,11 @@ OUT/ holds
 - `trials.csv`: a row for each finished trial, `TRIAL_COLUMNS`, in the order of the plan.
 - `dice.csv`: 3D Dice per subject and muscle of each finished trial, `DICE_COLUMNS`.
 - `choices.csv`: what each experiment chose in each fold, `CHOICE_COLUMNS`.
+- `folds/FOLD.json`: the split of each fold that has no held-out slices.
 - `runs/RUN/`: run folders. Besides what every training leaves there (`job.json`, `metrics.csv`:
   the learning curve, a row an epoch, `model.safetensors`, of a pretraining also `probes.npz`, see
-  `learning/pretext/probes.py`), a fine-tuning has `counts-validation.csv` and, where it was
-  tested, `counts-test.csv` and `examples-test.npz`.
+  `learning/pretext/probes.py`), there is `trial.json`; a fine-tuning has
+  `counts-validation.csv` and, where it was tested, `counts-test.csv` and `examples-test.npz`.
 - `report.html` and the report's own tables.
 
 The tables are made anew from the run folders whenever a trial ends: their rows do not depend on
@@ -31,17 +32,21 @@ TRIALS = "trials.csv"
 DICE = "dice.csv"
 CHOICES = "choices.csv"
 RUNS = "runs"
+FOLDS = "folds"
 REPORT = "report.html"
 
 COUNTS = "counts-{part}.csv"
 """Of a run, in canonical slices on the scan's own grid: `COUNT_COLUMNS`; part: validation, test."""
+
+RESULT = "trial.json"
+"""Of a run: columns of `trials.csv` that its own files give, written when it is trained."""
 
 EXAMPLES = "examples-{part}.npz"
 """Of a run: an example slice of each subject, for figures.
 
 Arrays `image` (n) of float32 (y, x), `reference` and `predicted` (n) of uint8 (y, x), as
 `image_0`, `reference_0`, `predicted_0`, …; `subjects` (n) text; class 0 is background, class k the
-k-th of the plan's muscles. Pixels are (2,) mm: `spacing`.
+k-th of the plan's muscles; `spacing` (n, 2): mm from row to row and from column to column.
 """
 
 TRIAL_COLUMNS = (

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from napari_ssl_muscle.experiments.published.trial import Value
+from napari_ssl_muscle.scans.split import Split
 
 FORMAT = 1
 
@@ -33,7 +34,7 @@ class Experiment(BaseModel):
     cells
         Settings that differ, each cell with the same names, in the order of the tables.
     varies
-        Whose settings the cells are: "pretrain" or "finetune".
+        Whose settings the cells are: "pretrain", "finetune" or "both".
     selects
         Whether the cell with the highest validation Dice is taken over by the experiments that
         follow (0 to 4), in each fold by its own validation data.
@@ -47,7 +48,7 @@ class Experiment(BaseModel):
     name: str
     question: str
     cells: tuple[dict[str, Value], ...]
-    varies: Literal["pretrain", "finetune"] = "finetune"
+    varies: Literal["pretrain", "finetune", "both"] = "finetune"
     selects: bool = False
     tested: bool = False
 
@@ -85,7 +86,9 @@ class Fold(BaseModel):
 
     @cached_property
     def hash(self) -> str:
-        """Twelve digits of the SHA-256 over everything but the name."""
+        """Hash of the split as in `split.json` and on model cards; with held-out slices its own."""
+        if not self.held_out:
+            return Split(self.unit, self.train, self.validation, self.test, 0, (1, 0, 0)).hash
         content = self.model_dump(mode="json", exclude={"name"})
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -102,6 +105,11 @@ class CohortSummary(BaseModel):
     subjects: int
     """All subjects, with and without labels."""
     images: int
+    slices: int
+    """Slices of all images, from their headers."""
+    rows: int
+    columns: int
+    """Of the largest image."""
     muscles: tuple[str, ...]
     channels: tuple[str, ...]
     labels_hash: str

@@ -39,8 +39,8 @@ class Trial(BaseModel):
         The settings in which the trials of an experiment differ, by the names of
         `learning.settings`: {"lr": 1e-05, "optimizer": "adam"}. Empty in the final table.
     kind
-        A pretraining has no Dice of its own; the fine-tuning that starts from it has the same
-        experiment, arm, cell, fold and seed.
+        A pretraining has no Dice of its own; fine-tunings name it in `start`. It is listed once in
+        a fold, where it is needed first.
     fold
         Name of its `Fold`, which says who trains, validates and tests.
     labelled

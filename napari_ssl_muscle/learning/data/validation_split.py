@@ -12,12 +12,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_ssl_muscle.learning.data.case import FEWEST
+from napari_ssl_muscle.learning.data.case import FEWEST, middle_block
 from napari_ssl_muscle.learning.data.image_cache import ImageStore, Item
 from napari_ssl_muscle.scans.split import Split, slice_name
-
-BLOCK_SHARE = 1 / 6
-"""Share of the labelled slices in the validation block: near the study's 12.5 %, at least two."""
 
 SUBJECT_SHARE = 1 / 8
 """Share of the subjects whose images only validate a pretraining, as the study's 12.5 %."""
@@ -72,12 +69,10 @@ def by_block(store: ImageStore) -> Holdout:
         indices = [i for i, series in enumerate(store.series) if series.case == case]
         items = store.items(indices, labelled=True)
         slices = sorted({item.z for item in items})
-        if len(slices) < FEWEST:
+        block = middle_block(slices)
+        if not block:
             training += items
             continue
-        length = max(2, round(BLOCK_SHARE * len(slices)))
-        first = (len(slices) - length) // 2
-        block = slices[first : first + length]
         validation += [item for item in items if block[0] <= item.z <= block[-1]]
         training += [item for item in items if item.z < block[0] - 1 or item.z > block[-1] + 1]
         blocks.append(f"{block[0] + 1} to {block[-1] + 1} of {case}")
