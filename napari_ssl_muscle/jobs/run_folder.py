@@ -14,13 +14,14 @@ from napari_ssl_muscle.files import csv_text, write_text
 from napari_ssl_muscle.jobs.job_file import absolute, read_job, write_job
 from napari_ssl_muscle.jobs.settings import AnyJob, CompareFreezingJob, LearningJob
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
-from napari_ssl_muscle.learning.models.card import CHECKPOINT_FILE, RUN_FILE
+from napari_ssl_muscle.learning.models.card import CHECKPOINT_FILE, PROBES_FILE, RUN_FILE
 
 JOB = "job.json"
 EVENTS = "events.jsonl"
 METRICS = "metrics.csv"
 MODEL = RUN_FILE
 CHECKPOINT = CHECKPOINT_FILE
+PROBES = PROBES_FILE
 SPLIT = "split.json"
 CACHE = "cache"
 

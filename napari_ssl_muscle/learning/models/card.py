@@ -37,6 +37,9 @@ RUN_FILE = "model.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 """Name of the checkpoint beside it."""
 
+PROBES_FILE = "probes.npz"
+"""Name of a pretraining's pictures beside it; see `learning.pretext.probes`."""
+
 
 class TrainingSource(BaseModel):
     """One source that a model learned from."""

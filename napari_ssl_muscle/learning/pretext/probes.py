@@ -12,6 +12,7 @@ from torch import nn
 
 from napari_ssl_muscle.files import write_whole
 from napari_ssl_muscle.learning.data.image_cache import Item
+from napari_ssl_muscle.learning.models.card import PROBES_FILE
 from napari_ssl_muscle.learning.pretext.inpainting_task import VALIDATION_SEED, InpaintingTask
 from napari_ssl_muscle.learning.pretext.masking import describe_masks
 from napari_ssl_muscle.learning.pretext.strips import write_plain_strips
@@ -19,7 +20,7 @@ from napari_ssl_muscle.learning.pretext.strips import write_plain_strips
 COUNT = 6
 """Probe slices: enough to see a leg from end to end, few enough to cost nothing."""
 
-ARRAYS = "probes.npz"
+ARRAYS = PROBES_FILE
 STRIPS = "probes.png"
 
 
