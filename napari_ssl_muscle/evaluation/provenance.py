@@ -45,6 +45,8 @@ class Provenance:
         Hash of the split that it was trained with, and whether that was made by slice.
     training_subjects
         Subjects (or cases).
+    islands_dropped
+        Whether pieces apart from their muscle were removed.
     versions
         Of Python and the packages; those of this process by default.
     """
@@ -54,6 +56,7 @@ class Provenance:
     split_hash: str | None = None
     leaking: bool = False
     training_subjects: frozenset[str] | None = None
+    islands_dropped: bool | None = None
     versions: dict[str, str] = field(default_factory=versions)
 
     def trained_on(self, names: Iterable[str]) -> bool | None:

@@ -94,6 +94,7 @@ def record_labels(file: Path, origin: Provenance | None, corrected: bool | None)
             "model_hash": origin.model_hash,
             "labels_hash": file_hash(file),
             "corrected_by_hand": corrected,
+            "islands_dropped": origin.islands_dropped,
             "versions": versions(),
         }
     write_record(file.parent, record)
@@ -119,6 +120,7 @@ def origin_of_file(file: Path) -> tuple[Provenance | None, bool | None]:
         split_hash=None if model["split_hash"] is None else str(model["split_hash"]),
         leaking=bool(model["leaking"]),
         training_subjects=frozenset(subjects) if isinstance(subjects, list) else None,
+        islands_dropped=entry.get("islands_dropped"),
     )
     corrected = entry.get("corrected_by_hand")
     fingerprint = entry.get("labels_hash")

@@ -309,6 +309,10 @@ class SegmentJob(Job):
     channel: Name | None = Field(
         None, description="Image channel to take from a cohort. Default: the model's own."
     )
+    drop_islands: bool = Field(
+        True,
+        description="Remove small pieces that lie apart from their muscle, in each leg.",
+    )
     device: ComputeDevice = "auto"
     threads: Threads = None
     overwrite: bool = Field(False, description="Replace label maps that are there already.")

@@ -23,14 +23,12 @@ from napari_ssl_muscle.learning.data.slices import (
     to_window,
 )
 from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never_stop
+from napari_ssl_muscle.learning.islands import drop_islands
 from napari_ssl_muscle.learning.leg_sides import dividing_column, find_legs, lone_leg
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.device import choose_device, threads
 from napari_ssl_muscle.scans.geometry import Geometry
-
-ISLAND = 0.05
-"""Share of a muscle's largest piece under which another piece is taken for an error."""
 
 BATCH = 8
 """Images per forward pass: more gains nothing on a CPU and costs memory."""
@@ -52,12 +50,16 @@ class Segmentation:
     uncertainty
         Per voxel ``(z, y, x)`` uint8: 255 × (1 − probability of the chosen class), 0 outside of
         the frames; None where it was not asked for.
+    islands_ml
+        mL of islands that were set to background. Confidence and uncertainty are those of the
+        network's own labels, with islands.
     """
 
     labels: NDArray[np.integer[Any]]
     confidence: NDArray[np.float32]
     notes: list[str]
     uncertainty: NDArray[np.uint8] | None = None
+    islands_ml: float = 0.0
 
 
 def segment_volume(
@@ -71,6 +73,7 @@ def segment_volume(
     progress: Callable[[int, int], None] | None = None,
     stop: ShouldStop = never_stop,
     uncertainty: bool = False,
+    without_islands: bool = True,
 ) -> Segmentation:
     """Segment a scan.
 
@@ -92,6 +95,8 @@ def segment_volume(
         Asked between batches.
     uncertainty
         Also return the uncertainty of each voxel.
+    without_islands
+        Set to background what lies apart from its muscle; see `learning.islands`.
 
     Raises
     ------
@@ -148,6 +153,7 @@ def segment_volume(
             probability += best.probability
             muscle_pixels += best.muscle_pixels
     legs, side_notes = _legs(model, frames, classes, channels, spacing, geometry, looks_left)
+    dropped = drop_islands(classes, legs, spacing) if without_islands else 0
     confidence = np.where(muscle_pixels > 0, probability / np.maximum(muscle_pixels, 1), 1.0)
     notes = [*differences_from_training(card, channels, spacing), *side_notes]
     if fitter.images < BATCH:
@@ -156,7 +162,8 @@ def segment_volume(
             "The result is the same."
         )
     labels = card.classes.decode(classes, legs)
-    return Segmentation(labels, confidence.astype(np.float32), notes, doubt)
+    millilitres = dropped * float(np.prod(spacing)) / 1000
+    return Segmentation(labels, confidence.astype(np.float32), notes, doubt, millilitres)
 
 
 def _legs(
@@ -167,12 +174,12 @@ def _legs(
     spacing: tuple[float, float, float],
     geometry: Geometry | None,
     looks_left: bool | None,
-) -> tuple[NDArray[np.uint8] | None, list[str]]:
-    """Return the leg of each voxel if the model's labels have sides, and sentences on them."""
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return the leg of each voxel, and sentences on it where the model's labels have sides."""
     card = model.card
-    if not card.sides_from_leg or not classes.any():
-        return np.zeros_like(classes) if card.sides_from_leg else None, []
     column = dividing_column(frames, channels, spacing, card.slices)
+    if not card.sides_from_leg or not classes.any():
+        return find_legs(classes, column), []
     if column is None:
         lone, note = lone_leg(frames[0], geometry, looks_left, card.classes)
         return find_legs(classes, None, lone), [note]
@@ -236,34 +243,7 @@ def _segment_frame(
         muscle_pixels[part] = (found > 0).sum(axis=(1, 2))
         advance(len(found))
         start += len(found)
-    drop_islands(classes)
     return _FrameResult(frame, classes, uncertainty, total, muscle_pixels)
-
-
-def drop_islands(classes: NDArray[np.uint8]) -> None:
-    """Set to background, in place, what lies far apart from the rest of its muscle and is small.
-
-    A piece goes if it holds less than `ISLAND` of the voxels of the muscle's largest piece in
-    this leg. Pieces that touch by a corner, also between slices, are one.
-
-    Parameters
-    ----------
-    classes
-        Class indices ``(z, y, x)`` of one leg.
-    """
-    from scipy import ndimage
-
-    windows: list[Any] = ndimage.find_objects(classes)  # None for a value that is not there
-    for value, window in enumerate(windows, 1):
-        if window is None:
-            continue
-        cut = classes[window]
-        pieces, count = ndimage.label(cut == value, structure=np.ones((3, 3, 3)))
-        if count > 1:
-            sizes = np.bincount(pieces.ravel())
-            small = sizes < ISLAND * sizes[1:].max()
-            small[0] = False
-            cut[small[pieces]] = 0
 
 
 def _scores(net: torch.nn.Module, images: Tensor, *, mirror: bool) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +69,8 @@ class SegmentedScan:
         Sentences that the user should read.
     confidence, uncertainty
         Of slices ``(z,)`` and voxels ``(z, y, x)``, as in `learning.predict.Segmentation`.
+    islands_ml
+        mL of islands that were removed.
     """
 
     labels: npt.NDArray[np.integer]
@@ -77,6 +79,14 @@ class SegmentedScan:
     notes: tuple[str, ...]
     confidence: npt.NDArray[np.float32]
     uncertainty: npt.NDArray[np.uint8] | None
+    islands_ml: float = 0.0
+
+    @property
+    def islands_text(self) -> str:
+        """What was removed as islands, as a sentence; empty if nothing was."""
+        if not self.islands_ml:
+            return ""
+        return f"Islands of {self.islands_ml:.2g} mL, apart from their muscles, were removed."
 
 
 def case_to_segment(
@@ -193,6 +203,7 @@ class Segmenter:
         stop: ShouldStop,
         *,
         uncertainty: bool = False,
+        without_islands: bool = True,
     ) -> SegmentedScan:
         """Segment a scan; meant for a worker thread or a process.
 
@@ -208,6 +219,8 @@ class Segmenter:
             Asked between batches.
         uncertainty
             Also return how unsure the model is of each voxel.
+        without_islands
+            Set to background what lies apart from its muscle.
 
         Raises
         ------
@@ -233,6 +246,7 @@ class Segmenter:
             progress=progress.inside,
             stop=stop,
             uncertainty=uncertainty,
+            without_islands=without_islands,
         )
         notes = list(found.notes)
         if known_subjects(scan.subjects, model.card.training_subjects):
@@ -244,8 +258,9 @@ class Segmenter:
         return SegmentedScan(
             labels=found.labels,
             table=model.card.table,
-            provenance=self._provenance,
+            provenance=replace(self._provenance, islands_dropped=without_islands),
             notes=tuple(notes),
             confidence=found.confidence,
             uncertainty=found.uncertainty,
+            islands_ml=found.islands_ml,
         )

@@ -14,7 +14,7 @@ from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.events import Emit, ShouldStop, StoppedByUser, emit_warnings
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByUser, emit_warnings
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter, case_to_segment
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
@@ -139,7 +139,9 @@ def _segment(
     for file, target in files.items():
         geometry = target.scans[0].geometry
         try:
-            found = segmenter.segment(path, target.to_segment(), progress, stop)
+            found = segmenter.segment(
+                path, target.to_segment(), progress, stop, without_islands=job.drop_islands
+            )
         except StoppedByUser:
             stopped = True
             break
@@ -155,6 +157,8 @@ def _segment(
         notes = list(dict.fromkeys([*about_files, *found.notes]))
         whose = "" if len(files) == 1 else f"{target.name}: "
         emit_warnings(emit, [whose + note for note in notes])
+        if found.islands_text:
+            emit(Note(text=whose + found.islands_text))
         save_label_map(file, found.labels, geometry, found.table)
         written.append(str(file))
         fingerprint = str(found.provenance.model_hash)
@@ -165,6 +169,8 @@ def _segment(
             "model_hash": fingerprint,
             "labels_hash": file_hash(file),
             "corrected_by_hand": False,
+            "islands_dropped": job.drop_islands,
+            "islands_ml": round(found.islands_ml, 3),
             "device": device,
             "notes": notes,
             "versions": versions(),

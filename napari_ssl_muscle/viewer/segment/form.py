@@ -72,6 +72,11 @@ class SegmentForm(WorkForm):
             tooltip="A new prediction leaves alone what was drawn or erased by hand since the last "
             "one.",
         )
+        self.drop_islands = CheckBox(
+            value=True,
+            text="Remove islands",
+            tooltip=SegmentJob.model_fields["drop_islands"].description,
+        )
         self.fit = paragraph()
         self.saving = SavePanel(self.viewer)
         self.command = CommandLine()
@@ -80,6 +85,7 @@ class SegmentForm(WorkForm):
             self.model,
             self.fit,
             self.keep_drawn,
+            self.drop_islands,
             self.segment_button,
             self.panel,
             self.saving,
@@ -89,6 +95,7 @@ class SegmentForm(WorkForm):
         self.scan_rows.picked.connect(self._update)
         self.model.picked.connect(self._on_model)
         self.saving.path.changed.connect(self._show_command)
+        self.drop_islands.changed.connect(self._show_command)
         self.follow_layers()
         self._update()
 
@@ -117,6 +124,7 @@ class SegmentForm(WorkForm):
             model=model,
             out=Path(target).parent if target else scan.path.parent,
             volume=scan.volume,
+            drop_islands=bool(self.drop_islands.value),
         )
 
     @property
@@ -167,6 +175,7 @@ class SegmentForm(WorkForm):
             images=tuple(layer.data for layer in images),
             scan=scan,
             current=target.data if target is not None else None,
+            drop_islands=bool(self.drop_islands.value),
         )
 
     def show_answer(self, answer: SegmentAnswer) -> None:
@@ -196,6 +205,7 @@ class SegmentForm(WorkForm):
             f"✓ {counted(len(answer.muscles), 'muscle')} in {answer.seconds:.0f} s, in the layer "
             f"'{layer.name}'. Ctrl+Z takes them back."
             + (f" Not found: {', '.join(missing)}." if missing else "")
+            + (f" {answer.found.islands_text}" if answer.found.islands_text else "")
             + (f" {spared:,} voxels stay as you drew them." if spared else "")
         )
 

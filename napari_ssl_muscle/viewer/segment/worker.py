@@ -36,6 +36,7 @@ class SegmentRequest:
     images: tuple[np.ndarray, ...]
     scan: OpenScan
     current: np.ndarray | None
+    drop_islands: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,14 @@ def segment_open_scan(
     scan = scan_to_segment(request.scan, request.images)
     segmenter.load(request.model)
     progress = segmenter.begin("segmenting", scan.steps, emit)
-    found = segmenter.segment(request.model, scan, progress, stop, uncertainty=True)
+    found = segmenter.segment(
+        request.model,
+        scan,
+        progress,
+        stop,
+        uncertainty=True,
+        without_islands=request.drop_islands,
+    )
     labels, current = to_small_type(found.labels), request.current
     fits = (
         current is not None

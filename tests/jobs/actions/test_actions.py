@@ -59,6 +59,9 @@ def test_a_segmented_scan_has_its_grid_its_tables_and_a_record(
     entry = record["scans"][label_map.name]
     assert record["models"][entry["model_hash"]]["name"] == "plain"
     assert {"napari-ssl-muscle", "torch"} <= set(entry["versions"])
+    assert entry["islands_dropped"]
+    removed = "Islands of" in result.stderr
+    assert removed == (entry["islands_ml"] > 0)
     assert not list(tmp_path.glob(".part-*"))
 
 
