@@ -26,6 +26,7 @@ from napari_ssl_muscle.experiments.published.presets import (
 from napari_ssl_muscle.experiments.published.runner import remaining_trials, run_plan
 from napari_ssl_muscle.experiments.published.training import write_splits
 from napari_ssl_muscle.experiments.published.workers.choice import choose_workers
+from napari_ssl_muscle.experiments.report import write_report
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import absolute
@@ -89,7 +90,7 @@ def _run(job: ExperimentsJob, plan: Plan, emit: Emit, stop: ShouldStop) -> Outco
     with choose_workers(job).open(plan, job.out) as workers:
         emit(Started(action="experiments", device=workers.describe()))
         finished = run_plan(plan, job.out, workers, emit, stop)
-    files = [job.out / name for name in (TRIALS, CHOICES, DICE)]
+    files = [write_report(job.out), *(job.out / name for name in (TRIALS, CHOICES, DICE))]
     result: dict[str, Any] = {"files": [str(path) for path in files], "out": str(job.out)}
     return Outcome(result, stopped=not finished)
 

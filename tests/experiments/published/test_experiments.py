@@ -13,6 +13,7 @@ from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.published.files import (
     PLAN,
+    REPORT,
     read_choices,
     read_counts,
     read_dice,
@@ -27,7 +28,9 @@ from tests.experiments.published.conftest import toy_job
 Table = Callable[[Path], list[dict[str, str]]]
 
 
-def test_every_trial_is_a_run_and_a_row(finished: Path, table: Table) -> None:
+def test_every_trial_is_a_run_and_a_row_and_the_report_is_written(
+    finished: Path, table: Table
+) -> None:
     rows = table(finished)
     assert {row["experiment"] for row in rows} == {"0", "1", "2", "3", "4", "final", "labelled"}
     assert {row["run"] for row in rows} == {path.name for path in (finished / "runs").iterdir()}
@@ -40,6 +43,7 @@ def test_every_trial_is_a_run_and_a_row(finished: Path, table: Table) -> None:
         assert (row["leaking"] == "1") == (row["fold"] == "slices")
     chosen = [row for row in read_choices(finished) if row["chosen"] == "1"]
     assert len([row for row in chosen if row["experiment"] == "2"]) == 2  # folds
+    assert "Demonstration, too short to conclude" in (finished / REPORT).read_text(encoding="utf-8")
 
 
 def test_nothing_of_the_test_subject_is_seen_in_its_fold(finished: Path, table: Table) -> None:
