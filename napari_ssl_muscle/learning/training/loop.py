@@ -33,6 +33,7 @@ from napari_ssl_muscle.learning.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from napari_ssl_muscle.learning.training.clock import TRIAL, Clock
 from napari_ssl_muscle.learning.training.steps import Stepper
 from napari_ssl_muscle.learning.training.task import Task
 from napari_ssl_muscle.learning.training.time_estimate import DEFAULT_EPOCHS
@@ -122,6 +123,7 @@ class _Loop:
         device = devices.choose_device(settings.device)
         self.steps = Stepper(net, task, settings, device, self._on_halved)
         self.interval = max(settings.validate_every, self.steps.per_epoch)
+        self.clock = self._clock()
 
     def resume(self) -> None:
         """Take over weights, optimiser and state from the checkpoint."""
@@ -145,17 +147,26 @@ class _Loop:
             return settings.steps
         if settings.minutes is None:
             return (settings.epochs or DEFAULT_EPOCHS) * self.steps.per_epoch
-        seconds, validation = self.steps.time_steps()
-        total = max(1, int(60 * settings.minutes / (seconds + validation / self.interval)))
-        if settings.epochs is not None:
-            total = min(total, settings.epochs * self.steps.per_epoch)
+        assert self.clock is not None
+        began = time.monotonic()
+        seconds, self.clock.validation = self.steps.time_steps(TRIAL * self.clock.seconds)
+        self.state.seconds = time.monotonic() - began
+        total = max(1, self.clock.plan(0, self.state.seconds, seconds))
         self.emit(
             Note(
                 text=f"{settings.minutes:g} minutes are about {total} steps here "
-                f"({seconds:.2f} s each)."
+                f"({seconds:.2f} s each); the number is kept to the clock."
             )
         )
         return total
+
+    def _clock(self) -> Clock | None:
+        """Return what keeps to the minutes that were asked for, if they were."""
+        settings = self.settings
+        if settings.steps is not None or settings.minutes is None:
+            return None
+        most = None if settings.epochs is None else settings.epochs * self.steps.per_epoch
+        return Clock(60 * settings.minutes, self.interval, most)
 
     def run_steps(self, stop: ShouldStop) -> TrainingResult:
         """Do the steps that are left, until the end, `stop`, or the patience is over."""
@@ -165,6 +176,8 @@ class _Loop:
         first = state.step
         started = saved = reported = time.monotonic()
         began = started - state.seconds
+        if self.clock is not None:
+            self.clock.start(state.step, state.seconds)
         steps.images_seen = 0
         speed_reported = stopped = False
         while state.step < state.total:
@@ -176,9 +189,13 @@ class _Loop:
             state.step += 1
             now = time.monotonic()
             state.seconds = now - began
+            if self.clock is not None:
+                state.total = self.clock.look(state.step, state.seconds, state.total)
             if now - reported > PROGRESS_SECONDS or state.step == state.total:
                 reported = now
                 left = (now - started) / (state.step - first) * (state.total - state.step)
+                if self.clock is not None and state.total != self.clock.most:
+                    left = max(0.0, self.clock.seconds - state.seconds)
                 self._report_progress(losses[-unreported:], left)
                 unreported = 0
             if state.step % self.interval == 0 or state.step == state.total:
@@ -186,6 +203,8 @@ class _Loop:
                 losses, unreported = [], 0
                 self._save()
                 saved = time.monotonic()
+                if self.clock is not None:
+                    self.clock.validated(saved - now)
                 if not speed_reported:  # already now: the end may come without warning
                     speed_reported = self._report_speed(state.step - first, saved - started)
                 if (

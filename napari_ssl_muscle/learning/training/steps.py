@@ -12,6 +12,8 @@ takes the first half: with every epoch another one. So step and batch still say 
 from __future__ import annotations
 
 import copy
+import math
+import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -122,21 +124,38 @@ class Stepper:
         weights: nn.Module = self._averaged.eval()
         return weights
 
-    def time_steps(self) -> tuple[float, float]:
-        """Return the seconds of a step and of a validation, tried on copies: nothing is learned."""
+    def time_steps(self, most: float = math.inf) -> tuple[float, float]:
+        """Return the seconds of a step and of a validation, tried on copies: nothing is learned.
+
+        Parameters
+        ----------
+        most
+            Seconds after which no more steps are tried; two are in any case.
+
+        Returns
+        -------
+        A step's seconds are the mean over an epoch, whose last batch may be small.
+        """
         net, optimizer, average = self.net, self.optimizer, self.average
         self.net = copy.deepcopy(net)
         self.optimizer = make_optimizer(self.net.parameters(), self.settings)
         self.average = None
         try:
-            times = []
+            started = time.monotonic()
+            for_an_image: list[float] = []
             for trial in range(6):
-                began = time.monotonic()
+                began, before = time.monotonic(), self.images_seen
                 self.step(trial, 0).item()
-                times.append(time.monotonic() - began)
+                seconds = time.monotonic() - began
+                for_an_image.append(seconds / (self.images_seen - before))
+                if trial > 0 and time.monotonic() - started > most:
+                    break
+            # The first ones are slow: memory is laid out. The median, as others use the machine.
+            image = statistics.median(for_an_image[min(2, len(for_an_image) - 1) :])
+            images = min(len(self.task) / self.per_epoch, self.fitter.images)
             began = time.monotonic()
             self.task.validate(self.net.eval(), self.device)
-            return sorted(times[2:])[1], time.monotonic() - began
+            return image * images, time.monotonic() - began
         finally:
             self.net, self.optimizer, self.average = net, optimizer, average
 

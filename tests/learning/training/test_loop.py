@@ -11,6 +11,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Checkpoint, EpochEnd, Event, Progress, never_stop
 from napari_ssl_muscle.learning.network.unet import UNet
 from napari_ssl_muscle.learning.settings import TrainingSettings
+from napari_ssl_muscle.learning.training import loop, steps
 from napari_ssl_muscle.learning.training.checkpoint import TrainingState
 from napari_ssl_muscle.learning.training.loop import train
 from napari_ssl_muscle.learning.training.optimizer import MovingAverage, rate_at
@@ -186,6 +187,56 @@ def test_minutes_become_steps(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"steps": None, "minutes": 0.02, "epochs": 4})
     _, _, saved, _ = run(tmp_path, settings)
     assert 1 <= saved[-1].total <= 16  # four epochs of four steps are the limit
+
+
+class Timed(Stripes):
+    """Takes time of a clock of its own: so much for each image, and for a validation.
+
+    After some batches the computer has to do more or less for others.
+    """
+
+    def __init__(self, images: int, image: float, validation: float, load: float) -> None:
+        super().__init__(images)
+        self.now, self.image, self.validation, self.load = 0.0, image, validation, load
+        self.batches = 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        self.batches += 1
+        if self.batches == 30:
+            self.image *= self.load
+        self.now += self.image * len(indices)
+        return super().batch(indices)
+
+    def validate(self, net: nn.Module, device: torch.device) -> dict[str, float]:
+        self.now += self.validation
+        return super().validate(net, device)
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "validation", "load"),
+    [(10, 9, 0.1, 1), (8, 8, 0.1, 1), (4, 3, 2.0, 1), (10, 9, 0.1, 3), (10, 9, 0.1, 0.4)],
+)
+def test_it_keeps_to_the_clock(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    images: int,
+    batch: int,
+    validation: float,
+    load: float,
+) -> None:
+    """With a last batch of one image, long validations, and a load that comes or goes."""
+    task = Timed(images, 0.05, validation, load)
+    monkeypatch.setattr(loop, "time", task)
+    monkeypatch.setattr(steps, "time", task)
+    settings = SETTINGS.model_copy(
+        update={"steps": None, "minutes": 1.0, "batch": batch, "validate_every": 20}
+    )
+
+    run(tmp_path, settings, task)
+    assert 55 <= task.now <= 61
 
 
 def test_schedule_rises_then_falls() -> None:
