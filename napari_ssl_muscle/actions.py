@@ -17,6 +17,7 @@ from napari_ssl_muscle.jobs.settings import (
     EvaluateJob,
     ExperimentsJob,
     FinetuneJob,
+    ImportJob,
     MeasureJob,
     PretrainJob,
     SegmentJob,
@@ -69,6 +70,10 @@ def prepare(job: AnyJob) -> PreparedJob:
             from napari_ssl_muscle.jobs.actions import measure
 
             return measure.prepare(job)
+        case ImportJob():
+            from napari_ssl_muscle.jobs.actions import import_dicom
+
+            return import_dicom.prepare(job)
     assert_never(job)
 
 

@@ -168,6 +168,28 @@ def inspect(folder: Path) -> int:
 
 
 @main.command()
+@click.argument("folder", type=A_PATH, metavar="DICOM")
+def dicom(folder: Path) -> int:
+    """List the series in a folder or a file of DICOM.
+
+    Those marked with * are what ssl-muscle import takes by default. Descriptions are the scanner
+    operator's and are shown here only.
+    """
+    from napari_ssl_muscle.jobs.text import format_export
+    from napari_ssl_muscle.scans.formats.dicom.listing import find_series
+
+    display = TextDisplay(sys.stderr)
+    try:
+        export = find_series(
+            folder, lambda done, total: display.show(Progress(done=done, total=total))
+        )
+    finally:
+        display.close()
+    click.echo(format_export(export))
+    return DONE
+
+
+@main.command()
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--folder", "folders", type=A_PATH, multiple=True, help="Look for models and runs here, too."

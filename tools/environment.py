@@ -53,11 +53,11 @@ def wanted_extras(arguments: list[str]) -> set[str] | None:
     """Return the extras of pyproject.toml that a request needs; None for an unknown request."""
     match arguments:
         case ["test"]:
-            return {"pyqt5", "pyqt6", "dev"}
+            return {"pyqt5", "pyqt6", "dev", "all"}
         case ["app"]:
-            return {"pyqt5"}
+            return {"pyqt5", "all"}
         case ["app", ("pyqt5" | "pyqt6") as binding]:
-            return {binding}
+            return {binding, "all"}
     return None
 
 

@@ -419,6 +419,32 @@ class MeasureJob(Job):
     overwrite: OverwriteTables = False
 
 
+class ImportJob(Job):
+    """Import DICOM as a pseudonymous cohort.
+
+    A folder with whatever lies in it, a file, or a whole export with many patients becomes NIfTI
+    images in the layout of BIDS: subjects and sessions are counted, and no name, ID, date or text
+    of a header is written. What an earlier import wrote is skipped. See what is there with
+    ssl-muscle dicom.
+    """
+
+    action: Literal["import"] = "import"
+    dicom: Annotated[Path, Argument("DICOM")] = Field(
+        description="A folder of DICOM files, or one of them."
+    )
+    out: Path = Field(description="Folder of the cohort; a new one, or one of an earlier import.")
+    series: list[int] | None = Field(
+        None,
+        min_length=1,
+        description="Numbers of the series to import. Default: every whole anatomical one.",
+    )
+    echo: list[int] | None = Field(
+        None,
+        min_length=1,
+        description="Echoes to import, from 1 for the shortest echo time. Default: all.",
+    )
+
+
 AnyJob = Annotated[
     PretrainJob
     | CompareReconstructionsJob
@@ -428,7 +454,8 @@ AnyJob = Annotated[
     | SegmentJob
     | CompareJob
     | EvaluateJob
-    | MeasureJob,
+    | MeasureJob
+    | ImportJob,
     Field(discriminator="action"),
 ]
 """Any of the jobs: the one place where an action is registered."""

@@ -10,7 +10,8 @@ from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource
 from napari_ssl_muscle.text_table import aligned, counted, times
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
+    from napari_ssl_muscle.scans.formats.dicom.listing import Export
+from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
 
 FROZEN_PARTS: dict[str, str] = {
     "none": "Nothing",
@@ -134,6 +135,40 @@ def format_cohort(cohort: Cohort, reports: Sequence[CaseReport], width: int = 10
     parts = ["\n".join(head), aligned(rows, width)]
     parts.append("\n".join(["Problems:", *said]) if said else "No problems were found.")
     return "\n\n".join(parts)
+
+
+def format_export(export: Export, width: int = 120) -> str:
+    """Return the series of a DICOM export as a table, by technical tags, and what is wrong.
+
+    Patients and studies are counted. Descriptions of series are free text of the scanner's
+    operator: this is for the screen, and must not be written to a file.
+    """
+    rows = [["", "patient", "study", "series", "shows", "TE ms", "voxels", "mm", "description"]]
+    patients = {patient: str(n) for n, patient in enumerate(export.patients, 1)}
+    studies: dict[str, dict[str, int]] = {}
+    problems = []
+    for series in export.series:
+        made = series.acquisition
+        own = studies.setdefault(made.patient, {})
+        rows.append(
+            [
+                "*" if series.suggested else "",
+                patients[made.patient],
+                str(own.setdefault(made.study, len(own) + 1)),
+                str(made.number),
+                series.contrast,
+                "" if made.echo_time is None else f"{made.echo_time:g}",
+                times(series.shape),
+                "?" if series.spacing is None else times(series.spacing, ".3g"),
+                made.description,
+            ]
+        )
+        if series.problem is not None:
+            problems.append(f"- {series.describe()}: {series.problem}.")
+    parts = [aligned(rows, width)]
+    if problems:
+        parts.append("\n".join(["Cannot be used:", *dict.fromkeys(problems)]))
+    return "\n\n".join([*parts, *export.notes()])
 
 
 def _row(report: CaseReport) -> list[str]:

@@ -102,9 +102,9 @@ def test_the_named_python_goes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "extras"),
     [
-        (["app"], {"pyqt5"}),
-        (["app", "pyqt6"], {"pyqt6"}),
-        (["test"], {"pyqt5", "pyqt6", "dev"}),
+        (["app"], {"pyqt5", "all"}),
+        (["app", "pyqt6"], {"pyqt6", "all"}),
+        (["test"], {"pyqt5", "pyqt6", "dev", "all"}),
         (["app", "pyside6"], None),
         ([], None),
     ],
