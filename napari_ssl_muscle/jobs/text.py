@@ -10,8 +10,8 @@ from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource
 from napari_ssl_muscle.text_table import aligned, counted, times
 
 if TYPE_CHECKING:
+    from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
     from napari_ssl_muscle.scans.formats.dicom.listing import Export
-from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
 
 FROZEN_PARTS: dict[str, str] = {
     "none": "Nothing",
