@@ -33,6 +33,13 @@ from napari_ssl_muscle.phantom.settings import Contrast, PhantomSettings
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 
+EPILOG = "Exit codes: 0 done, 2 the request was wrong, 1 it failed, 130 stopped by the user."
+
+COMPLETION = """
+Completion with the Tab key, in ~/.bashrc (for zsh in ~/.zshrc, with zsh_source):
+  eval "$(_SSL_MUSCLE_COMPLETE=bash_source ssl-muscle)"
+"""
+
 A_PATH = click.Path(path_type=Path)
 
 
@@ -42,6 +49,20 @@ class Shell(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a person meets them."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their whole descriptions, which click would cut to one line."""
+        rows = [
+            (name, command.get_short_help_str(limit=1000))
+            for name, command in self.commands.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes, and how to complete commands in lines that can be copied."""
+        super().format_epilog(ctx, formatter)
+        formatter.write(COMPLETION)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command line; see `click.Command.main`."""
@@ -73,7 +94,7 @@ class Shell(click.Group):
 @click.group(
     cls=Shell,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 2 the request was wrong, 1 it failed, 130 stopped by the user.",
+    epilog=EPILOG,
 )
 @click.version_option(__version__, prog_name="ssl-muscle")
 def main() -> None:
@@ -195,7 +216,7 @@ def dicom(folder: Path) -> int:
     "--folder", "folders", type=A_PATH, multiple=True, help="Look for models and runs here, too."
 )
 def models(names: tuple[str, ...], folders: tuple[Path, ...]) -> int:
-    """List the shipped models, or read the cards of MODELs aloud."""
+    """List the shipped models, or show what the cards of MODELs say."""
     from napari_ssl_muscle.jobs.text import format_card
     from napari_ssl_muscle.learning.models.card import find_model, list_models, read_card
 

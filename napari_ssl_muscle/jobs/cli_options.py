@@ -23,6 +23,7 @@ from napari_ssl_muscle.jobs.fields import (
     option_name,
 )
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
+from napari_ssl_muscle.jobs.preset_values import describe_default
 from napari_ssl_muscle.jobs.settings import AnyJob, Job, LearningJob
 
 _TYPES: dict[Any, Any] = {
@@ -75,7 +76,9 @@ def options_of(kind: type[Job]) -> list[click.Parameter]:
     Their default is always None, so that the job's own defaults apply.
     """
     made = [_parameter(kind, name) for name in main_fields(kind)]
-    return made + [_parameter(kind, name, " [default: the preset's]") for name in overrides(kind)]
+    return made + [
+        _parameter(kind, name, f" [default: {describe_default(name)}]") for name in overrides(kind)
+    ]
 
 
 def job_from(kind: type[Job], given: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
-from napari_ssl_muscle.jobs.fields import ModelReference, marked, option_name
+from napari_ssl_muscle.jobs.fields import ModelReference, Override, marked, option_name
 from napari_ssl_muscle.jobs.settings import JOBS, AnyJob
+from napari_ssl_muscle.learning.settings import Recipe
+
+_RECIPE = "recipe"
+"""Key of `job.json` with all settings of a training."""
 
 _ADAPTER: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)
 
@@ -29,9 +34,30 @@ def absolute(job: AnyJob) -> AnyJob:
     return job.model_copy(update=values)
 
 
-def write_job(path: Path, job: AnyJob) -> None:
-    """Write a job as JSON with absolute paths, whole or not at all."""
-    write_text(path, absolute(job).model_dump_json(indent=2) + "\n")
+def write_job(path: Path, job: AnyJob, recipe: Recipe | None = None) -> None:
+    """Write a job as JSON with absolute paths, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    job
+        What was asked for.
+    recipe
+        All settings that a training uses: preset, overrides, and what a model brings along. Then
+        overrides that were not asked for are left out. It is there to be read by people: a job
+        that is repeated takes its recipe from its settings again.
+    """
+    content = absolute(job).model_dump(mode="json")
+    if recipe is not None:
+        fields = type(job).model_fields
+        content = {
+            name: value
+            for name, value in content.items()
+            if value is not None or marked(fields[name], Override) is None
+        }
+        content[_RECIPE] = recipe.model_dump(mode="json")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_job(path: Path) -> AnyJob:
@@ -48,9 +74,20 @@ def read_job(path: Path) -> AnyJob:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise BadInput(f"Cannot read the job {path}: {reason}.") from error
     try:
-        return _ADAPTER.validate_json(text)
+        return _ADAPTER.validate_json(_without_recipe(text))
     except ValidationError as error:
         raise BadInput(f"{path} is not a job: {what_is_wrong(error)}.") from error
+
+
+def _without_recipe(text: str) -> str:
+    """Return a job's JSON without what is there to be read by people only."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return text  # whose fault is named where it is read
+    if not isinstance(content, dict) or _RECIPE not in content:
+        return text
+    return json.dumps({name: value for name, value in content.items() if name != _RECIPE})
 
 
 def what_is_wrong(error: ValidationError, *, as_option: bool = False) -> str:

@@ -12,9 +12,16 @@ from typing import Any
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import csv_text, write_text
 from napari_ssl_muscle.jobs.job_file import absolute, read_job, write_job
-from napari_ssl_muscle.jobs.settings import AnyJob, CompareFreezingJob, LearningJob
+from napari_ssl_muscle.jobs.settings import (
+    AnyJob,
+    CompareFreezingJob,
+    FinetuneJob,
+    LearningJob,
+    PretrainJob,
+)
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
 from napari_ssl_muscle.learning.models.card import CHECKPOINT_FILE, PROBES_FILE, RUN_FILE
+from napari_ssl_muscle.learning.settings import Recipe
 
 JOB = "job.json"
 EVENTS = "events.jsonl"
@@ -105,6 +112,13 @@ def check_run_folder(job: LearningJob) -> None:
             f"The run in {job.out} ended before its first checkpoint, so there is nothing to "
             "continue; delete the folder, or start a new run in another --out."
         )
+
+
+def add_recipe(job: FinetuneJob | PretrainJob, recipe: Recipe) -> None:
+    """Note in the `job.json` of a new run, if it has one, all settings that it trains with."""
+    path = job.out / JOB
+    if path.is_file() and not job.resume:
+        write_job(path, job, recipe)
 
 
 class RunFolder:

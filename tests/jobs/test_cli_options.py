@@ -23,6 +23,7 @@ from napari_ssl_muscle.jobs.settings import (
     PretrainJob,
     SegmentJob,
 )
+from napari_ssl_muscle.learning.settings import preset
 
 # What a file system or a shell's argument can hold.
 text = st.text(
@@ -191,7 +192,19 @@ def test_help_shows_words_defaults_and_choices() -> None:
     shown = command.get_help(click.Context(command, info_name="finetune", terminal_width=200))
     assert "Part of the network that does not learn. [default: none]" in shown
     assert "--freeze [none|encoder|decoder|both]" in shown
-    assert "Channels of the first level. [default: the preset's]" in shown
+    width = preset("recommended").network.width
+    assert f"Channels of the first level. [default: {width}; poster: 64;" in shown
+    assert "the preset's" not in shown
+
+
+def test_help_has_every_command_with_its_whole_description() -> None:
+    shown = main.get_help(click.Context(main, info_name="ssl-muscle", terminal_width=80))
+    assert "..." not in shown.replace("COMMAND [ARGS]...", "")
+    joined = " ".join(shown.split())
+    for name, command in main.commands.items():
+        words = " ".join((command.help or "").partition("\n\n")[0].split())
+        assert f"{name} {words}" in joined.replace("- ", "-")
+    assert "_SSL_MUSCLE_COMPLETE" in joined
 
 
 @pytest.mark.parametrize("flag", ["--augment", "--no-augment"])

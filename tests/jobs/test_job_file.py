@@ -5,7 +5,8 @@ import pytest
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.job_file import read_job, write_job
-from napari_ssl_muscle.jobs.settings import EvaluateJob, SegmentJob
+from napari_ssl_muscle.jobs.recipe import recipe_of
+from napari_ssl_muscle.jobs.settings import EvaluateJob, PretrainJob, SegmentJob
 
 
 def test_a_job_on_disk_means_the_same_from_anywhere(
@@ -57,3 +58,14 @@ def test_job_json_is_plain_json(tmp_path: Path) -> None:
         EvaluateJob(predictions=Path("p"), references=Path("r"), out=Path("o")),
     )
     assert json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))["action"] == "evaluate"
+
+
+def test_the_settings_that_are_used_are_written_and_do_no_harm(tmp_path: Path) -> None:
+    job = PretrainJob(cohorts=[tmp_path], out=tmp_path, steps=7)
+    path = tmp_path / "job.json"
+    write_job(path, job, recipe_of(job))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["recipe"]["training"]["steps"] == content["steps"] == 7
+    assert content["recipe"]["network"]["width"] == recipe_of(job).network.width
+    assert "width" not in content
+    assert read_job(path) == job

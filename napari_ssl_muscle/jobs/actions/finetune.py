@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_ssl_muscle.jobs.actions.training import emit_notes, run_options, training_outcome
 from napari_ssl_muscle.jobs.recipe import lower_known_rate, recipe_from
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
-from napari_ssl_muscle.jobs.run_folder import SPLIT
+from napari_ssl_muscle.jobs.run_folder import SPLIT, add_recipe
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.training_data.collect import TrainingData, collect
 from napari_ssl_muscle.learning.events import Emit, ShouldStop
@@ -52,6 +52,7 @@ def training(job: FinetuneJob, data: TrainingData, *, name: str | None = None) -
         # Here, because it imports torch: a request that is refused does not wait for it.
         from napari_ssl_muscle.learning.finetune import finetune
 
+        add_recipe(job, recipe)
         emit_notes(emit, notes, warnings)
         if split is not None:
             write_split(job.out / SPLIT, split)

@@ -8,6 +8,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.actions.training import emit_notes, run_options, training_outcome
 from napari_ssl_muscle.jobs.recipe import recipe_from, start_card
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
+from napari_ssl_muscle.jobs.run_folder import add_recipe
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.jobs.training_data.split_choice import (
     slices_of_test_set,
@@ -52,6 +53,7 @@ def prepare(job: PretrainJob) -> PreparedJob:
         from napari_ssl_muscle.learning.pretext.probes import STRIPS
         from napari_ssl_muscle.learning.pretrain import pretrain
 
+        add_recipe(job, recipe)
         emit_notes(emit, [*notes, *about], found.warnings)
         trained = pretrain(
             found.cases,

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
+from napari_ssl_muscle.jobs.preset_values import describe_length
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import FolderSummary, summarise_labelled
 from napari_ssl_muscle.learning.models.card import find_model
+from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
 from napari_ssl_muscle.viewer.train.freeze_panel import FreezingPanel
@@ -97,6 +99,8 @@ class FinetuneForm(TrainingForm):
             most=10_000,
             none=AS_PRESET,
         )
+        self._show_length()
+        self.preset.changed.connect(self._show_length)
         self.split = fields.choice("split", SPLITS, "Check on")
         self.earlier = line(
             tooltip="A folder with labelled scans of before; the accepted slices join them.",
@@ -137,6 +141,11 @@ class FinetuneForm(TrainingForm):
         self.decision.kept.connect(self._go_on_with)
         self.decision.ended.connect(self._show_decision)
         self._update()
+
+    def _show_length(self) -> None:
+        """Show how long a training takes that is given no time: as its settings say."""
+        length = describe_length(preset(self.preset.value))
+        self.minutes.native.setSpecialValueText(AS_PRESET.format(length))
 
     def job(self) -> FinetuneJob:
         """Return the job that the form asks for.

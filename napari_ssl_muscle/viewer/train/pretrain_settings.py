@@ -8,6 +8,7 @@ from magicgui.widgets import Container, Widget
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import split_names
+from napari_ssl_muscle.jobs.preset_values import describe_length
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.viewer.train.training_form import AS_PRESET, PRESETS
@@ -86,7 +87,10 @@ class PretrainSettings(Container[Widget]):
         }
 
     def _take_preset(self) -> None:
-        usual = preset(self.preset.value).pretext
+        recipe = preset(self.preset.value)
+        for box in (self.minutes, self.steps):
+            box.native.setSpecialValueText(AS_PRESET.format(describe_length(recipe)))
+        usual = recipe.pretext
         self.percent.value = usual.mask_percent
         self.kernel.value = usual.kernel_size
         self.exact.value = usual.exact

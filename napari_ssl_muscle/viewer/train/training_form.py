@@ -25,7 +25,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
 from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
 
-AS_PRESET = "as the settings say"
+AS_PRESET = "as set: {}"
 PRESETS = (
     ("Recommended", "recommended"),
     ("Quick, for a first try", "quick"),
