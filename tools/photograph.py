@@ -42,7 +42,7 @@ def main(picture: Path) -> int:
                 raise SystemExit(end.sentence if isinstance(end, Failed) else "It was stopped.")
             robot.save_picture(picture)
     finally:
-        form.panel.abandon()
+        form.panel.cancel()
         viewer.close()
     return 0
 

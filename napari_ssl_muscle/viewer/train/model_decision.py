@@ -151,7 +151,7 @@ class ModelDecision(Container[Widget]):
 
     def clear(self) -> None:
         """Forget what was asked, end what runs for it, and hide."""
-        self.panel.abandon()
+        self.panel.cancel()
         self.side.leave()
         self._study = self._old = self._new = self._work = self._front = self._kept = None
         for text in (self.text, self.table, self.advice, self.answer):

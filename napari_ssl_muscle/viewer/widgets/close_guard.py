@@ -41,7 +41,7 @@ class Panel(Protocol):
     def work(self) -> BackgroundTask | None:
         """What is going on."""
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """Stop the work, without showing its end."""
 
     def leave(self) -> None:
@@ -119,7 +119,7 @@ class WindowGuard(QObject):
             if answer == "leave":
                 panel.leave()
             else:
-                panel.abandon()
+                panel.cancel()
 
 
 def _can_stay(window: QMainWindow) -> bool:

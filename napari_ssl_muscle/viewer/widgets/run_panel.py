@@ -143,7 +143,7 @@ class RunPanel(Container[Widget]):
             self.show_text("Stopping …")
             self._work.stop()
 
-    def abandon(self, *_: object) -> None:
+    def cancel(self, *_: object) -> None:
         """End the work without showing it: the window is being closed, or nobody asks any more."""
         work, self._work = self._work, None
         if work is not None:
@@ -176,7 +176,7 @@ class RunPanel(Container[Widget]):
         """Let a job in a child process run, to be found again; stop other work."""
         work = self._work
         if not isinstance(work, ChildTask):
-            self.abandon()
+            self.cancel()
             return
         self._work = None
         with contextlib.suppress(RuntimeError, TypeError):  # its bridge may be gone with the panel

@@ -82,7 +82,7 @@ def panel(qtbot: Any) -> Iterator[RunPanel]:
     panel = RunPanel("step")
     qtbot.addWidget(panel.native)
     yield panel
-    panel.abandon()
+    panel.cancel()
 
 
 def banner(qtbot: Any, show: Callable[[AttachedTask], None]) -> FoundJobs:
