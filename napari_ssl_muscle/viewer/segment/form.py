@@ -289,7 +289,7 @@ class SegmentForm(WorkForm):
 
     def _show_fit(self, fit: ModelFit) -> None:
         if fit.model is not None and fit.model != self.model.model:
-            self.model.look_again(fit.model.path)
+            self.model.choose(fit.model.path)
         self.fit.value = "\n".join(f"⚠ {note}" for note in fit.notes)
         self.fit.visible = bool(fit.notes)
 

@@ -191,7 +191,7 @@ class FinetuneForm(TrainingForm):
         """
         self.scans.choose(folder)  # again, if it is chosen: more is accepted by now
         if model is not None:
-            self.model.look_again(model)
+            self.model.choose(model)
             if not self.minutes.value:
                 self.minutes.value = SHORT
                 self._short = True
@@ -256,12 +256,12 @@ class FinetuneForm(TrainingForm):
         self.scroll_to(self.freezing.results)
 
     def _use_compared(self, job: LabelledJob, model: Path) -> None:
-        self.model.look_again(model)
+        self.model.choose(model)
         self.show_result(job, model)
 
     def _go_on_with(self, model: Path) -> None:
         """Start the next training from the model that was kept."""
-        self.model.look_again(model)
+        self.model.choose(model)
         self._show_decision()
 
     def _show_decision(self) -> None:
@@ -301,13 +301,13 @@ class FinetuneForm(TrainingForm):
             with contextlib.suppress(BadInput):
                 kept = find_model(view.model)
                 MODELS.add(kept)
-                self.model.look_again(kept)
+                self.model.choose(kept)
 
     def _enable(self, free: bool) -> None:
-        self.freezing.look_again(free=False)
+        self.freezing.set_free(free=False)
         super()._enable(free)
 
     def _update(self, *_: object) -> None:
         self.freeze.enabled = self.model.model is not None and not self.busy
-        self.freezing.look_again(free=self.freeze.enabled and self.scans.view is not None)
+        self.freezing.set_free(free=self.freeze.enabled and self.scans.view is not None)
         super()._update()

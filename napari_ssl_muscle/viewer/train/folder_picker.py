@@ -90,7 +90,7 @@ class FolderPicker(Container[Widget]):
         self.margins = (0, 0, 0, 0)
         self.summary.hide()
         self.channel_row.hide()
-        self.folders.changed.connect(self.look_again)
+        self.folders.changed.connect(self.reload)
         self.choose_button.changed.connect(self._choose)
 
     @property
@@ -105,11 +105,11 @@ class FolderPicker(Container[Widget]):
     def choose(self, folder: Path) -> None:
         """Choose a folder; the chosen one is looked into again."""
         if self.folders.value.strip() == str(folder):
-            self.look_again()
+            self.reload()
         else:
             self.folders.value = str(folder)
 
-    def look_again(self, *_: object) -> None:
+    def reload(self, *_: object) -> None:
         """Read what is in the folders, in a thread: many scans take a while."""
         self.view = None
         self._look = None

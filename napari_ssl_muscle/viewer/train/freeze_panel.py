@@ -129,7 +129,7 @@ class FreezingPanel(Container[Widget]):
         self.panel.ended.connect(self._on_ended)
         self.table.chosen.connect(self._mark)
         self.use_button.changed.connect(self._use)
-        self.look_again(free=False)
+        self.set_free(free=False)
 
     @property
     def running(self) -> bool:
@@ -141,9 +141,9 @@ class FreezingPanel(Container[Widget]):
         self._open = not self._open
         self.content.visible = self._open
         self.results.visible = self._open and self._found is not None
-        self.look_again(free=self._free)
+        self.set_free(free=self._free)
 
-    def look_again(self, *, free: bool) -> None:
+    def set_free(self, *, free: bool) -> None:
         """Take up what the form says now.
 
         Parameters

@@ -121,7 +121,7 @@ class ReconstructionForm(WorkForm):
         self.back_button.hide()
         models = self.runs[1].models
         if len(models) > 1:
-            self.runs[1].look_again(models[1].path)
+            self.runs[1].choose(models[1].path)
         self.open_button.changed.connect(lambda: ask_for_folder(self.viewer))
         self.back_button.changed.connect(self._leave_grid)
         self.changed.connect(self._update)

@@ -152,9 +152,9 @@ class ModelPicker(Container[Widget]):
 
     def reset_choices(self, *_: object) -> None:
         """Look for models again; the chosen one stays chosen."""
-        self.look_again()
+        self.choose()
 
-    def look_again(self, path: Path | None = None) -> None:
+    def choose(self, path: Path | None = None) -> None:
         """Look for models again, and choose one by its file."""
         wanted = path or (self.model.path if self.model is not None else None)
         self.list.reset_choices()
@@ -179,7 +179,7 @@ class ModelPicker(Container[Widget]):
             )
         self.picked_by_hand = True
         MODELS.add(path)
-        self.look_again(path)
+        self.choose(path)
 
     def _choices(self, _: object) -> list[tuple[str, object]]:
         choices: list[tuple[str, object]] = [(self._nothing, "")] if self._nothing else []

@@ -310,7 +310,7 @@ def test_until_the_user_picks_a_model_that_suits_the_scan_is_chosen(
     near = write_model("near")
     for path in (far, near):
         MODELS.add(path)
-    form.model.look_again(far)
+    form.model.choose(far)
     commands.open_paths(viewer, [scan_file])
     until(lambda: form.model.model is not None and form.model.model.path == near)
     # By hand, the other one: it stays, with a warning.

@@ -81,7 +81,7 @@ def panel(qapp: QApplication, host: Host) -> Iterator[FreezingPanel]:
     panel = FreezingPanel(host.ask)
     panel.model_chosen.connect(lambda job, path: host.chosen.append((job, path)))
     panel.began.connect(host.hear)
-    panel.look_again(free=True)
+    panel.set_free(free=True)
     form = Container(widgets=[panel.button, panel], labels=False)
     form.native.resize(320, 900)
     form.native.show()
@@ -170,7 +170,7 @@ def test_without_a_model_to_start_from_it_cannot_begin(
     press(panel.button)
     assert isinstance(host.job, FinetuneJob)
     host.job = host.job.model_copy(update={"init": None})
-    panel.look_again(free=False)
+    panel.set_free(free=False)
     assert not panel.start_button.enabled
     assert panel.command.line.value == ""
     panel.start()
@@ -243,7 +243,7 @@ def test_the_table_names_what_learns_and_sorts_by_any_column(
     assert "Highest Dice: encoder fixed (0.900)" in panel.verdict.value
     assert "Validated on b." in panel.verdict.value
     assert panel.start_button.enabled is False  # until the form says that it is free
-    panel.look_again(free=True)
+    panel.set_free(free=True)
     assert panel.start_button.enabled
 
     # The best one is marked; another row may be chosen.

@@ -154,7 +154,7 @@ def test_what_does_not_compare_is_one_sentence_each_and_the_form_goes_on(
     assert "two pretrainings" in form.panel.status.value
     commands.open_paths(viewer, [scan_file])
     form.runs[0].add(write_run("fine", 0.0))
-    form.runs[1].look_again(form.runs[0].model.path if form.runs[0].model else None)
+    form.runs[1].choose(form.runs[0].model.path if form.runs[0].model else None)
     press(form.compare_button)
     form.runs[1].add(write_run("coarse", 0.0, spacing=4.0))
     press(form.compare_button)
