@@ -93,8 +93,8 @@ class Workbench(QWidget):
         layout.addWidget(self.found.native)
         layout.addWidget(self.stack, 1)
         self.correct.offer_finetuning(self._finetune)
-        self.finetune.decision.kept.connect(self.segment.model.add)
-        self.finetune.decision.again.connect(self._segment_again)
+        self.finetune.decision.model_kept.connect(self.segment.model.add)
+        self.finetune.decision.segmentation_requested.connect(self._segment_again)
         self.show_form(self.open)
         self._on_step(0)
 

@@ -129,9 +129,9 @@ def test_the_model_that_is_kept_segments_from_now_on(
     commands.open_paths(viewer, [scan_file])
     old, new = write_model("old"), write_model("new", muscle=2)
     workbench.segment.model.add(old)
-    workbench.finetune.decision.kept.emit(new)
+    workbench.finetune.decision.model_kept.emit(new)
     assert workbench.segment.model.reference == str(new)
-    workbench.finetune.decision.again.emit(new)
+    workbench.finetune.decision.segmentation_requested.emit(new)
     end_of(workbench.segment.panel)
     layer = next(unwrap(x) for x in viewer.layers if x.name == "Prediction")
     assert set(np.unique(layer.data)) == {0, 2}

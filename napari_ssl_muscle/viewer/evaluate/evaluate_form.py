@@ -67,7 +67,7 @@ class EvaluateForm(ResultsForm):
             (self.show_errors, self.legend, self.plot_part),
         )
         self.show_errors.changed.connect(self.errors.set_visible)
-        for signal in (self.pairs.picked, self.by_side.changed, self.all_slices.changed):
+        for signal in (self.pairs.selection_changed, self.by_side.changed, self.all_slices.changed):
             signal.connect(self._update)
         listen(self.native, self.viewer.layers.events.removed, self._on_removed)
         self._update()

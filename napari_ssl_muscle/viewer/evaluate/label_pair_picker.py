@@ -33,11 +33,11 @@ class LabelPairPicker(Container[Widget]):
 
     Attributes
     ----------
-    picked
+    selection_changed
         Signal: something else may be chosen now.
     """
 
-    picked = Signal()
+    selection_changed = Signal()
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = unwrap(viewer)
@@ -107,7 +107,7 @@ class LabelPairPicker(Container[Widget]):
 
     def _on_changed(self, *_: object) -> None:
         self.pair.visible = self.by_hand
-        self.picked.emit()
+        self.selection_changed.emit()
 
     def _scan_choices(self, _: object) -> Choices:
         there = label_pairs_in(self._viewer)

@@ -91,7 +91,7 @@ class ResultsForm(WorkForm):
         self.add_parts(*inputs, self.start_button, self.panel, self.results, self.command)
         self.results.visible = False
         self.save_button.changed.connect(self._on_save)
-        self.table.chosen.connect(self.go_to)
+        self.table.row_selected.connect(self.go_to)
 
     @property
     def inputs(self) -> Sequence[Widget]:

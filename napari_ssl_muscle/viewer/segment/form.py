@@ -92,8 +92,8 @@ class SegmentForm(WorkForm):
             self.command,
         )
         self._offer_channels()
-        self.scan_rows.picked.connect(self._update)
-        self.model.picked.connect(self._on_model)
+        self.scan_rows.selection_changed.connect(self._update)
+        self.model.model_changed.connect(self._on_model)
         self.saving.path.changed.connect(self._show_command)
         self.drop_islands.changed.connect(self._show_command)
         self.follow_layers()

@@ -28,11 +28,11 @@ class ScanRows(Fields):
     ----------
     boxes
         The lists, in the order of the channels.
-    picked
+    selection_changed
         Signal: another image may be chosen now.
     """
 
-    picked = Signal()
+    selection_changed = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class ScanRows(Fields):
             if index < len(before):
                 refresh(box, before[index])
             self.boxes.append(box)
-            box.changed.connect(self.picked.emit)
+            box.changed.connect(self.selection_changed.emit)
             label = "Scan" if len(channels) == 1 else f"{name} image".capitalize()
             extra = (self.open_button,) if index == 0 else ()
             self.append(row(box, *extra, label=label))

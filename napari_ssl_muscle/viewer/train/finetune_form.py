@@ -138,7 +138,7 @@ class FinetuneForm(TrainingForm):
         self.freezing.began.connect(partial(self._enable, False))
         self.freezing.ended.connect(self._on_compared)
         self.freezing.model_chosen.connect(self._use_compared)
-        self.decision.kept.connect(self._go_on_with)
+        self.decision.model_kept.connect(self._go_on_with)
         self.decision.ended.connect(self._show_decision)
         self._update()
 
@@ -281,14 +281,14 @@ class FinetuneForm(TrainingForm):
             raise BadInput(f"There is no folder {text} with earlier labels; choose another one.")
         return folder if text else None
 
-    def _on_looked(self) -> None:
+    def _on_contents(self) -> None:
         view = self.scans.view
         self.choices.visible = view is not None
         if view is not None:
             self.muscles.offer(view.muscles, view.usual)
             self.earlier_row.visible = view.is_study
             self._adapt_to(view)
-        super()._on_looked()
+        super()._on_contents()
 
     def _adapt_to(self, view: FolderSummary) -> None:
         """Propose what suits a study, or take that back for a cohort."""

@@ -53,7 +53,7 @@ class FolderPicker(Container[Widget]):
         What is in the folders; None while that is not known.
     """
 
-    looked = Signal(description="The folders were looked into, or other ones were chosen.")
+    contents_changed = Signal(description="The folders were read, or other ones were chosen.")
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class FolderPicker(Container[Widget]):
         missing = [folder for folder in folders if not folder.is_dir()]
         if not folders or missing:
             self._show_summary(f"⚠ There is no folder {missing[0]}." if missing else "")
-            self.looked.emit()
+            self.contents_changed.emit()
             return
         self._show_summary(LOOKING)
 
@@ -130,7 +130,7 @@ class FolderPicker(Container[Widget]):
         self._look = ThreadTask(look, self.native)
         self._look.bridge.arrived.connect(partial(self._on_event, self._look))
         self._look.start()
-        self.looked.emit()
+        self.contents_changed.emit()
 
     def _choose(self) -> None:
         folder = dialogs.ask_folder(self._title, self.native.window())
@@ -150,7 +150,7 @@ class FolderPicker(Container[Widget]):
             self.channel_row.visible = len(view.channels) > 1
         else:
             self._show_summary(f"⚠ {getattr(event, 'sentence', '')}")
-        self.looked.emit()
+        self.contents_changed.emit()
 
     def _show_summary(self, text: str) -> None:
         self.summary.value = text

@@ -127,7 +127,7 @@ class FreezingPanel(Container[Widget]):
         self.start_button.changed.connect(self.start)
         self.panel.event.connect(self._on_event)
         self.panel.ended.connect(self._on_ended)
-        self.table.chosen.connect(self._mark)
+        self.table.row_selected.connect(self._mark)
         self.use_button.changed.connect(self._use)
         self.set_free(free=False)
 

@@ -50,8 +50,8 @@ class ModelDecision(Container[Widget]):
         The napari viewer.
     """
 
-    kept = Signal(object, description="The file of the model that the person keeps.")
-    again = Signal(object, description="The scan is to be segmented again with this model's file.")
+    model_kept = Signal(object, description="The file of the model that the person keeps.")
+    segmentation_requested = Signal(object, description="The scan is to be segmented again with this model's file.")
     ended = Signal(description="Comparing, or predicting, has ended one way or another.")
 
     def __init__(self, viewer: Any) -> None:
@@ -198,11 +198,11 @@ class ModelDecision(Container[Widget]):
             where = "in the list of models" if _shipped(other) else f"in {other.parent}"
             text += f" The {'old' if which == 'new' else 'new'} one stays {where}."
         _say(self.answer, text)
-        self.kept.emit(model)
+        self.model_kept.emit(model)
 
     def _ask_again(self) -> None:
         if self._new is not None:
-            self.again.emit(self._new)
+            self.segmentation_requested.emit(self._new)
 
     def _run(self, target: Target) -> None:
         self._work = ThreadTask(target, self.native)

@@ -103,7 +103,7 @@ class PretrainForm(TrainingForm):
         self.back_button.changed.connect(self._leave_grid)
         self.panel.event.connect(self._on_event)
         self.settings.changed.connect(self._forget_coverage)
-        self.model.picked.connect(self._forget_coverage)
+        self.model.model_changed.connect(self._forget_coverage)
         self.follow_layers()
         self._update()
 

@@ -126,7 +126,7 @@ class ReconstructionForm(WorkForm):
         self.back_button.changed.connect(self._leave_grid)
         self.changed.connect(self._update)
         for run in self.runs:
-            run.picked.connect(self._update)
+            run.model_changed.connect(self._update)
         self.follow_layers()
         listen(self.native, self.viewer.dims.events.point, self._show_figures)
         self._update()

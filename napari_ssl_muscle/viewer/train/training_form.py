@@ -72,10 +72,10 @@ class TrainingForm(WorkForm):
         self.out_row = row(self.out, self.out_button, label="Save in")
         self.command = CommandLine()
         self.out_button.changed.connect(self._choose_out)
-        self.panel.grown.connect(lambda: self.scroll_to(self.panel.curves))
+        self.panel.curves_shown.connect(lambda: self.scroll_to(self.panel.curves))
         self.changed.connect(self._update)
-        self.model.picked.connect(self._update)
-        self.scans.looked.connect(self._on_looked)
+        self.model.model_changed.connect(self._update)
+        self.scans.contents_changed.connect(self._on_contents)
 
     # --- what a subclass says
 
@@ -165,7 +165,7 @@ class TrainingForm(WorkForm):
         if folder is not None:
             self.out.value = str(folder / TrainingForm.next_run(self).name)
 
-    def _on_looked(self) -> None:
+    def _on_contents(self) -> None:
         self._update()
         self.fit_width()
 

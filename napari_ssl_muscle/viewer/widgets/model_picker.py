@@ -91,7 +91,7 @@ class ModelPicker(Container[Widget]):
         Whether the card is shown from the start.
     """
 
-    picked = Signal(description="Another model was chosen.")
+    model_changed = Signal(description="Another model was chosen.")
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class ModelPicker(Container[Widget]):
         self.margins = (0, 0, 0, 0)
         self.native.layout().setSpacing(2)
         self.browse_button.changed.connect(self._browse)
-        self.list.changed.connect(self._on_picked)
+        self.list.changed.connect(self._on_changed)
         self.list.native.activated.connect(self._by_hand)
         listen(self.native, MODELS.changed, self.reset_choices)
         self._show_card()
@@ -203,9 +203,9 @@ class ModelPicker(Container[Widget]):
     def _by_hand(self, _: int) -> None:
         self.picked_by_hand = True
 
-    def _on_picked(self) -> None:
+    def _on_changed(self) -> None:
         self._show_card()
-        self.picked.emit()
+        self.model_changed.emit()
 
     def fold(self) -> None:
         """Fold the card away, to make room for what comes of the choice."""

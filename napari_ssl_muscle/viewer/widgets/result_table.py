@@ -88,7 +88,7 @@ class ResultTable(QTableWidget):
         by the keyboard.
     """
 
-    chosen = Signal(int)
+    row_selected = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -244,10 +244,10 @@ class ResultTable(QTableWidget):
 
     def _on_current(self, row: int, *_: int) -> None:
         if not self._quiet and row >= 0:
-            self.chosen.emit(self._order[row])
+            self.row_selected.emit(self._order[row])
 
     def _on_clicked(self, row: int, _: int) -> None:
-        self.chosen.emit(self._order[row])
+        self.row_selected.emit(self._order[row])
 
 
 def muscle_cell(muscle: str, *, short: bool) -> str:

@@ -58,7 +58,7 @@ class RunPanel(Container[Widget]):
 
     event = Signal(object, description="Every event of the work, in the GUI thread.")
     ended = Signal(object, description="The closing event, once the panel is ready for more.")
-    grown = Signal(description="The curves have come, and may lie below the window's edge.")
+    curves_shown = Signal(description="Curves were drawn for the first time.")
 
     def __init__(self, unit: str) -> None:
         self.quiet = False  # no dialogs: nobody looks, as when a picture is made
@@ -266,7 +266,7 @@ class RunPanel(Container[Widget]):
         self.curves.show()
         self.plot.show_plot(self._curves.paint())
         if first:
-            self.grown.emit()
+            self.curves_shown.emit()
 
     def _format_event(self, event: Progress) -> str:
         parts = [part for part in (self._action, event.text) if part]

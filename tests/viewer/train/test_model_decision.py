@@ -119,8 +119,8 @@ def test_what_is_kept_is_told_and_is_there_tomorrow(
     wanted, other = (new, old) if which == "new" else (old, new)
     heard: list[Path] = []
     again: list[Path] = []
-    choice.kept.connect(heard.append)
-    choice.again.connect(again.append)
+    choice.model_kept.connect(heard.append)
+    choice.segmentation_requested.connect(again.append)
     choice.begin(study.folder, str(old), new)
     end_of(choice.panel)
     press(choice.new_button if which == "new" else choice.old_button)
@@ -158,7 +158,7 @@ def test_a_training_from_nothing_has_no_old_model(
     choice: ModelDecision, study: Study, models: tuple[Path, Path]
 ) -> None:
     heard: list[Path] = []
-    choice.kept.connect(heard.append)
+    choice.model_kept.connect(heard.append)
     choice.begin(study.folder, None, models[1])
     assert not choice.panel.running
     assert choice.text.value == NO_OLD

@@ -66,7 +66,7 @@ def test_a_click_on_a_row_and_the_arrow_keys_tell_the_row_as_it_was_given(
 ) -> None:
     heard: list[int] = []
     click_heading(table, 1)
-    table.chosen.connect(heard.append)
+    table.row_selected.connect(heard.append)
     place = table.visualItemRect(table.item(0, 0)).center()
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert set(heard) == {1}

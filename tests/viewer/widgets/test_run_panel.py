@@ -90,7 +90,7 @@ def test_curves_come_with_the_second_round_and_stay_until_the_next_start(
     panel: RunPanel, work: Rehearsal
 ) -> None:
     grown: list[bool] = []
-    panel.grown.connect(lambda: grown.append(True))
+    panel.curves_shown.connect(lambda: grown.append(True))
     work.tell(Started(action="fine-tuning", device="CPU"), after(10, train_loss=1.0, dice=0.5))
     assert panel.figures.value == "Epoch 1 · loss 1.000 · validation Dice 0.500 (best so far)"
     assert not panel.curves.visible
