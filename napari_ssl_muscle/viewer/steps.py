@@ -138,7 +138,7 @@ class SegmentStep(Step):
     def _go_on_with(self, study: Study) -> None:
         """Choose the model that was kept in a study, unless the person has chosen one."""
         model = remembered_model(study)
-        if model is not None and not self.segment.model.picked_by_hand:
+        if model is not None and not self.segment.model.chosen_by_user:
             with contextlib.suppress(BadInput):  # it is no model any more
                 self.segment.model.add(model)
 

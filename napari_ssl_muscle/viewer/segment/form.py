@@ -258,7 +258,7 @@ class SegmentForm(WorkForm):
         if not images or len(self.scans) != 1 or images[0].data.size == 0:
             return None
         # What the user picked stays; only a choice that nobody made is made better.
-        free = not self.model.picked_by_hand
+        free = not self.model.chosen_by_user
         return ScanProperties(
             image=images[0].data,
             spacing=ensure_info(images[0]).scan.geometry.spacing,

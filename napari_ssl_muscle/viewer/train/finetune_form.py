@@ -297,7 +297,7 @@ class FinetuneForm(TrainingForm):
             if self.minutes.value == SHORT:
                 self.minutes.value = 0
             self._short = False
-        if view.model is not None and self.model.model is None and not self.model.picked_by_hand:
+        if view.model is not None and self.model.model is None and not self.model.chosen_by_user:
             with contextlib.suppress(BadInput):
                 kept = find_model(view.model)
                 MODELS.add(kept)

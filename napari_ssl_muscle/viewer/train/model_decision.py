@@ -51,7 +51,9 @@ class ModelDecision(Container[Widget]):
     """
 
     model_kept = Signal(object, description="The file of the model that the person keeps.")
-    segmentation_requested = Signal(object, description="The scan is to be segmented again with this model's file.")
+    segmentation_requested = Signal(
+        object, description="The scan is to be segmented again with this model's file."
+    )
     ended = Signal(description="Comparing, or predicting, has ended one way or another.")
 
     def __init__(self, viewer: Any) -> None:

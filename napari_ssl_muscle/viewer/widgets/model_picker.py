@@ -104,7 +104,7 @@ class ModelPicker(Container[Widget]):
     ) -> None:
         self._tasks = tuple(tasks)
         self._nothing = nothing
-        self.picked_by_hand = False
+        self.chosen_by_user = False
         self.list = choice(self._choices, tooltip=tooltip)
         self.browse_button = small_button(
             "Browse…", "Use a model file (.safetensors) from somewhere else."
@@ -127,7 +127,7 @@ class ModelPicker(Container[Widget]):
         self.native.layout().setSpacing(2)
         self.browse_button.changed.connect(self._browse)
         self.list.changed.connect(self._on_changed)
-        self.list.native.activated.connect(self._by_hand)
+        self.list.native.activated.connect(self._on_activated)
         listen(self.native, MODELS.changed, self.reset_choices)
         self._show_card()
 
@@ -177,7 +177,7 @@ class ModelPicker(Container[Widget]):
                 f"The model '{card.name}' was trained for {card.task} and knows no muscles; "
                 "fine-tune it first, or choose a segmentation model."
             )
-        self.picked_by_hand = True
+        self.chosen_by_user = True
         MODELS.add(path)
         self.choose(path)
 
@@ -200,8 +200,8 @@ class ModelPicker(Container[Widget]):
             return
         dialogs.attempt(lambda: self.add(path), self.native.window())
 
-    def _by_hand(self, _: int) -> None:
-        self.picked_by_hand = True
+    def _on_activated(self, _: int) -> None:
+        self.chosen_by_user = True
 
     def _on_changed(self) -> None:
         self._show_card()
