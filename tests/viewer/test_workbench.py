@@ -51,7 +51,7 @@ def test_accepted_slices_go_on_to_fine_tuning_with_the_model_that_labelled_them(
     form.finetune_button.native.click()
     tune = workbench.finetune
     assert workbench.buttons.checkedButton().text().endswith("Fine-tune")
-    until(lambda: tune.scans.view is not None)
+    until(lambda: tune.scans.contents is not None)
     assert "4 accepted slices of 1 scan" in tune.scans.summary.value
     assert "1 slice held out" in tune.scans.summary.value
     job = tune.job()
@@ -191,7 +191,7 @@ def test_a_training_ends_well_though_its_scan_was_closed_and_another_one_opened(
         )
     )
     workbench.correct.finetune_button.native.click()
-    until(lambda: workbench.finetune.scans.view is not None)
+    until(lambda: workbench.finetune.scans.contents is not None)
     press(workbench.finetune.start_button)
     until(lambda: "7 of 9" in workbench.finetune.panel.status.value)
     viewer.layers.clear()

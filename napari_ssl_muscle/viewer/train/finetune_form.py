@@ -155,7 +155,7 @@ class FinetuneForm(TrainingForm):
         BadInput
             If something is missing or refused.
         """
-        view = self.scans.view
+        view = self.scans.contents
         if view is None:
             raise BadInput(NO_COHORT)
         checked = self.muscles.checked
@@ -208,7 +208,7 @@ class FinetuneForm(TrainingForm):
 
     def next_run(self) -> Path:
         """Return a folder for the next training: inside the study, if it is one; it is not made."""
-        view = self.scans.view
+        view = self.scans.contents
         if view is not None and view.is_study:
             with contextlib.suppress(BadInput):
                 return Study.read(view.folder).next_run()
@@ -282,7 +282,7 @@ class FinetuneForm(TrainingForm):
         return folder if text else None
 
     def _on_contents(self) -> None:
-        view = self.scans.view
+        view = self.scans.contents
         self.choices.visible = view is not None
         if view is not None:
             self.muscles.offer(view.muscles, view.usual)
@@ -309,5 +309,5 @@ class FinetuneForm(TrainingForm):
 
     def _update(self, *_: object) -> None:
         self.freeze.enabled = self.model.model is not None and not self.busy
-        self.freezing.set_free(free=self.freeze.enabled and self.scans.view is not None)
+        self.freezing.set_free(free=self.freeze.enabled and self.scans.contents is not None)
         super()._update()

@@ -49,7 +49,7 @@ class FolderPicker(Container[Widget]):
 
     Attributes
     ----------
-    view
+    contents
         What is in the folders; None while that is not known.
     """
 
@@ -65,7 +65,7 @@ class FolderPicker(Container[Widget]):
         title: str,
         several: bool = False,
     ) -> None:
-        self.view: FolderSummary | None = None
+        self.contents: FolderSummary | None = None
         self._summarise = summarise
         self._title = title
         self._several = several
@@ -96,10 +96,10 @@ class FolderPicker(Container[Widget]):
     @property
     def channels(self) -> list[str] | None:
         """The channels that are learned together; None for each image by itself."""
-        if self.view is None or len(self.view.channels) < 2 or self.channel.value == EACH:
+        if self.contents is None or len(self.contents.channels) < 2 or self.channel.value == EACH:
             return None
         if self.channel.value == TOGETHER:
-            return list(self.view.channels)
+            return list(self.contents.channels)
         return [str(self.channel.value)]
 
     def choose(self, folder: Path) -> None:
@@ -111,7 +111,7 @@ class FolderPicker(Container[Widget]):
 
     def reload(self, *_: object) -> None:
         """Read what is in the folders, in a thread: many scans take a while."""
-        self.view = None
+        self.contents = None
         self._look = None
         self.channel_row.hide()
         text = self.folders.value
@@ -143,11 +143,11 @@ class FolderPicker(Container[Widget]):
             return  # the user has chosen other folders meanwhile
         self._look = None
         if isinstance(event, Finished):
-            self.view = view = look.result
-            self._show_summary(view.description)
-            names = [*([EACH] if self._several else []), *view.channels, TOGETHER]
+            self.contents = contents = look.result
+            self._show_summary(contents.description)
+            names = [*([EACH] if self._several else []), *contents.channels, TOGETHER]
             self.channel.choices = [(name, name) for name in names]
-            self.channel_row.visible = len(view.channels) > 1
+            self.channel_row.visible = len(contents.channels) > 1
         else:
             self._show_summary(f"⚠ {getattr(event, 'sentence', '')}")
         self.contents_changed.emit()

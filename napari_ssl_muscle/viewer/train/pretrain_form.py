@@ -120,9 +120,9 @@ class PretrainForm(TrainingForm):
         BadInput
             If something is missing or refused.
         """
-        if self.scans.view is None:
+        if self.scans.contents is None:
             raise BadInput(NO_SCANS)
-        return self._job(list(self.scans.view.folders))
+        return self._job(list(self.scans.contents.folders))
 
     def _job(self, folders: list[Path]) -> PretrainJob:
         try:

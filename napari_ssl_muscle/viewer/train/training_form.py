@@ -170,7 +170,7 @@ class TrainingForm(WorkForm):
         self.fit_width()
 
     def _update(self, *_: object) -> None:
-        view, model = self.scans.view, self.model.model
+        view, model = self.scans.contents, self.model.model
         self.start_button.enabled = view is not None and not self.busy
         try:
             job = self.job()

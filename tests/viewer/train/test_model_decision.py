@@ -291,7 +291,7 @@ def test_the_form_asks_after_a_training_on_corrections_and_goes_on_from_what_is_
     form = FinetuneForm(layers_only)
     form.model.add(models[0])
     form.choose_study(study.folder, models[0])
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
     assert form.minutes.value == 0.5
     run = Path(form.out.value)
     assert run == study.folder / "runs" / "002-finetune"
@@ -309,7 +309,7 @@ def test_the_form_asks_after_a_training_on_corrections_and_goes_on_from_what_is_
     assert form.model.model.path == run / "model.safetensors"
     form.muscles._boxes[5].value = False
     form.choose_study(study.folder, run / "model.safetensors")
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
     assert len(form.muscles.checked) == 5
     assert form.minutes.value == pytest.approx(0.1)  # the person's own choice stays
     assert form.job().init == str(run / "model.safetensors")
@@ -340,7 +340,7 @@ def test_another_training_takes_the_question_of_the_last_one_away(
     form = FinetuneForm(layers_only)
     assert isinstance(form.decision, Container)
     form.choose_study(study.folder, models[0])
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
     form.show_result(form.job().model_copy(update={"init": str(models[0])}), models[1])
     end_of(form.decision.panel)
     assert not hidden(form.decision)
@@ -359,9 +359,9 @@ def test_a_cohort_after_a_study_takes_what_was_proposed_back(
     write_labels(cohort / "a_seg.nii.gz")
     form = FinetuneForm(layers_only)
     form.choose_study(study.folder, models[0])
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
     form.scans.folders.value = str(cohort)
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
     assert form.minutes.value == 0
     assert Path(form.out.value).parent == home / "ssl-muscle" / "runs"
     form.native.deleteLater()
@@ -383,7 +383,7 @@ def test_accepted_slices_join_the_labels_of_before(
     form = FinetuneForm(layers_only)
     assert hidden(form.earlier_row)
     form.choose_study(study.folder, models[0])
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
     assert not hidden(form.earlier_row)
     form.earlier.value = str(tmp_path / "nowhere")
     press(form.start_button)
@@ -401,7 +401,7 @@ def test_accepted_slices_join_the_labels_of_before(
     card = read_card(Path(job.out) / "model.safetensors")
     assert set(card.training_subjects) >= {"before", study.scans[case].subject}
     form.scans.folders.value = str(cohort)
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
     assert hidden(form.earlier_row)
     assert form.job().study is None
     form.native.deleteLater()

@@ -65,7 +65,7 @@ def cohort(tmp_path: Path) -> Path:
 
 def choose(form: PretrainForm, *folders: Path) -> None:
     form.scans.folders.value = "; ".join(map(str, folders))
-    until(lambda: form.scans.view is not None)
+    until(lambda: form.scans.contents is not None)
 
 
 def probes(folder: Path, step: float) -> Path:
