@@ -176,7 +176,9 @@ class TrainingForm(WorkForm):
             job = self.job()
         except BadInput as problem:
             self.command.show_command(None, str(problem))
-            self.panel.expect("")
+            self.panel.show_expected_time("")
             return
         self.command.show_command(shell_command(job))
-        self.panel.expect_training(job, model.card if model else None, view.slices if view else 0)
+        self.panel.show_training_time(
+            job, model.card if model else None, view.slices if view else 0
+        )

@@ -60,7 +60,7 @@ class Curves:
         self._name = ""
         self._best: set[int] = set()
 
-    def take_live(self, event: Progress) -> bool:
+    def add_live(self, event: Progress) -> bool:
         """Take the loss of this moment, if there is one; return whether there is a line to draw."""
         if event.loss is None:
             return False
@@ -69,7 +69,7 @@ class Curves:
             self._live = dict(list(self._live.items())[::2])
         return self.worth_drawing
 
-    def take(self, event: EpochEnd) -> bool:
+    def add(self, event: EpochEnd) -> bool:
         """Take what a round of training brought.
 
         Returns

@@ -133,7 +133,7 @@ class RunPanel(Container[Widget]):
         self.stop_button.enabled = True
         self.show_text("Getting ready …")
         work.bridge.setParent(self.native)  # what comes after the panel's end is nobody's
-        work.bridge.arrived.connect(self._take)
+        work.bridge.arrived.connect(self._on_event)
         work.start()
 
     def stop(self) -> None:
@@ -148,16 +148,16 @@ class RunPanel(Container[Widget]):
         work, self._work = self._work, None
         if work is not None:
             with contextlib.suppress(RuntimeError, TypeError):  # it may be gone already
-                work.bridge.arrived.disconnect(self._take)
+                work.bridge.arrived.disconnect(self._on_event)
             work.stop()
 
-    def expect(self, text: str) -> None:
+    def show_expected_time(self, text: str) -> None:
         """Say how long the work will take; shown until it begins, and before the next one."""
         self._expected = text
         self.expected.value = text
         self.expected.visible = bool(text) and not self.running
 
-    def expect_training(self, job: LearningJob, card: ModelCard | None, slices: int) -> None:
+    def show_training_time(self, job: LearningJob, card: ModelCard | None, slices: int) -> None:
         """Say how long a training will take, as far as that is known.
 
         Parameters
@@ -170,7 +170,7 @@ class RunPanel(Container[Widget]):
             Slices of its scans; 0 if that is not known.
         """
         only_cpu = expected_device() == CPU
-        self.expect(expected_time(job, card, only_cpu=only_cpu, slices=slices or None))
+        self.show_expected_time(expected_time(job, card, only_cpu=only_cpu, slices=slices or None))
 
     def leave(self, *_: object) -> None:
         """Let a job in a child process run, to be found again; stop other work."""
@@ -180,7 +180,7 @@ class RunPanel(Container[Widget]):
             return
         self._work = None
         with contextlib.suppress(RuntimeError, TypeError):  # its bridge may be gone with the panel
-            work.bridge.arrived.disconnect(self._take)
+            work.bridge.arrived.disconnect(self._on_event)
         work.detach()
         if self._guard is not None:
             with contextlib.suppress(RuntimeError):  # the window is gone, too
@@ -202,7 +202,7 @@ class RunPanel(Container[Widget]):
         dialogs.show_log("\n".join(self._log), self.native.window())
 
     def _show_idle(self) -> None:
-        self.expect(self._expected)
+        self.show_expected_time(self._expected)
         self.curves.visible = self._curves.worth_drawing
         self.figures.visible = bool(self.figures.value)
         self.log_button.visible = bool(self._log)
@@ -213,7 +213,7 @@ class RunPanel(Container[Widget]):
         self.status.visible = bool(self.status.value)
         self.notes.visible = bool(self._notes)
 
-    def _take(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         stopping = not self.stop_button.enabled
         if not isinstance(event, Progress) and (line := format_event(event)):
             self._log.append(line)
@@ -238,7 +238,7 @@ class RunPanel(Container[Widget]):
     def _end(self, event: Finished | Stopped | Failed) -> None:
         work, self._work = self._work, None
         if work is not None:
-            work.bridge.arrived.disconnect(self._take)
+            work.bridge.arrived.disconnect(self._on_event)
         if isinstance(event, Failed) and event.details:
             self._log.append(event.details)
         else:

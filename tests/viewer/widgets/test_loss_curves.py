@@ -28,16 +28,16 @@ def figure_of(curves: Curves) -> Figure:
 
 def test_one_point_is_no_curve() -> None:
     curves = Curves()
-    assert not curves.take(after(10, train_loss=1.0, dice=0.5))
-    assert curves.take(after(20, train_loss=0.5, dice=0.6))
+    assert not curves.add(after(10, train_loss=1.0, dice=0.5))
+    assert curves.add(after(20, train_loss=0.5, dice=0.6))
 
 
 def test_loss_and_dice_are_kept_by_step_whatever_else_is_told() -> None:
     curves = Curves()
-    curves.take(after(10, best=True, train_loss=1.0, lr=0.1, dice=0.5))
-    curves.take(after(20, train_loss=0.5, lr=0.1, dice=0.4))
+    curves.add(after(10, best=True, train_loss=1.0, lr=0.1, dice=0.5))
+    curves.add(after(20, train_loss=0.5, lr=0.1, dice=0.4))
     # A run that goes on does its last steps again.
-    curves.take(after(20, best=True, train_loss=0.4, lr=0.1, dice=0.6))
+    curves.add(after(20, best=True, train_loss=0.4, lr=0.1, dice=0.6))
     assert curves.drawn() == CurveSnapshot(
         {}, {10: 1.0, 20: 0.4}, {10: 0.5, 20: 0.6}, "Validation Dice", frozenset({10, 20})
     )
@@ -45,9 +45,9 @@ def test_loss_and_dice_are_kept_by_step_whatever_else_is_told() -> None:
 
 def test_between_rounds_the_loss_of_the_moment_is_drawn() -> None:
     curves = Curves()
-    assert not curves.take_live(Progress(done=1, total=9))  # reading scans has no loss
-    assert not curves.take_live(Progress(done=1, total=9, loss=2.0))
-    assert curves.take_live(Progress(done=2, total=9, loss=1.5))
+    assert not curves.add_live(Progress(done=1, total=9))  # reading scans has no loss
+    assert not curves.add_live(Progress(done=1, total=9, loss=2.0))
+    assert curves.add_live(Progress(done=2, total=9, loss=1.5))
     assert curves.drawn().live == {1: 2.0, 2: 1.5}
     assert figure_of(curves).axes[0].lines[0].get_ydata().tolist() == [2.0, 1.5]  # type: ignore[union-attr]
 
@@ -55,7 +55,7 @@ def test_between_rounds_the_loss_of_the_moment_is_drawn() -> None:
 def test_a_long_training_keeps_few_points_over_its_whole_length() -> None:
     curves = Curves()
     for step in range(10_000):
-        curves.take_live(Progress(done=step, total=10_000, loss=1.0))
+        curves.add_live(Progress(done=step, total=10_000, loss=1.0))
     steps = list(curves.drawn().live)
     assert len(steps) <= MOST_LIVE
     assert steps[0] == 0
@@ -65,7 +65,7 @@ def test_a_long_training_keeps_few_points_over_its_whole_length() -> None:
 
 def test_a_pretext_shows_its_error() -> None:
     curves = Curves()
-    curves.take(after(10, train_loss=1.0, masked_error=0.3, image_error=0.1, constant_error=1.0))
+    curves.add(after(10, train_loss=1.0, masked_error=0.3, image_error=0.1, constant_error=1.0))
     assert curves.drawn().name == "Validation error"
     assert curves.drawn().check == {10: 0.3}
 
@@ -73,30 +73,30 @@ def test_a_pretext_shows_its_error() -> None:
 def test_of_compared_trainings_nothing_is_taken() -> None:
     curves = Curves()
     for step in (10, 20):
-        assert not curves.take(after(step, arm="encoder", train_loss=1.0))
+        assert not curves.add(after(step, arm="encoder", train_loss=1.0))
     assert not curves.drawn().loss
 
 
 def test_what_is_painted_does_not_change_with_later_figures() -> None:
     curves = Curves()
-    curves.take(after(10, train_loss=1.0))
+    curves.add(after(10, train_loss=1.0))
     drawn = curves.drawn()
-    curves.take(after(20, train_loss=1.0))
+    curves.add(after(20, train_loss=1.0))
     assert list(drawn.loss) == [10]
 
 
 def test_cleared_it_begins_anew() -> None:
     curves = Curves()
     for step in (10, 20):
-        curves.take(after(step, best=True, train_loss=1.0, dice=0.5))
+        curves.add(after(step, best=True, train_loss=1.0, dice=0.5))
     curves.clear()
     assert curves.drawn() == CurveSnapshot({}, {}, {}, "", frozenset())
 
 
 def test_the_plot_has_an_axis_for_each_and_both_are_named() -> None:
     curves = Curves()
-    curves.take(after(10, train_loss=1.0, dice=0.5))
-    curves.take(after(20, best=True, train_loss=0.5, dice=0.6))
+    curves.add(after(10, train_loss=1.0, dice=0.5))
+    curves.add(after(20, best=True, train_loss=0.5, dice=0.6))
     left, right = figure_of(curves).axes
     assert (left.get_ylabel(), right.get_ylabel()) == ("Training loss", "Validation Dice")
     assert left.lines[1].get_xdata().tolist() == [5, 15]  # type: ignore[union-attr]
@@ -108,7 +108,7 @@ def test_the_plot_has_an_axis_for_each_and_both_are_named() -> None:
 def test_without_validation_there_is_one_axis() -> None:
     curves = Curves()
     for step in (10, 20):
-        curves.take(after(step, train_loss=1.0))
+        curves.add(after(step, train_loss=1.0))
     assert len(figure_of(curves).axes) == 1
 
 

@@ -148,17 +148,17 @@ def test_work_without_rounds_shows_no_curves(panel: RunPanel, work: Rehearsal) -
 
 def test_the_estimate_is_shown_while_nothing_runs(panel: RunPanel) -> None:
     assert not panel.expected.visible
-    panel.expect("About 4 min on this computer.")
+    panel.show_expected_time("About 4 min on this computer.")
     assert panel.expected.visible
     work = Rehearsal()
     panel.run(work)
     assert not panel.expected.visible
-    panel.expect("About 8 min on this computer.")  # the form was touched meanwhile
+    panel.show_expected_time("About 8 min on this computer.")  # the form was touched meanwhile
     assert not panel.expected.visible
     work.tell(Stopped())
     assert panel.expected.visible
     assert panel.expected.value == "About 8 min on this computer."
-    panel.expect("")
+    panel.show_expected_time("")
     assert not panel.expected.visible
 
 
