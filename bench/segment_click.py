@@ -23,7 +23,7 @@ def main(build: Path) -> None:
     viewer, workbench = open_scan_window(build)
     form = workbench.segment
     form.model.add(Path(model))
-    form.model.picked_by_hand = True
+    form.model.chosen_by_user = True
     settle(1.0)
     figures = []
     for which in ("first click", "second click, with drawn labels to keep"):
@@ -34,7 +34,7 @@ def main(build: Path) -> None:
             Figure(f"{which}: {LONGEST}", frozen, "s", "≤ 0.25"),
         ]
         draw(viewer)
-    form.panel.abandon()
+    form.panel.cancel()
     viewer.close()
     print_figures(figures)
 

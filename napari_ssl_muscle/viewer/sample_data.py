@@ -15,7 +15,7 @@ NAME = "Leg phantom"
 def sample_settings() -> PhantomSettings:
     """Return what the sample is made with: both thighs, 24 slices.
 
-    The seed differs from that of the default cohort, so that the sample is nobody that a shipped
+    The seed differs from that of the default cohort, so that the sample is no subject that a shipped
     model has learned from.
     """
     from napari_ssl_muscle.phantom.settings import PhantomSettings

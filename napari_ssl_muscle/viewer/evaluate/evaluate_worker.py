@@ -148,7 +148,7 @@ def labels_to_compare(pair: LabelPair) -> LabelsToCompare:
 
 
 def is_untouched(layer: Any) -> bool:
-    """Whether nobody, man or model, has put anything into a labels layer."""
+    """Whether a labels layer is empty and was never drawn in or predicted."""
     info = info_of(layer)
     return (info is None or info.provenance is None) and not layer.data.any()
 

@@ -127,9 +127,9 @@ def area_plot(
     one
         The layer's figures.
     current
-        The slice that is shown: a line stands there.
+        The slice that is shown: marked with a line.
     marked
-        Index of the measure that stands out; None for none.
+        Index of the measure to highlight; None for none.
     """
     step = one.found.spacing[0] / 10.0
     measures, colours = one.found.measures, [lightened(colour) for colour in one.colours]

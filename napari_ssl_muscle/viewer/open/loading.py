@@ -59,7 +59,7 @@ def load(path: Path, ask: UserPrompts | None = None) -> list[LayerData]:
     Raises
     ------
     BadInput
-        If it cannot be opened, or a choice must be made and nobody can be asked.
+        If it cannot be opened, or a question would have to be asked and no window is open.
     Cancelled
         If the user changed their mind.
     """
@@ -125,7 +125,7 @@ def load_images(
     for note in dict.fromkeys([*notes, *(truth.content_notes if truth is not None else [])]):
         _report(ask, note)
     if truth is not None and _is_of_a_model(truth.path):
-        # What was segmented and saved here is to be gone on with, and is nobody's truth.
+        # Labels saved by this program are a prediction to go on with, not ground truth.
         layers.append(label_data(scan, "prediction", drawn, table=table, path=truth.path))
         return layers
     if truth is not None:

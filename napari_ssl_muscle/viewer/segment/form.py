@@ -257,7 +257,7 @@ class SegmentForm(WorkForm):
         images = self.scan_rows.images()
         if not images or len(self.scans) != 1 or images[0].data.size == 0:
             return None
-        # What the user picked stays; only a choice that nobody made is made better.
+        # A model that the user chose stays; only the default is replaced by a better one.
         free = not self.model.chosen_by_user
         return ScanProperties(
             image=images[0].data,

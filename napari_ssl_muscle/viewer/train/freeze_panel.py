@@ -242,7 +242,7 @@ class FreezingPanel(Container[Widget]):
             return "✓ Done. Choose a row, and go on with its model."
         if not done:
             return "Stopped before the first of the four was done."
-        return f"Stopped; {done} of the four are done and stand in the table."
+        return f"Stopped; {done} of the four are done and shown in the table."
 
     def _mark(self, row: int) -> None:
         self._row = row

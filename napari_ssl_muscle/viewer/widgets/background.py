@@ -64,7 +64,7 @@ class EventBridge(QObject):
         self._awake = True
         try:
             self._wake.emit()
-        except RuntimeError:  # Qt has deleted this object: nobody listens any more
+        except RuntimeError:  # Qt has deleted this object with its window
             return
 
     def _deliver(self) -> None:

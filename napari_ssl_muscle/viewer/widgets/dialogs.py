@@ -43,7 +43,7 @@ _silent = False
 
 @contextlib.contextmanager
 def suppressed() -> Iterator[None]:
-    """Show no dialogs meanwhile: nobody looks at the window."""
+    """Show no dialogs meanwhile, for programs that drive the window."""
     global _silent
     before, _silent = _silent, True
     try:
@@ -114,7 +114,7 @@ class LogDialog(QDialog):
         layout.addWidget(self.text)
         layout.addWidget(buttons)
         self.resize(720, 420)
-        # The error stands at the end.
+        # The error is at the end.
         self.text.moveCursor(QTextCursor.MoveOperation.End)
         self.text.moveCursor(QTextCursor.MoveOperation.StartOfLine)
 

@@ -70,7 +70,7 @@ class JobFields:
     ) -> FloatSpinBox:
         """Return a box for a number within the field's limits, and up to `most`.
 
-        `none` is shown instead of 0, which then stands for None. A limit that the field excludes
+        `none` is shown instead of 0, which then means None. A limit that the field excludes
         can be chosen here, and is refused by the job.
         """
         low, high = _limits(self._declared(name))

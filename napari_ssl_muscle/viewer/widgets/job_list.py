@@ -1,6 +1,6 @@
 """Jobs that run or have ended without a window: a line for each, to show it, stop it or let it go.
 
-A job that another window shows is not among them: it is looked after there.
+A job that another window shows is not among them: that window follows it.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def draw(figure: Figure, drawn: CurveSnapshot) -> None:
     left.set_xlabel("Step")
     left.locator_params(axis="x", integer=True)
     left.set_ylabel("Training loss", color=ORANGE)
-    # Thin and pale where it jumps from moment to moment; the mean of a round stands in its middle.
+    # Thin and pale where it jumps from moment to moment; the mean of a round is in its middle.
     left.plot(list(drawn.live), list(drawn.live.values()), color=ORANGE, linewidth=0.8, alpha=0.6)
     ends = [min(drawn.live, default=0), *drawn.loss]
     middles = [(begin + end) / 2 for begin, end in pairwise(ends)]

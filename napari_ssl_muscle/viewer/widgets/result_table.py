@@ -45,7 +45,7 @@ class Column:
     tooltip: str = ""
 
     def text(self, value: Cell) -> str:
-        """Return what stands in a cell: "–" for None, "∞" if infinite."""
+        """Return the text of a cell: "–" for None, "∞" if infinite."""
         if value is None:
             return "–"
         if isinstance(value, str):
@@ -159,7 +159,7 @@ class ResultTable(QTableWidget):
         self._quiet = False
 
     def texts(self) -> list[list[str]]:
-        """Return what stands in the cells, row by row as they are shown."""
+        """Return the texts of the cells, row by row as shown."""
         return [
             [_there(self.item(row, column)).text() for column in range(self.columnCount())]
             for row in range(self.rowCount())

@@ -61,7 +61,7 @@ class RunPanel(Container[Widget]):
     curves_shown = Signal(description="Curves were drawn for the first time.")
 
     def __init__(self, unit: str) -> None:
-        self.quiet = False  # no dialogs: nobody looks, as when a picture is made
+        self.quiet = False  # no dialogs, as when documentation pictures are made
         self._unit = unit
         self._work: BackgroundTask | None = None
         self._guard: WindowGuard | None = None
@@ -132,7 +132,7 @@ class RunPanel(Container[Widget]):
         self.bar.enabled = True
         self.stop_button.enabled = True
         self.show_text("Getting ready …")
-        work.bridge.setParent(self.native)  # what comes after the panel's end is nobody's
+        work.bridge.setParent(self.native)  # deleted with the panel, and its events with it
         work.bridge.arrived.connect(self._on_event)
         work.start()
 
@@ -144,7 +144,7 @@ class RunPanel(Container[Widget]):
             self._work.stop()
 
     def cancel(self, *_: object) -> None:
-        """End the work without showing it: the window is being closed, or nobody asks any more."""
+        """End the work without showing it: the window is being closed, or the result is no longer wanted."""
         work, self._work = self._work, None
         if work is not None:
             with contextlib.suppress(RuntimeError, TypeError):  # it may be gone already
@@ -223,7 +223,7 @@ class RunPanel(Container[Widget]):
         elif isinstance(event, Progress):
             self.bar.native.setRange(0, max(event.total, 1))
             self.bar.native.setValue(event.done)
-            if self._curves.take_live(event) and time.monotonic() - self._drawn > LIVE_SECONDS:
+            if self._curves.add_live(event) and time.monotonic() - self._drawn > LIVE_SECONDS:
                 self._draw()
             if not stopping:
                 self.show_text(self._format_event(event))
@@ -257,7 +257,7 @@ class RunPanel(Container[Widget]):
             return
         self.figures.value = format_epoch(event)
         self.figures.show()
-        if self._curves.take(event):
+        if self._curves.add(event):
             self._draw()
 
     def _draw(self) -> None:
