@@ -25,6 +25,7 @@ from napari_ssl_muscle.learning.data.slices import (
 from napari_ssl_muscle.learning.events import ShouldStop, StoppedByUser, never_stop
 from napari_ssl_muscle.learning.islands import drop_islands
 from napari_ssl_muscle.learning.leg_sides import dividing_column, find_legs, lone_leg
+from napari_ssl_muscle.learning.models.card import check_segments
 from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.training.batch_fitting import BatchFitter
 from napari_ssl_muscle.learning.training.device import choose_device, threads
@@ -106,11 +107,7 @@ def segment_volume(
         If `stop` said so.
     """
     card = model.card
-    if card.task != "segmentation":
-        raise BadInput(
-            f"The model '{card.name}' was trained for {card.task} and knows no muscles; "
-            "fine-tune it first, or choose a segmentation model."
-        )
+    check_segments(card)
     if len(channels) != card.in_channels:
         raise BadInput(
             f"The model '{card.name}' expects {card.in_channels} channel(s) "

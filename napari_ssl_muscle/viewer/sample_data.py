@@ -15,8 +15,8 @@ NAME = "Leg phantom"
 def sample_settings() -> PhantomSettings:
     """Return what the sample is made with: both thighs, 24 slices.
 
-    The seed differs from that of the default cohort, so that the sample is no subject that a shipped
-    model has learned from.
+    The seed differs from that of the default cohort, so that no shipped model has learned
+    from the sample.
     """
     from napari_ssl_muscle.phantom.settings import PhantomSettings
 

@@ -48,18 +48,8 @@ class ViewerForm(Form):
 class WorkForm(ViewerForm):
     """A form with a button that starts work, and a panel that shows it.
 
-    A subclass puts the parts into the form, and calls `_update` at the end.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer.
-    title
-        On its tab.
-    button
-        Text and tooltip of the button that starts.
-    unit
-        What the panel counts.
+    A subclass puts the parts into the form, and calls `_update` at the end. `button` is text and
+    tooltip of the one that starts, `unit` what the panel counts.
     """
 
     def __init__(self, napari_viewer: Any, title: str, button: tuple[str, str], unit: str) -> None:

@@ -22,7 +22,7 @@ from napari_ssl_muscle.jobs.run_folder import JOB, check_results
 from napari_ssl_muscle.jobs.settings import CompareJob, FinetuneJob
 from napari_ssl_muscle.jobs.training_data.accepted import study_case
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, emit_warnings
-from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
+from napari_ssl_muscle.learning.models.card import ModelCard, check_segments, find_model, read_card
 from napari_ssl_muscle.learning.segment import Segmenter, case_to_segment
 from napari_ssl_muscle.scans.volume import open_label_map
 from napari_ssl_muscle.study.slice_states import EVERY
@@ -44,13 +44,12 @@ def prepare(job: CompareJob) -> PreparedJob:
     paths = [find_model(name) for name in (job.old, job.new)]
     cards = [read_card(path) for path in paths]
     for path, card in zip(paths, cards, strict=True):
-        if card.task != "segmentation" or card.in_channels != 1:
-            what = (
-                f"needs {card.in_channels} image channels and the study has one"
-                if card.task == "segmentation"
-                else f"learned {card.task} and knows no muscles yet"
+        check_segments(card, path)
+        if card.in_channels != 1:
+            raise BadInput(
+                f"The model {path} needs {card.in_channels} image channels and the study has one; "
+                "choose another model."
             )
-            raise BadInput(f"The model {path} {what}; choose another model.")
     study = Study.read(job.study)
     cases = [
         replace(case, held_out=slices)

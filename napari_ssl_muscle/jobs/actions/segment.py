@@ -15,7 +15,7 @@ from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import SegmentJob
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByUser, emit_warnings
-from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
+from napari_ssl_muscle.learning.models.card import ModelCard, check_segments, find_model, read_card
 from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter, case_to_segment
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
 from napari_ssl_muscle.scans.naming import (
@@ -54,11 +54,7 @@ def prepare(job: SegmentJob) -> PreparedJob:
     """
     path = find_model(job.model)
     card = read_card(path)
-    if card.task != "segmentation":
-        raise BadInput(
-            f"The model {path} learned {card.task} and knows no muscles yet; "
-            "fine-tune it first, or choose a segmentation model."
-        )
+    check_segments(card, path)
     check_writable(job.out)
     targets = [target for given in job.scans for target in _targets(given, job, card)]
     files: dict[Path, _Target] = {}

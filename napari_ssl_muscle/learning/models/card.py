@@ -262,6 +262,21 @@ def find_model(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
     raise BadInput(f"There is no model {wanted}: give a model file or a run's folder ({there}).")
 
 
+def check_segments(card: ModelCard, path: Path | None = None) -> None:
+    """Refuse a model that does not segment; `path` names its file.
+
+    Raises
+    ------
+    BadInput
+        If it was trained for another task.
+    """
+    if card.task != "segmentation":
+        raise BadInput(
+            f"The model {path or repr(card.name)} was trained for {card.task} and knows no muscles "
+            "yet; fine-tune it first, or choose a segmentation model."
+        )
+
+
 def origin(name_or_path: str) -> str:
     """Return what a card calls the model that a training started from; no path of the user's."""
     path = Path(name_or_path)

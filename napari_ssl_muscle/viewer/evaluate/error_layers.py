@@ -46,11 +46,6 @@ class ErrorLayers:
 
     They go when the labels go that they are about, or get a new prediction. A layer that the user
     removes stays away until errors are switched on anew.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
     """
 
     def __init__(self, viewer: Any) -> None:

@@ -26,11 +26,6 @@ class LabelPairPicker(Container[Widget]):
 
     Until the user chooses, it is all of them.
 
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
-
     Attributes
     ----------
     selection_changed

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject
 
 from napari_ssl_muscle.viewer.layers.grid import is_picture
+from napari_ssl_muscle.viewer.widgets.form import choice
 from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 
 Choices = list[tuple[str, Any]]
@@ -40,6 +42,11 @@ def labels_layers(viewer: Any) -> list[Any]:
 def by_name(layers: Iterable[Any]) -> Choices:
     """Return layers as the entries of a list."""
     return [(layer.name, layer) for layer in layers]
+
+
+def scan_choice(viewer: Any, tooltip: str) -> ComboBox:
+    """Return a list of the open scans."""
+    return choice(lambda _: by_name(image_layers(viewer)), tooltip=tooltip)
 
 
 def listen_to_layers(owner: QObject, viewer: Any, act: Callable[..., None]) -> None:

@@ -31,13 +31,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
 
 
 class SavePanel(Container[Widget]):
-    """Chooses a labels layer and a file, and saves.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
-    """
+    """Chooses a labels layer and a file, and saves."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = unwrap(viewer)

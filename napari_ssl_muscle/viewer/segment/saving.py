@@ -12,6 +12,7 @@ from napari_ssl_muscle.scans.naming import (
     NIFTI,
     NNUNET_IMAGES,
     PREDICTION_ENDING,
+    as_file_name,
     label_map_name,
 )
 from napari_ssl_muscle.viewer.layers.scan_layers import KEY, LayerInfo, plain_geometry
@@ -41,8 +42,7 @@ def proposed_path(info: LayerInfo | None, layer_name: str) -> Path:
     scan = info.scan.file if info is not None else None
     if scan is None:
         word = info.scan.name if info is not None else layer_name
-        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in word).strip("-")
-        return Path.home() / label_map_name(stem or "labels")
+        return Path.home() / label_map_name(as_file_name(word))
     folder = scan.path.parent
     if folder.name in NNUNET_IMAGES:
         # nnU-Net takes whatever lies there for an image.

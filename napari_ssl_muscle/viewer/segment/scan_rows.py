@@ -19,11 +19,6 @@ from napari_ssl_muscle.viewer.widgets.form import Fields, choice, refresh, row, 
 class ScanRows(Fields):
     """A list of open images for each channel, and a button that opens more.
 
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
-
     Attributes
     ----------
     boxes

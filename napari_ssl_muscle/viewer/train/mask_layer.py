@@ -57,13 +57,7 @@ def volume(image: np.ndarray) -> np.ndarray:
 
 
 class MaskLayer:
-    """The layer "Inpainting mask": one, which moves to whichever scan is previewed.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
-    """
+    """The layer "Inpainting mask": one, which moves to whichever scan is previewed."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer

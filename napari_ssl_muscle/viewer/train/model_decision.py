@@ -43,11 +43,6 @@ class ModelDecision(Container[Widget]):
     """Compares the model that a fine-tuning started from with what came out, and asks which stays.
 
     Nothing is chosen silently: the better one is named, and the person presses a button.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
     """
 
     model_kept = Signal(object, description="The file of the model that the person keeps.")

@@ -21,13 +21,7 @@ def inside_masks(
 
 
 class PictureGrid:
-    """Layers that show results, replaced all at once.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
-    """
+    """Layers that show results, replaced all at once."""
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer

@@ -17,7 +17,7 @@ from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import summarise_unlabelled
 from napari_ssl_muscle.learning.events import Failed, Finished, Preview
 from napari_ssl_muscle.learning.settings import Recipe
-from napari_ssl_muscle.viewer.layers.layer_lists import by_name, image_layers
+from napari_ssl_muscle.viewer.layers.layer_lists import scan_choice
 from napari_ssl_muscle.viewer.layers.scan_layers import ensure_info
 from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
 from napari_ssl_muscle.viewer.train.mask_layer import MaskLayer, MaskRequest, draw
@@ -28,7 +28,6 @@ from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     Fields,
-    choice,
     paragraph,
     refresh,
     row,
@@ -72,10 +71,7 @@ class PretrainForm(TrainingForm):
         self.probes = ProbeLayers(self.viewer)
         self.settings = PretrainSettings()
         self.place = Fields(self.out_row)
-        self.scan = choice(
-            lambda _: by_name(image_layers(self.viewer)),
-            tooltip="The open scan to draw the masks on.",
-        )
+        self.scan = scan_choice(self.viewer, "The open scan to draw the masks on.")
         self.preview_button = small_button(
             "Preview masks", "Draw the masks on this scan, as the network would get them."
         )

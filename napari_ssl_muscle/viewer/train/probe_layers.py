@@ -24,11 +24,6 @@ class ProbeLayers(PictureGrid):
 
     A layer that the user removes stays away until the next pretraining. `begun` says whether the
     current one has shown pictures.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
     """
 
     def __init__(self, viewer: Any) -> None:

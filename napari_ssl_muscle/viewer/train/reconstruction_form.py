@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.pretext.comparison import check_comparable
-from napari_ssl_muscle.viewer.layers.layer_lists import by_name, image_layers
+from napari_ssl_muscle.viewer.layers.layer_lists import scan_choice
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, ensure_info
 from napari_ssl_muscle.viewer.open.commands import ask_for_folder
 from napari_ssl_muscle.viewer.train.pretrain_form import MASKED_ONLY
@@ -29,7 +29,6 @@ from napari_ssl_muscle.viewer.viewer_form import WorkForm
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import (
     Fields,
-    choice,
     paragraph,
     refresh,
     row,
@@ -82,10 +81,7 @@ class ReconstructionForm(WorkForm):
         self._shown: tuple[ReconstructionAnswer, OpenScan, list[str]] | None = None
         self.layers = ReconstructionLayers(self.viewer)
         self.runs = [RunPicker(f"Run {letter}", "A pretraining.") for letter in LETTERS]
-        self.scan = choice(
-            lambda _: by_name(image_layers(self.viewer)),
-            tooltip="The scan whose slices are restored.",
-        )
+        self.scan = scan_choice(self.viewer, "The scan whose slices are restored.")
         self.open_button = small_button("Open…", "Open a case of a cohort's folder.")
         self.slices = SpinBox(
             value=12,

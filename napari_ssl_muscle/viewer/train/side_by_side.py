@@ -106,11 +106,6 @@ class SideBySide:
 
     The layers are pictures: neither scans to work on nor labels to save, and they go when the
     panels are left. The user's own layers are only hidden meanwhile.
-
-    Parameters
-    ----------
-    viewer
-        The napari viewer.
     """
 
     def __init__(self, viewer: Any) -> None:

@@ -17,6 +17,7 @@ from napari_ssl_muscle.jobs.text import format_card
 from napari_ssl_muscle.learning.models.card import (
     RUN_FILE,
     ListedModel,
+    check_segments,
     list_models,
     read_card,
 )
@@ -173,10 +174,7 @@ class ModelPicker(Container[Widget]):
         """
         card = read_card(path)
         if card.task not in self._tasks:
-            raise BadInput(
-                f"The model '{card.name}' was trained for {card.task} and knows no muscles; "
-                "fine-tune it first, or choose a segmentation model."
-            )
+            check_segments(card)
         self.chosen_by_user = True
         MODELS.add(path)
         self.choose(path)

@@ -144,7 +144,7 @@ class RunPanel(Container[Widget]):
             self._work.stop()
 
     def cancel(self, *_: object) -> None:
-        """End the work without showing it: the window is being closed, or the result is no longer wanted."""
+        """End the work without showing how: its window closes, or its result is not wanted."""
         work, self._work = self._work, None
         if work is not None:
             with contextlib.suppress(RuntimeError, TypeError):  # it may be gone already
@@ -158,17 +158,7 @@ class RunPanel(Container[Widget]):
         self.expected.visible = bool(text) and not self.running
 
     def show_training_time(self, job: LearningJob, card: ModelCard | None, slices: int) -> None:
-        """Say how long a training will take, as far as that is known.
-
-        Parameters
-        ----------
-        job
-            The training.
-        card
-            Of the model that it starts from.
-        slices
-            Slices of its scans; 0 if that is not known.
-        """
+        """Show what `expected_time` says; `slices` is 0 if that is not known."""
         only_cpu = expected_device() == CPU
         self.show_expected_time(expected_time(job, card, only_cpu=only_cpu, slices=slices or None))
 

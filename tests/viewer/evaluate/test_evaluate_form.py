@@ -37,11 +37,6 @@ PLUGIN = "napari-ssl-muscle"
 
 
 @pytest.fixture
-def viewer(layers_only: Any) -> Any:
-    return layers_only
-
-
-@pytest.fixture
 def form(make_form: MakeForm) -> EvaluateForm:
     return make_form(EvaluateForm)
 

@@ -29,11 +29,6 @@ SPACING = np.diag([2.0, 2.0, 6.0, 1.0])
 
 
 @pytest.fixture
-def viewer(layers_only: Any) -> Any:
-    return layers_only
-
-
-@pytest.fixture
 def form(make_form: MakeForm) -> MeasureForm:
     return make_form(MeasureForm)
 
