@@ -24,6 +24,28 @@ FROZEN_PARTS: dict[str, str] = {
 FREEZE_TITLES = {mode: f"{part} fixed" for mode, part in FROZEN_PARTS.items()}
 """Freeze mode → its name in sentences and figures."""
 
+FREEZE_ADVICE: dict[str, str] = {
+    "none": "Everything may change: usual with more than a handful of labelled scans, and needed "
+    "where the model does not know these muscles.",
+    "encoder": "For few labels, on images like those of the (pre)training: how the model sees an "
+    "image stays, what it makes of it is learned.",
+    "decoder": "For images of another scanner or contrast with the muscles that the model knows: "
+    "it learns to see these images, and outlines muscles as before.",
+    "both": "For a first look with one or two labelled slices: quick, and next to nothing of what "
+    "the model knows can be lost.",
+}
+"""Freeze mode → when one would choose it."""
+
+_FIGURES = {
+    "train_loss": "loss",
+    "lr": "learning rate",
+    "dice": "validation Dice",
+    "masked_error": "error inside the masks",
+    "image_error": "error of the whole image",
+    "constant_error": "error of a plain grey",
+}
+"""Figure of an epoch → what a person calls it; other ones are muscles."""
+
 _SHOWN = 6
 """Figures of an epoch that fit on a line."""
 
@@ -36,7 +58,7 @@ def format_event(event: Event) -> str | None:
         return format_progress(event)
     if isinstance(event, EpochEnd):
         shown = list(event.metrics.items())[:_SHOWN]
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in shown)
+        figures = ", ".join(f"{_FIGURES.get(name, name)} {value:.4g}" for name, value in shown)
         which = f"{FREEZE_TITLES.get(event.arm, event.arm)}: " if event.arm else ""
         return f"{which}epoch {event.epoch}, step {event.step}: {figures}{' (best)' * event.best}"
     if isinstance(event, Note):

@@ -87,11 +87,15 @@ class Checkpoint(_Event):
 
 
 class Note(_Event):
-    """A sentence that the user should read: a warning or a choice that was made for them."""
+    """A sentence that the user should read: a warning or a choice that was made for them.
+
+    `detail` marks what only those need who want to know how it works; the window folds it away.
+    """
 
     kind: Literal["note"] = "note"
     text: str
     warning: bool = False
+    detail: bool = False
 
 
 class Finished(_Event):

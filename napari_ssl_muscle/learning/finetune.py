@@ -94,7 +94,7 @@ def finetune(
         tested = set(subject_split.test) if subject_split is not None else set()
         known = _Known() if source is None else _start_from(source, session, net, tested)
         freeze(net, freeze_mode)
-        session.note(frozen_sentence(net))
+        session.note(frozen_sentence(net), detail=True)
         task = SegmentationTask(session.store, chosen, recipe)
         trained_on = {series[item.series].subject for item in chosen.training}
         used = trained_on | {series[item.series].subject for item in chosen.validation}

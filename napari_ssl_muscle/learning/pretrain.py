@@ -80,7 +80,7 @@ def pretrain(
         task = InpaintingTask(session.store, chosen, recipe)
         probes = Probes(task, chosen.validation or chosen.training)
         coverage = probes.describe()
-        session.note(coverage)
+        session.note(coverage, detail=True)
         subjects = {case.subject for case, _ in read}
         started = [f"Started from {origin(run.init)}."] if run.init else []
         card = session.card(

@@ -44,7 +44,6 @@ def training(job: FinetuneJob, data: TrainingData, *, name: str | None = None) -
     split = data.split
     recipe, network_notes = recipe_from(job, data.card)
     recipe, rate_notes = lower_known_rate(recipe, job, data.card, data.muscles)
-    notes = [*network_notes, *rate_notes, *data.notes]
     warnings = [*data.warnings, *_corrected_but_set_apart(data)]
     study_alone = job.cohort is None and job.split == "auto" and split is None
 
@@ -53,7 +52,7 @@ def training(job: FinetuneJob, data: TrainingData, *, name: str | None = None) -
         from napari_ssl_muscle.learning.finetune import finetune
 
         add_recipe(job, recipe)
-        emit_notes(emit, notes, warnings)
+        emit_notes(emit, data.notes, warnings, [*network_notes, *rate_notes])
         if split is not None:
             write_split(job.out / SPLIT, split)
             if job.study is not None and job.split_file is None and split.unit == "subject":

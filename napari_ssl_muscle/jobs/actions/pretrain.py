@@ -54,7 +54,7 @@ def prepare(job: PretrainJob) -> PreparedJob:
         from napari_ssl_muscle.learning.pretrain import pretrain
 
         add_recipe(job, recipe)
-        emit_notes(emit, [*notes, *about], found.warnings)
+        emit_notes(emit, about, found.warnings, notes)
         trained = pretrain(
             found.cases,
             recipe,

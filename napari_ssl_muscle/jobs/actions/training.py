@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from napari_ssl_muscle.learning.training.session import RunOptions, TrainedModel
 
 
-def emit_notes(emit: Emit, notes: Iterable[str], warnings: Iterable[str]) -> None:
-    """Emit what the user should read before a training, warnings first."""
+def emit_notes(
+    emit: Emit, notes: Iterable[str], warnings: Iterable[str], details: Iterable[str] = ()
+) -> None:
+    """Emit what the user should read before a training: warnings, details of the method, notes."""
     emit_warnings(emit, warnings)
+    for text in details:
+        emit(Note(text=text, detail=True))
     for text in notes:
         emit(Note(text=text))
 

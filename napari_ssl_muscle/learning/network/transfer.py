@@ -86,11 +86,8 @@ def transfer_weights(
 
 
 def _dropped_sentence(given: int, taken: int) -> str:
-    which = "last input" if given - taken == 1 else f"last {given - taken} inputs"
-    return (
-        f"The first convolution's weights for the {which} of {given} are dropped, "
-        f"since {taken} {'is' if taken == 1 else 'are'} of use here."
-    )
+    which = "last input is" if given - taken == 1 else f"last {given - taken} inputs are"
+    return f"The given weights are for {given} inputs; the {which} not used here."
 
 
 def _new_sentence(taken: int, wanted: int) -> str:

@@ -155,7 +155,8 @@ class _Loop:
         self.emit(
             Note(
                 text=f"{settings.minutes:g} minutes are about {total} steps here "
-                f"({seconds:.2f} s each); the number is kept to the clock."
+                f"({seconds:.2f} s each); the number is kept to the clock.",
+                detail=True,
             )
         )
         return total

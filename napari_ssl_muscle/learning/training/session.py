@@ -107,10 +107,10 @@ class TrainingSession:
         self.store.close()
         shutil.rmtree(self._cache, ignore_errors=True)
 
-    def note(self, text: str, warning: bool = False) -> None:
+    def note(self, text: str, warning: bool = False, detail: bool = False) -> None:
         """Emit a sentence and keep it for the result."""
         self.notes.append(text)
-        self.run.emit(Note(text=text, warning=warning))
+        self.run.emit(Note(text=text, warning=warning, detail=detail))
 
     def read(
         self, cases: Sequence[TrainingCase], *, skip_unreadable: bool = False
@@ -155,7 +155,7 @@ class TrainingSession:
     def start_from(self, net: UNet, source: Model, *, head: bool, inputs: int | None) -> None:
         """Copy the weights to start from, as `transfer_weights` does, and note what happened."""
         for sentence in transfer_weights(net, source.net, head=head, inputs=inputs):
-            self.note(sentence)
+            self.note(sentence, detail=True)
 
     def source(
         self, name: str, labels: str, subjects: Collection[str], training: Sequence[Item]

@@ -12,6 +12,7 @@ from napari_ssl_muscle.jobs.settings import EvaluateJob
 from napari_ssl_muscle.viewer.evaluate import evaluate_worker
 from napari_ssl_muscle.viewer.evaluate.error_layers import KINDS, ErrorLayers
 from napari_ssl_muscle.viewer.evaluate.evaluate_view import (
+    details,
     dice_plot,
     headline,
     sentences,
@@ -150,7 +151,7 @@ class EvaluateForm(ResultsForm):
         paint, height = dice_plot(answer)
         self.plot.set_height(height)
         self.plot.show_plot(paint)
-        self.show_results(table_rows(answer), headline(answer), sentences(answer))
+        self.show_results(table_rows(answer), headline(answer), sentences(answer), details(answer))
         several = len(answer.findings) > 1
         self.errors.begin()
         for finding in answer.findings:

@@ -119,13 +119,8 @@ def headline(answer: EvaluationAnswer) -> str:
     if not dice:
         return "No muscle is in the labels or in the ground truth."
     mean = fmean(dice.values())
-    batch = report.batch_dice
-    inside = ""
-    if batch is not None and batch.foreground is not None:
-        background = f", background {batch.background:.2f}" if batch.background else ""
-        inside = f" (in batches of 10 slices: {batch.foreground:.3f}{background})"
     whose = f" of {len(dice)} subjects" if len(dice) > 1 else ""
-    return f"✓ Mean Dice{whose} {mean:.3f}{inside}."
+    return f"✓ Mean Dice{whose} {mean:.3f} (1: the same, 0: nothing in common)."
 
 
 def sentences(answer: EvaluationAnswer) -> str:
@@ -143,6 +138,18 @@ def sentences(answer: EvaluationAnswer) -> str:
     )
     others = [text for text in answer.report.sentences() if text not in RULES.values()]
     return "\n".join([rule, *others])
+
+
+def details(answer: EvaluationAnswer) -> str:
+    """Return the Dice as publications on training by batches have it; "" if there is none."""
+    batch = answer.report.batch_dice
+    if batch is None or batch.foreground is None:
+        return ""
+    background = f" Background: {batch.background:.2f}." if batch.background else ""
+    return (
+        f"Dice of all muscles over batches of 10 slices taken together: {batch.foreground:.3f}, as "
+        f"some publications report it; it is higher than the mean over muscles.{background}"
+    )
 
 
 def dice_plot(answer: EvaluationAnswer) -> tuple[Callable[[Figure], None], int]:

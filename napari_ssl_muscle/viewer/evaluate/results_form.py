@@ -15,6 +15,7 @@ from napari_ssl_muscle.jobs.settings import AnyJob
 from napari_ssl_muscle.viewer.evaluate.save_tables import save_tables
 from napari_ssl_muscle.viewer.layers.navigation import bring_forward
 from napari_ssl_muscle.viewer.viewer_form import WorkForm
+from napari_ssl_muscle.viewer.widgets.fold import Fold
 from napari_ssl_muscle.viewer.widgets.form import (
     CommandLine,
     column,
@@ -79,6 +80,8 @@ class ResultsForm(WorkForm):
         self.plot_part = wrap_qt_widget(plot)
         self.legend = paragraph()
         self.notes = paragraph()
+        self.details = paragraph()
+        self.details_fold = Fold("Details", self.details, "Show or hide how else it is computed.")
         self.save_button = PushButton(text="Save tables…", tooltip=save_tooltip)
         self.command = CommandLine()
 
@@ -86,7 +89,12 @@ class ResultsForm(WorkForm):
         """Put all parts into the form; `results` lie between the table and its notes."""
         self._inputs = inputs
         self.results = column(
-            paragraph(hint), self.table_part, *results, self.notes, self.save_button
+            paragraph(hint),
+            self.table_part,
+            *results,
+            self.notes,
+            self.details_fold,
+            self.save_button,
         )
         self.add_parts(*inputs, self.start_button, self.panel, self.results, self.command)
         self.results.visible = False
@@ -146,15 +154,21 @@ class ResultsForm(WorkForm):
         return True
 
     def show_results(
-        self, table: tuple[list[Column], list[Row], list[Target]], headline: str, notes: str
+        self,
+        table: tuple[list[Column], list[Row], list[Target]],
+        headline: str,
+        notes: str,
+        details: str = "",
     ) -> None:
-        """Fill the table and the sentences."""
+        """Fill the table and the sentences; details are folded away."""
         columns, rows, self._targets = table
         self.table.show_rows(columns, rows)
         self.panel.show_text(headline)
         self.notes.value = notes
         self.notes.visible = bool(notes)
         self.results.visible = True
+        self.details.value = details
+        self.details_fold.visible = bool(details)
 
     def show_answer(self, answer: Any) -> None:
         """Keep the answer and show its figures."""

@@ -15,6 +15,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.preset_values import describe_length
 from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
+from napari_ssl_muscle.jobs.text import FREEZE_ADVICE
 from napari_ssl_muscle.jobs.training_data.folder_summary import FolderSummary, summarise_labelled
 from napari_ssl_muscle.learning.models.card import find_model
 from napari_ssl_muscle.learning.settings import preset
@@ -30,6 +31,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     column,
     heading,
     line,
+    paragraph,
     row,
     small_button,
 )
@@ -89,6 +91,7 @@ class FinetuneForm(TrainingForm):
         self._short = False  # the time was proposed here, and belongs to corrections only
         self.muscles = MuscleBoxes()
         self.freeze = fields.choice("freeze", FREEZE, "Keep fixed")
+        self.freeze_advice = paragraph()
         self.preset = fields.choice("preset", PRESETS, "Settings")
         self.minutes = fields.number(
             "minutes",
@@ -111,6 +114,7 @@ class FinetuneForm(TrainingForm):
         self.choices = column(heading("Muscles to learn"), self.muscles)
         self.settings = Fields(
             self.freeze,
+            self.freeze_advice,
             self.preset,
             self.minutes,
             self.split,
@@ -309,5 +313,6 @@ class FinetuneForm(TrainingForm):
 
     def _update(self, *_: object) -> None:
         self.freeze.enabled = self.model.model is not None and not self.busy
+        self.freeze_advice.value = FREEZE_ADVICE[self.freeze.value if self.model.model else "none"]
         self.freezing.set_free(free=self.freeze.enabled and self.scans.contents is not None)
         super()._update()

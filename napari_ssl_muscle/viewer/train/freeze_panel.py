@@ -23,7 +23,7 @@ from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.run_folder import check_run_folder
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
-from napari_ssl_muscle.jobs.text import FREEZE_TITLES, FROZEN_PARTS
+from napari_ssl_muscle.jobs.text import FREEZE_ADVICE, FREEZE_TITLES, FROZEN_PARTS
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Finished, Stopped
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.viewer.widgets import dialogs
@@ -108,7 +108,8 @@ class FreezingPanel(Container[Widget]):
         )
         self.command = CommandLine()
         # What was chosen for four trainings is long; curves and figures come before it.
-        self.panel.remove(self.panel.notes)
+        for part in (self.panel.notes, self.panel.details_fold):
+            self.panel.remove(part)
         self.results = column(wrap_qt_widget(self.table), self.verdict, self.use_button)
         self.content = column(
             paragraph(ABOUT),
@@ -117,6 +118,7 @@ class FreezingPanel(Container[Widget]):
             wrap_qt_widget(self.plot),
             self.results,
             self.panel.notes,
+            self.panel.details_fold,
             self.command,
         )
         super().__init__(widgets=[self.content], labels=False)
@@ -313,7 +315,8 @@ def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Ro
                 result.seconds / 60,
                 *(result.dice.get(name) for name in ("mean", *classes.names)),
             ),
-            tooltip=f"{result.steps} steps; the model is in {out / result.mode}",
+            tooltip=f"{FREEZE_ADVICE[result.mode]}\n{result.steps} steps; the model is in "
+            f"{out / result.mode}",
         )
         for result in found.modes
     ]

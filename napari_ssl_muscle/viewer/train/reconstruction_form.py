@@ -94,8 +94,8 @@ class ReconstructionForm(WorkForm):
             value=0,
             min=0,
             max=2**31 - 1,
-            tooltip="Another number draws other masks.",
-            label="Masks no.",
+            tooltip="Another number puts the masks in other places.",
+            label="Mask places",
         )
         self.settings = Fields(
             row(self.scan, self.open_button, label="Scan"), self.slices, self.seed
@@ -198,7 +198,7 @@ class ReconstructionForm(WorkForm):
             (f"{letter}: {name}", i)
             for i, (letter, name) in enumerate(zip(LETTERS, names, strict=True))
         ]
-        rows.append(("a constant", len(rows)))
+        rows.append(("a plain grey", len(rows)))
         cells = "".join(
             f"<tr><td>{escape(name)}</td>"
             f"<td align='right'>&nbsp;{_number(found.figures.overall[i])}</td>"
@@ -206,7 +206,7 @@ class ReconstructionForm(WorkForm):
             for name, i in rows
         )
         self.table.value = (
-            "<b>Mean squared error inside the masks</b>"
+            "<b>Mean squared error inside the masks</b> (0: restored exactly)"
             "<table cellspacing='0' cellpadding='2'><tr><td></td><td align='right'>all</td>"
             f"<td align='right'>&nbsp;slice {int(found.slices[here])}</td></tr>{cells}</table>"
         )

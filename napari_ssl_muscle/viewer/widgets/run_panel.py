@@ -68,6 +68,7 @@ class RunPanel(Container[Widget]):
         self._action = ""
         self._expected = ""
         self._notes: list[str] = []
+        self._details: list[str] = []
         self._log: list[str] = []
         self._curves = Curves()
         self._drawn = 0.0  # when
@@ -85,19 +86,22 @@ class RunPanel(Container[Widget]):
             "Curves", wrap_qt_widget(self.plot), "Show or hide how it learns.", unfolded=True
         )
         self.notes = paragraph()
+        self.details = paragraph()
+        self.details_fold = Fold("Details", self.details, "Show or hide how it works in detail.")
         self.log_button = small_button("Show log…", "What happened, word for word, to copy.")
         self.log_button.changed.connect(self.show_log)
         self.device = Label(value=f"Computes on: {expected_device()}")
         super().__init__(
             widgets=[
-                self.expected,
                 row(self.bar, self.stop_button),
+                self.expected,
                 self.status,
                 self.device,
                 self.log_button,
                 self.figures,
                 self.curves,
                 self.notes,
+                self.details_fold,
             ],
             labels=False,
         )
@@ -122,12 +126,13 @@ class RunPanel(Container[Widget]):
         if self._guard is not None:
             self._guard.add(self)
         self._action = ""
-        self._notes, self._log = [], []
+        self._notes, self._details, self._log = [], [], []
         self._curves.clear()
         self.figures.value = ""
         self.plot.clear()
         for part in (self.expected, self.log_button, self.figures, self.curves, self.notes):
             part.hide()
+        self.details_fold.hide()
         self.bar.native.setRange(0, 0)  # Qt's "busy"
         self.bar.enabled = True
         self.stop_button.enabled = True
@@ -202,6 +207,7 @@ class RunPanel(Container[Widget]):
         self.stop_button.enabled = False
         self.status.visible = bool(self.status.value)
         self.notes.visible = bool(self._notes)
+        self.details_fold.visible = bool(self._details)
 
     def _on_event(self, event: Event) -> None:
         stopping = not self.stop_button.enabled
@@ -220,7 +226,12 @@ class RunPanel(Container[Widget]):
         elif isinstance(event, EpochEnd):
             self._show_round(event)
         elif isinstance(event, Note):
-            self.note(event.text, warning=event.warning)
+            if event.detail:
+                self._details.append(event.text)
+                self.details.value = "\n".join(self._details)
+                self.details_fold.show()
+            else:
+                self.note(event.text, warning=event.warning)
         self.event.emit(event)
         if isinstance(event, ENDINGS):
             self._end(event)

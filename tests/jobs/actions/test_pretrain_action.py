@@ -49,7 +49,7 @@ def test_a_pretraining_leaves_a_run_from_which_a_fine_tuning_starts(
         words = ("finetune", cohort, "--out", tuned, "--init", run, "--steps", 1, "--threads", 1)
         result = shell(*words, "--freeze", freeze)
         assert result.exit_code == 0, result.output
-        assert "last input of 2 are dropped" in result.stderr
+        assert "for 2 inputs; the last input is not used" in result.stderr
         after = read_card(tuned / "model.safetensors")
         assert (after.network, after.slices) == (card.network, card.slices)
         assert f"Started from run; frozen: {freeze}." in after.notes

@@ -50,7 +50,7 @@ def test_inpainting_weights_start_a_segmentation():
     assert all(torch.equal(net.state_dict()[name], given[name]) for name in copied)
     report = " ".join(done)
     assert "Encoder and decoder start from the given weights." in report
-    assert "last input of 2 are dropped" in report
+    assert "for 2 inputs; the last input is not used" in report
     assert "The head is made anew." in report
 
 

@@ -126,7 +126,7 @@ def test_it_starts_from_an_earlier_pretraining(
     np.testing.assert_allclose(inputs, after["encoder.0.conv1.weight"], atol=1e-8)
     assert "Started from first." in read_card(second.model).notes
     said = " ".join(event.text for event in events if isinstance(event, Note))
-    assert ("last input of 2 are dropped" in said) != mask_channel
+    assert ("for 2 inputs; the last input is not used" in said) != mask_channel
 
 
 def test_weights_for_the_mask_never_serve_an_image(

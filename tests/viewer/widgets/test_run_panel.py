@@ -73,6 +73,18 @@ def after(step: int, **metrics: float) -> EpochEnd:
     return EpochEnd(epoch=step // 10, step=step, metrics=metrics, best=True)
 
 
+def test_what_only_specialists_need_is_folded_away(panel: RunPanel, work: Rehearsal) -> None:
+    work.tell(Note(text="Validated on c."), Note(text="Encoder starts anew.", detail=True))
+    assert panel.notes.value == "Validated on c."
+    assert panel.details.value == "Encoder starts anew."
+    assert panel.details_fold.native.isVisible()
+    assert not panel.details.native.isVisible()
+    panel.details_fold.toggle()
+    assert panel.details.native.isVisible()
+    work.tell(Finished())
+    assert panel.details_fold.native.isVisible()
+
+
 def test_what_runs_and_how_far_is_said(panel: RunPanel, work: Rehearsal) -> None:
     work.tell(Progress(done=1, total=3, text="Reading sub-01"))
     assert panel.status.value == "Reading sub-01 · 1 of 3"  # scans, not steps
