@@ -152,4 +152,4 @@ def format_reconstruction_error(metrics: Mapping[str, float]) -> str:
     """Return a pretext's error, beside that of a network that has learned nothing."""
     text = f"error inside the masks of {metrics['masked_error']:.3f}"
     constant = metrics.get("constant_error")
-    return text if constant is None else f"{text} (of a plain grey: {constant:.3f})"
+    return text if constant is None else f"{text} (a plain grey: {constant:.3f})"

@@ -295,7 +295,7 @@ def test_progress_and_end_are_told_with_the_error_inside_the_masks(
         Progress(done=3, total=40),
         EpochEnd(epoch=1, step=3, metrics=metrics, best=True),
     )
-    assert "error inside the masks of 0.250 (of a plain grey: 1.125)" in form.panel.figures.value
+    assert "error inside the masks of 0.250 (a plain grey: 1.125)" in form.panel.figures.value
     press(form.panel.stop_button)
     assert work.stopped
     model = write_model("pre")
