@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PLUGIN = "napari-ssl-muscle"
 WORKBENCH = "Muscle workbench"
 SIZE = (1360, 860)
+TITLE_BAR = 40
+"""Pixels for the title that the system puts above the window."""
 
 NO_BINDING = (
     "There is no Qt binding, so no window can open; install one with "
@@ -63,8 +65,21 @@ def open_window() -> tuple[napari.viewer.Viewer, Workbench]:
     import napari
 
     viewer = napari.Viewer(title="Leg muscles")
-    viewer.window.resize(*SIZE)
-    return viewer, dock_workbench(viewer)
+    workbench = dock_workbench(viewer)
+    fit_to_screen(viewer)
+    return viewer, workbench
+
+
+def fit_to_screen(viewer: napari.viewer.Viewer) -> None:
+    """Give the window its usual size, or what the screen has room for."""
+    from qtpy.QtGui import QGuiApplication
+
+    screen = QGuiApplication.primaryScreen()
+    width, height = SIZE
+    if screen is not None:
+        room = screen.availableGeometry()
+        width, height = min(width, room.width()), min(height, room.height() - TITLE_BAR)
+    viewer.window.resize(width, height)
 
 
 def dock_workbench(viewer: napari.viewer.Viewer) -> Workbench:

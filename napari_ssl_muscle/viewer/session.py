@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, ref
 
 from napari_ssl_muscle.viewer.layers.layer_rules import apply_layer_rules
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.layers.side_marks import SideMarks
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.viewer.correct.sessions import CorrectionSessions
@@ -32,6 +33,7 @@ class ViewerSession:
         # Weakly: what `_sessions` holds must not keep its key alive.
         self._layers = ref(layers)
         self._corrections: CorrectionSessions | None = None
+        self.side_marks: SideMarks | None = None
         apply_layer_rules(layers)
 
     @property
@@ -53,9 +55,11 @@ _sessions: WeakKeyDictionary[Any, ViewerSession] = WeakKeyDictionary()
 
 def session_of(viewer: Any) -> ViewerSession:
     """Return the session of a viewer; it begins with the first call."""
-    layers = unwrap(viewer).layers
+    viewer = unwrap(viewer)
+    layers = viewer.layers
     if layers not in _sessions:
         _sessions[layers] = ViewerSession(layers)
+        _sessions[layers].side_marks = SideMarks(viewer)
     return _sessions[layers]
 
 

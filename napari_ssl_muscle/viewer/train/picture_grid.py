@@ -67,6 +67,8 @@ class PictureGrid:
             )
             for name, images in pictures.items()
         }
+        for layer in self._layers.values():
+            layer.name_overlay.visible = True
         for kind in (False, True):
             alike = [layer for name, layer in self._layers.items() if (name in errors) is kind]
             self._viewer.layers.link_layers(alike, ("contrast_limits",))

@@ -116,6 +116,4 @@ def test_a_round_in_words() -> None:
     best = after(30, best=True, train_loss=0.5, dice=0.81)
     assert format_epoch(best) == "Epoch 3 · loss 0.500 · validation Dice 0.810 (best so far)"
     pretext = after(30, train_loss=0.5, masked_error=0.25, constant_error=1.125)
-    assert format_epoch(pretext).endswith(
-        "error inside the masks of 0.250 (a plain grey: 1.125)"
-    )
+    assert format_epoch(pretext).endswith("error inside the masks of 0.250 (a plain grey: 1.125)")
