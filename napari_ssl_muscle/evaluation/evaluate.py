@@ -169,8 +169,8 @@ def evaluate_pairs(
                 raise
             refused.append(f"{pair.title} is left out: {problem}")
             continue
-        notes = [note for file in pair.files for note in file.content_notes]
-        aligned = replace(aligned, notes=tuple(dict.fromkeys([*aligned.notes, *notes])))
+        content = [note for file in pair.files for note in file.content_notes]
+        aligned = replace(aligned, notes=tuple(dict.fromkeys([*aligned.notes, *content])))
         cases.append(case_result(pair.pair, aligned, pair.corrected))
         origins.append(pair.origin)
         if inspect is not None:

@@ -57,7 +57,9 @@ class WorkForm(ViewerForm):
         self._task: Any = None
         self.start_button: PushButton = main_button(*button)
         self.panel = RunPanel(unit)
+        self._message: tuple[str, Sequence[Any]] = ("", ())
         self.start_button.changed.connect(self.start)
+        listen(self.native, self.viewer.layers.events.removed, self._on_layer_removed)
         self.panel.ended.connect(self._on_ended)
 
     @property
@@ -90,6 +92,27 @@ class WorkForm(ViewerForm):
         self._enable(False)
         self.panel.run(task)
         self.scroll_to(self.panel)
+
+    def show_message(self, text: str, layers: Sequence[Any]) -> None:
+        """Show what came out; it goes, and the answer with it, when none of its layers is left."""
+        self._message = (text, list(layers))
+        self.panel.show_text(text)
+
+    def forget_answer(self) -> None:
+        """Show no longer what came out: its layers are gone."""
+
+    def _on_layer_removed(self, *_: object) -> None:
+        text, layers = self._message
+        if not layers or any(layer in self.viewer.layers for layer in layers):
+            return
+        self._message = ("", ())
+        if self.panel.status.value in (text, self.gone):
+            self.panel.show_text("")
+        self.forget_answer()
+        self._update()
+
+    gone = ""
+    """Said instead of the message where one of several layers is gone."""
 
     def _on_ended(self, event: object) -> None:
         task, self._task = self._task, None

@@ -151,7 +151,13 @@ class EvaluateForm(ResultsForm):
         paint, height = dice_plot(answer)
         self.plot.set_height(height)
         self.plot.show_plot(paint)
-        self.show_results(table_rows(answer), headline(answer), sentences(answer), details(answer))
+        self.show_results(
+            table_rows(answer),
+            headline(answer),
+            sentences(answer),
+            details(answer),
+            layers=[finding.pair.prediction for finding in answer.findings],
+        )
         several = len(answer.findings) > 1
         self.errors.begin()
         for finding in answer.findings:

@@ -135,7 +135,12 @@ class MeasureForm(ResultsForm):
 
     def show_figures(self, answer: MeasureAnswer) -> None:
         """Show the figures and the cross-sections of the first scan."""
-        self.show_results(table_rows(answer), headline(answer), sentences(answer))
+        self.show_results(
+            table_rows(answer),
+            headline(answer),
+            sentences(answer),
+            layers=[one.layer for one in answer.measured],
+        )
         self._plotted = (0, None)
         self._draw()
 

@@ -159,11 +159,13 @@ class ResultsForm(WorkForm):
         headline: str,
         notes: str,
         details: str = "",
+        *,
+        layers: Sequence[Any],
     ) -> None:
-        """Fill the table and the sentences; details are folded away."""
+        """Fill the table and the sentences on labels `layers`; details are folded away."""
         columns, rows, self._targets = table
         self.table.show_rows(columns, rows)
-        self.panel.show_text(headline)
+        self.show_message(headline, layers)
         self.notes.value = notes
         self.notes.visible = bool(notes)
         self.results.visible = True
@@ -181,6 +183,13 @@ class ResultsForm(WorkForm):
         saved = save_tables(self.save, self._files, self.native.window())
         if saved:
             self.panel.show_text(saved)
+
+    def forget_answer(self) -> None:
+        """Hide the figures."""
+        self.answer = None
+        self.results.visible = False
+
+    gone = GONE
 
     def _update(self, *_: object) -> None:
         self.show_missing("" if self.is_ready() else self._no_labels)

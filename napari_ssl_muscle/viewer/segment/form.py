@@ -83,10 +83,10 @@ class SegmentForm(WorkForm):
         self.add_parts(
             self.scan_rows,
             self.model,
-            self.fit,
             self.keep_drawn,
             self.drop_islands,
             self.segment_button,
+            self.fit,
             self.panel,
             self.saving,
             self.command,
@@ -201,12 +201,13 @@ class SegmentForm(WorkForm):
             if note not in self.fit.value:
                 self.panel.note(note)
         missing = [name for name in answer.found.table.names if name not in answer.muscles]
-        self.panel.show_text(
+        self.show_message(
             f"✓ {counted(len(answer.muscles), 'muscle')} in {answer.seconds:.0f} s, in the layer "
             f"'{layer.name}'. Ctrl+Z takes them back."
             + (f" Not found: {', '.join(missing)}." if missing else "")
             + (f" {answer.found.islands_text}" if answer.found.islands_text else "")
-            + (f" {spared:,} voxels stay as you drew them." if spared else "")
+            + (f" {spared:,} voxels stay as you drew them." if spared else ""),
+            [layer],
         )
 
     def _show_uncertainty(self, scan: OpenScan, uncertainty: np.ndarray | None) -> None:

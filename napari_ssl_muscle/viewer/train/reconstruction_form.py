@@ -180,10 +180,11 @@ class ReconstructionForm(WorkForm):
         self.table.show()
         self._show_figures()
         better = int((found.figures.by_part[:, 0] < found.figures.by_part[:, 1]).sum())
-        self.panel.show_text(
+        self.show_message(
             f"✓ A is nearer to the original in {better} of {len(found.slices)} slices. "
             "The slider moves all six pictures; between the compared slices the nearest is shown."
-            + (f" {MASKED_ONLY}" if found.masked_only else "")
+            + (f" {MASKED_ONLY}" if found.masked_only else ""),
+            list(self.layers.present.values()),
         )
         self.scroll_to(self.back_button)
 
@@ -210,6 +211,12 @@ class ReconstructionForm(WorkForm):
             "<table cellspacing='0' cellpadding='2'><tr><td></td><td align='right'>all</td>"
             f"<td align='right'>&nbsp;slice {int(found.slices[here])}</td></tr>{cells}</table>"
         )
+
+    def forget_answer(self) -> None:
+        """Hide the errors of pictures that are gone."""
+        self._shown = None
+        self.table.hide()
+        self._leave_grid()
 
     def _leave_grid(self) -> None:
         self.layers.grid.leave()

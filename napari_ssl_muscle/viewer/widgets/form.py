@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +32,9 @@ _IS_FORM = "ssl_muscle_form"
 _CAPTION = "ssl_muscle_caption"
 INSIDE = "ssl_muscle_inside"
 """Qt property of a form that is a part of another widget, whose dock is not the form's own."""
+
+LONGEST_NAME = 36
+"""Characters of a name that fit into a line of a form."""
 
 WIDTH = 340
 """Least width of a form in pixels: nothing in it is cut off."""
@@ -140,9 +144,41 @@ def join_tabs(widget: QWidget, title: str) -> None:
             return
 
 
+class Paragraph(Label):
+    """A label that shortens names too long for a line, which Qt would cut off; the tooltip has all.
+
+    Attributes
+    ----------
+    value
+        The whole text.
+    """
+
+    _text = ""
+
+    @property
+    def value(self) -> str:
+        """The whole text."""
+        return self._text
+
+    @value.setter
+    def value(self, text: str) -> None:
+        self._text = text
+        shown = text if "<" in text else _LONG.sub(_shorten, text)
+        self.native.setText(shown)
+        self.tooltip = text if shown != text else ""
+
+
+_LONG = re.compile(rf"[^\s/\\]{{{LONGEST_NAME + 1},}}")
+
+
+def _shorten(found: re.Match[str]) -> str:
+    half = LONGEST_NAME // 2
+    return f"{found[0][:half]}…{found[0][-half:]}"
+
+
 def paragraph(text: str = "", **options: Any) -> Label:
     """Return a label whose text wraps, takes the height it needs and can be copied."""
-    label = Label(value=text, **options)
+    label = Paragraph(value=text, **options)
     label.native.setWordWrap(True)
     label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     policy = QSizePolicy(NARROW, QSizePolicy.Policy.Minimum)

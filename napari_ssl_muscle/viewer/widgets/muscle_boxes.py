@@ -8,6 +8,9 @@ from magicgui.widgets import CheckBox, Container, Widget
 
 from napari_ssl_muscle.viewer.widgets.form import column
 
+LONGEST_OF_TWO = 18
+"""Characters of a muscle's name that leave room for another one beside it."""
+
 
 class MuscleBoxes(Container[Widget]):
     """Check boxes for the muscles of a table; empty until a table is shown."""
@@ -28,8 +31,9 @@ class MuscleBoxes(Container[Widget]):
             side.native.deleteLater()  # magicgui lets go of them only
         self._names = tuple(names)
         self._boxes = [CheckBox(value=name in checked, text=name) for name in names]
-        half = -(-len(self._boxes) // 2)
-        for part in (self._boxes[:half], self._boxes[half:]):
+        columns = 1 if max(map(len, names), default=0) > LONGEST_OF_TWO else 2
+        length = -(-len(self._boxes) // columns)
+        for part in (self._boxes[:length], self._boxes[length:])[:columns]:
             side = column(*part)
             side.native.layout().setSpacing(2)
             side.native.layout().addStretch(1)

@@ -80,6 +80,8 @@ class RunPanel(Container[Widget]):
         )
         self.stop_button.changed.connect(self.stop)
         self.status = paragraph()
+        # Room for two lines, so that what is below stays in its place when the message changes.
+        self.status.native.setMinimumHeight(2 * self.status.native.fontMetrics().lineSpacing())
         self.figures = paragraph()
         self.plot = PlotArea()
         self.curves = Fold(
@@ -184,7 +186,6 @@ class RunPanel(Container[Widget]):
     def show_text(self, text: str) -> None:
         """Show a sentence where the progress is shown."""
         self.status.value = text
-        self.status.visible = bool(text)
 
     def note(self, text: str, *, warning: bool = True) -> None:
         """Show a sentence that stays until the next start."""
@@ -205,7 +206,6 @@ class RunPanel(Container[Widget]):
         self.bar.native.setValue(0)
         self.bar.enabled = False
         self.stop_button.enabled = False
-        self.status.visible = bool(self.status.value)
         self.notes.visible = bool(self._notes)
         self.details_fold.visible = bool(self._details)
 
