@@ -94,25 +94,22 @@ class WorkForm(ViewerForm):
         self.scroll_to(self.panel)
 
     def show_message(self, text: str, layers: Sequence[Any]) -> None:
-        """Show what came out; it goes, and the answer with it, when none of its layers is left."""
+        """Show what came out; it goes when none of the layers that it is about is left."""
         self._message = (text, list(layers))
         self.panel.show_text(text)
 
     def forget_answer(self) -> None:
-        """Show no longer what came out: its layers are gone."""
+        """Show no longer what makes no sense without the layers, which are gone."""
 
     def _on_layer_removed(self, *_: object) -> None:
         text, layers = self._message
         if not layers or any(layer in self.viewer.layers for layer in layers):
             return
         self._message = ("", ())
-        if self.panel.status.value in (text, self.gone):
+        if self.panel.status.value == text:
             self.panel.show_text("")
         self.forget_answer()
         self._update()
-
-    gone = ""
-    """Said instead of the message where one of several layers is gone."""
 
     def _on_ended(self, event: object) -> None:
         task, self._task = self._task, None

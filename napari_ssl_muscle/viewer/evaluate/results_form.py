@@ -184,13 +184,6 @@ class ResultsForm(WorkForm):
         if saved:
             self.panel.show_text(saved)
 
-    def forget_answer(self) -> None:
-        """Hide the figures."""
-        self.answer = None
-        self.results.visible = False
-
-    gone = GONE
-
     def _update(self, *_: object) -> None:
         self.show_missing("" if self.is_ready() else self._no_labels)
         job = self.job()

@@ -264,3 +264,12 @@ def test_saved_tables_are_replaced_only_when_asked_for(
     press(form.save_button)
     assert csv.read_text() == "precious"
     assert "measures.csv" in dialogs_shown.asked[0]
+
+
+def test_the_message_goes_with_the_labels_and_the_figures_stay_to_be_saved(
+    viewer: Any, form: MeasureForm, boxes: Any, tmp_path: Path
+) -> None:
+    measure(form)
+    viewer.layers.remove(boxes)
+    assert form.panel.status.value == NO_LABELS
+    assert form.save(tmp_path / "tables")

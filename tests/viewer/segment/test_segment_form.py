@@ -169,6 +169,15 @@ def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
     assert not dialogs_shown.problems
 
 
+def test_the_message_goes_with_the_labels_that_it_is_about(viewer: Any, ready: SegmentForm) -> None:
+    segment(ready)
+    assert "1 muscle" in ready.panel.status.value
+    viewer.layers.remove("Uncertainty")
+    assert "1 muscle" in ready.panel.status.value
+    viewer.layers.remove("Prediction")
+    assert not ready.panel.status.value
+
+
 def test_labels_that_are_removed_meanwhile_come_in_a_new_layer(
     viewer: Any, ready: SegmentForm, dialogs_shown: DialogRecorder
 ) -> None:

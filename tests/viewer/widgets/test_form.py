@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_ssl_muscle.viewer.widgets.fold import Fold
 from napari_ssl_muscle.viewer.widgets.form import (
+    WIDTH,
     Fields,
     Form,
     column,
@@ -104,3 +105,19 @@ def test_a_refreshed_list_stays_with_its_choice(form: Form) -> None:
     entries.remove(("a", a))
     refresh(box, c)
     assert box.value is c
+
+
+def test_a_name_too_long_for_a_line_is_shortened_where_it_is_shown_only(form: Form) -> None:
+    name = "sub-0123_ses-baseline_repeated_acq-dixon_run-01_water_reconstructed"
+    text = f"Will write {name} into /a/folder."
+    label = paragraph(text)
+    form.add_parts(label)
+    assert label.value == text
+    assert label.tooltip == text
+    assert label.native.text() == (
+        "Will write sub-0123_ses-basel…ater_reconstructed into /a/folder."
+    )
+    label.value = "short"
+    assert (label.native.text(), label.native.toolTip()) == ("short", "")
+    form.native.show()
+    until(lambda: form.native.minimumWidth() == WIDTH)
