@@ -7,7 +7,7 @@ never sees the images of a trial's test subjects.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -16,7 +16,12 @@ from typing import Any
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.alignment import labelled_slices
 from napari_ssl_muscle.evaluation.dice import dice_per_class
-from napari_ssl_muscle.evaluation.statistics import paired_difference
+from napari_ssl_muscle.evaluation.statistics import (
+    VERDICT_RULE,
+    Score,
+    compare_arms,
+    mean_by_subject,
+)
 from napari_ssl_muscle.experiments.arms import read_rows, train_arm, write_rows
 from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.jobs.training_data.labelled import (
@@ -26,6 +31,7 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
 )
 from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
+from napari_ssl_muscle.text_table import aligned, counted, number
 
 SCRATCH, PRETRAINED = "scratch", "pretrained"
 
@@ -122,10 +128,10 @@ def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
         for arm in (SCRATCH, PRETRAINED)
         if (trial.name, arm, str(seed)) not in done
     ]
-    for number, (trial, arm, seed) in enumerate(todo, 1):
+    for index, (trial, arm, seed) in enumerate(todo, 1):
         if stop():
             break
-        emit(Note(text=f"Fine-tuning {number} of {len(todo)}: {trial.name}, {arm}, seed {seed}."))
+        emit(Note(text=f"Fine-tuning {index} of {len(todo)}: {trial.name}, {arm}, seed {seed}."))
         jobs = jobs_of(plan, trial, arm, seed)
         if not all(train_arm(job, emit, stop) for job in jobs) or stop():
             break
@@ -202,54 +208,79 @@ def _test(
     return rows
 
 
-def mean_dice(rows: Sequence[dict[str, str]], arm: str) -> dict[str, list[float]]:
-    """Return test subject → mean Dice over muscles for each fine-tuning of an arm."""
-    dice: dict[tuple[str, str, str], list[float]] = {}
-    for row in rows:
-        if row["arm"] == arm and row["dice"]:
-            key = row["test_subject"], row["trial"], row["seed"]
-            dice.setdefault(key, []).append(float(row["dice"]))
-    means: dict[str, list[float]] = {}
-    for (subject, _, _), values in sorted(dice.items()):
-        means.setdefault(subject, []).append(fmean(values))
-    return means
+def scores(rows: Sequence[Mapping[str, str]], arm: str, muscle: str | None = None) -> list[Score]:
+    """Return the Dice of each fine-tuning of an arm: of one muscle, or the mean over muscles.
 
-
-def summary(rows: Sequence[dict[str, str]]) -> str:
-    """Return a table as text: per number of labelled subjects, both arms and their difference.
-
-    The unit is the test subject, its seeds averaged; with two subjects an interval is wide.
+    A fine-tuning on a test subject is left out while the other arm lacks it.
     """
-    lines = ["labelled  scratch  pretrained  difference (95 % t interval over test subjects)"]
-    for count in sorted({row["labelled"] for row in rows}, key=int):
-        part = [row for row in rows if row["labelled"] == count]
-        first, second = mean_dice(part, SCRATCH), mean_dice(part, PRETRAINED)
-        both = sorted(set(first) & set(second))
-        if not both:
-            continue
-        first, second = ({name: dice[name] for name in both} for dice in (first, second))
-        lines.append(
-            f"{count:>8}  {_grand_mean(first):7.4f}  {_grand_mean(second):10.4f}  "
-            + _difference(first, second)
-        )
-        lines += [
-            f"          {name}: {_three_digits(first[name])} | {_three_digits(second[name])}"
-            for name in both
+    dice: dict[str, dict[tuple[str, str, str], list[float]]] = {SCRATCH: {}, PRETRAINED: {}}
+    for row in rows:
+        if row["dice"] and muscle in (None, row["muscle"]):
+            key = row["test_subject"], row["trial"], row["seed"]
+            dice[row["arm"]].setdefault(key, []).append(float(row["dice"]))
+    both = sorted(set(dice[SCRATCH]) & set(dice[PRETRAINED]))
+    return [Score(key[0], int(key[2]), fmean(dice[arm][key])) for key in both]
+
+
+def summary(rows: Sequence[dict[str, str]], width: int = 100) -> str:
+    """Return tables as text: both arms, their difference and verdict, and Dice per muscle.
+
+    The unit is the test subject, its seeds averaged; see `evaluation.statistics`. All numbers of
+    labelled subjects are one family of tests.
+    """
+    counts = sorted({row["labelled"] for row in rows}, key=int)
+    parts = {count: [row for row in rows if row["labelled"] == count] for count in counts}
+    found = compare_arms(
+        {count: (scores(part, SCRATCH), scores(part, PRETRAINED)) for count, part in parts.items()}
+    )
+    if not found:
+        return "No fine-tuning is finished from scratch and from pretrained weights."
+    head = [
+        "labelled",
+        SCRATCH,
+        PRETRAINED,
+        "difference",
+        "95 % t interval",
+        "seeds' SD",
+        "verdict",
+    ]
+    lines = [
+        [
+            count,
+            f"{fmean(entry.first.values()):.4f}",
+            f"{fmean(entry.second.values()):.4f}",
+            f"{entry.difference:+.4f}",
+            entry.interval_text,
+            " | ".join(number(value, 3) for value in entry.spread),
+            entry.verdict,
         ]
-    return "\n".join(lines)
+        for count, entry in found.items()
+    ]
+    blocks = [
+        "Dice on test subjects, their seeds averaged\n" + aligned([head, *lines], width),
+        *(_subject_table(count, parts[count], width) for count in found),
+        *(_muscle_table(count, parts[count], width) for count in found),
+        VERDICT_RULE,
+    ]
+    return "\n\n".join(blocks)
 
 
-def _grand_mean(values: dict[str, list[float]]) -> float:
-    return fmean(fmean(each) for each in values.values())
+def _subject_table(count: str, rows: Sequence[Mapping[str, str]], width: int) -> str:
+    """Return each test subject with the Dice of each fine-tuning."""
+    arms = {arm: scores(rows, arm) for arm in (SCRATCH, PRETRAINED)}
+    subjects = dict.fromkeys(score.subject for score in arms[SCRATCH])
+    lines = []
+    for name in subjects:
+        of_arms = ([s.value for s in found if s.subject == name] for found in arms.values())
+        lines.append([name, *(" ".join(f"{value:.3f}" for value in found) for found in of_arms)])
+    title = f"{counted(int(count), 'labelled subject')}: each fine-tuning"
+    return f"{title}\n{aligned([['test subject', *arms], *lines], width)}"
 
 
-def _difference(first: dict[str, list[float]], second: dict[str, list[float]]) -> str:
-    if len(first) < 2:
-        difference = _grand_mean(second) - _grand_mean(first)
-        return f"{difference:+.4f} (one test subject: no interval)"
-    interval = paired_difference(first, second)
-    return f"{interval.mean:+.4f} ({interval.t[0]:+.4f} to {interval.t[1]:+.4f})"
-
-
-def _three_digits(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.3f}" for value in values)
+def _muscle_table(count: str, rows: Sequence[Mapping[str, str]], width: int) -> str:
+    lines = []
+    for muscle in dict.fromkeys(row["muscle"] for row in rows):
+        means = [mean_by_subject(scores(rows, arm, muscle)) for arm in (SCRATCH, PRETRAINED)]
+        lines.append([muscle, *(number(fmean(m.values()) if m else None, 3) for m in means)])
+    title = f"{counted(int(count), 'labelled subject')}: Dice per muscle"
+    return f"{title}\n{aligned([['muscle', SCRATCH, PRETRAINED], *lines], width)}"

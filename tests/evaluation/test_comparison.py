@@ -59,30 +59,40 @@ def test_several_scores_of_a_seed_are_averaged_before_the_seeds():
 
 
 def test_a_difference_that_all_subjects_and_seeds_share_helps_or_hurts():
-    first = scores([0.50, 0.60, 0.70, 0.55], [0.52, 0.61, 0.69, 0.56])
-    second = scores([0.60, 0.71, 0.79, 0.66], [0.61, 0.70, 0.80, 0.65])
+    first = scores([0.50, 0.60, 0.70], [0.52, 0.61, 0.69], [0.51, 0.62, 0.68])
+    second = scores([0.60, 0.71, 0.79], [0.61, 0.70, 0.80], [0.62, 0.72, 0.77])
     found = compare(first, second)
     assert found.verdict == "helps"
-    assert found.difference == pytest.approx(0.09875)
-    assert found.by_seed == pytest.approx({0: 0.1025, 1: 0.095})
+    assert found.by_seed == pytest.approx({0: 0.1, 1: 0.29 / 3, 2: 0.1})
+    assert found.difference == pytest.approx(0.89 / 9)
     assert found.interval.t[0] > 0.05
     assert compare(second, first).verdict == "hurts"
 
 
 def test_small_differences_that_agree_are_equal_and_wide_ones_no_evidence():
-    first = scores([0.50, 0.60, 0.70, 0.55])
-    assert compare(first, scores([0.505, 0.602, 0.703, 0.556])).verdict == "equal within 0.02"
-    assert compare(first, scores([0.60, 0.50, 0.80, 0.45])).verdict == "no evidence either way"
+    first = scores(*[[0.50, 0.60, 0.70, 0.55]] * 3)
+    close = scores(*[[0.505, 0.602, 0.703, 0.556]] * 3)
+    assert compare(first, close).verdict == "equal within 0.02"
+    wide = scores(*[[0.60, 0.50, 0.80, 0.45]] * 3)
+    assert compare(first, wide).verdict == "no evidence either way"
+
+
+def test_fewer_than_three_seeds_give_no_verdict():
+    first, second = [0.50, 0.60, 0.70], [0.60, 0.71, 0.79]
+    assert compare(scores(*[first] * 3), scores(*[second] * 3)).verdict == "helps"
+    two = compare(scores(*[first] * 2), scores(*[second] * 2))
+    assert two.p_different < 0.05
+    assert two.verdict == "no evidence either way"
 
 
 def test_subjects_that_agree_do_not_hide_seeds_that_disagree():
-    first = scores([0.5, 0.6], [0.5, 0.6])
-    # Both subjects gain 0.1 on average, but one seed gains 0.3 and the other loses 0.1.
-    found = compare(first, scores([0.8, 0.9], [0.4, 0.5]))
+    first = scores(*[[0.5, 0.6]] * 3)
+    # Both subjects gain 0.1 on average, but one seed gains 0.3 and another loses 0.1.
+    found = compare(first, scores([0.8, 0.9], [0.4, 0.5], [0.6, 0.7]))
     assert found.p_different < 0.001
     assert found.verdict == "no evidence either way"
-    assert found.spread == (0, pytest.approx(np.sqrt(0.08)))
-    same = compare(first, scores([0.8, 0.9], [0.2, 0.3]))
+    assert found.spread == (0, pytest.approx(0.2))
+    same = compare(first, scores([0.8, 0.9], [0.2, 0.3], [0.5, 0.6]))
     assert same.p_equal < 0.001
     assert same.verdict == "no evidence either way"
 

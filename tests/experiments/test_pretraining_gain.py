@@ -9,8 +9,8 @@ from napari_ssl_muscle.experiments.arms import read_rows
 from napari_ssl_muscle.experiments.pretraining_gain import (
     GainPlan,
     Trial,
-    mean_dice,
     run_gain,
+    scores,
     summary,
     trials_of,
 )
@@ -40,14 +40,14 @@ def test_too_few_subjects_are_said() -> None:
         trials_of(["a"], (1,), ())
 
 
-def row(arm: str, seed: int, subject: str, dice: float) -> dict[str, str]:
+def row(arm: str, seed: int, subject: str, dice: float, muscle: str = "m") -> dict[str, str]:
     return {
         "labelled": "1",
         "trial": "t",
         "arm": arm,
         "seed": str(seed),
         "test_subject": subject,
-        "muscle": "m",
+        "muscle": muscle,
         "dice": f"{dice}",
         "model": "",
     }
@@ -60,17 +60,41 @@ def test_summary_pairs_subjects_after_averaging_seeds() -> None:
         for seed in (0, 1)
         for subject, base, gain in (("a", 0.5, 0.1), ("b", 0.7, 0.2))
     ]
-    assert mean_dice(rows, "scratch") == {"a": [0.5, 0.52], "b": [0.7, 0.72]}
+    assert [score.value for score in scores(rows, "scratch")] == [0.5, 0.52, 0.7, 0.72]
     text = summary(rows)
     assert "0.6100" in text  # scratch: mean of 0.51 and 0.71
     assert "+0.1500" in text
     # Two differences, 0.1 and 0.2: half width 12.706 * 0.0707 / sqrt(2).
-    assert "-0.4853 to +0.7853" in text
+    assert "-0.485 to +0.785" in text
+    assert "0.014 | 0.014" in text  # seeds
+    assert "no evidence either way" in text
 
 
 def test_one_test_subject_has_no_interval() -> None:
     rows = [row(arm, 0, "a", 0.5) for arm in ("scratch", "pretrained")]
-    assert "no interval" in summary(rows)
+    assert "one test subject: no interval" in summary(rows)
+
+
+def test_muscles_are_shown_one_by_one() -> None:
+    rows = [
+        row(arm, 0, subject, dice, muscle)
+        for arm in ("scratch", "pretrained")
+        for subject in "ab"
+        for muscle, dice in (("gracilis", 0.25), ("sartorius", 0.75))
+    ]
+    lines = summary(rows).splitlines()
+    assert [line.split() for line in lines if line.startswith("gracilis")] == [
+        ["gracilis", "0.250", "0.250"]
+    ]
+
+
+def test_what_only_one_arm_has_tested_does_not_count() -> None:
+    rows = [
+        row("scratch", 0, "a", 0.5),
+        row("scratch", 0, "b", 0.1),
+        row("pretrained", 0, "a", 0.6),
+    ]
+    assert [score.subject for score in scores(rows, "scratch")] == ["a"]
 
 
 def test_a_small_plan_runs_and_goes_on(tmp_path: Path) -> None:

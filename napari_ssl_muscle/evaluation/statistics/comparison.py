@@ -27,14 +27,20 @@ Two labellings of the same thigh agree to a mean Dice of about 0.9, so less coul
 LEVEL = 0.05
 """Level of the tests, over all comparisons of a family together."""
 
+SEEDS = 3
+"""Seeds from which there is a verdict: fewer do not show how far trainings lie apart.
+
+One model tests all subjects of a split, so its luck moves every difference the same way.
+"""
+
 Verdict = Literal["helps", "equal within 0.02", "no evidence either way", "hurts"]
 
 VERDICT_RULE = (
     "“Helps” and “hurts”: the paired t test over subjects finds a difference, and every seed "
     "alone points the same way. “Equal within 0.02”: two one-sided t tests bound the difference, "
     "and every seed alone stays within the margin; this goes before the other two. Level 0.05, "
-    "Holm's correction over all comparisons together. Otherwise there is no evidence either way, "
-    "which does not mean that the arms are equal."
+    "Holm’s correction over all comparisons together. Otherwise, and with fewer than three seeds, "
+    "there is no evidence either way, which does not mean that the arms are equal."
 )
 
 
@@ -215,9 +221,11 @@ def _judged(found: Comparison, p_different: float | None, p_equal: float | None)
     """Return a comparison with p-values that are corrected, and the verdict that follows."""
     verdict: Verdict = "no evidence either way"
     seeds = found.by_seed.values()
-    if p_equal is not None and p_equal < LEVEL and all(abs(d) < MARGIN for d in seeds):
+    if p_different is None or p_equal is None or len(seeds) < SEEDS:
+        pass
+    elif p_equal < LEVEL and all(abs(d) < MARGIN for d in seeds):
         verdict = "equal within 0.02"
-    elif p_different is not None and p_different < LEVEL:
+    elif p_different < LEVEL:
         if all(d > 0 for d in seeds):
             verdict = "helps"
         elif all(d < 0 for d in seeds):

@@ -18,6 +18,24 @@ from napari_ssl_muscle.experiments.report.grids import format_cell
 from napari_ssl_muscle.experiments.report.results import Results, TrialRow
 from napari_ssl_muscle.experiments.report.table import Table
 from napari_ssl_muscle.experiments.report.tables import FINAL, LABELLED, mean_over_subjects
+from napari_ssl_muscle.text_table import number
+
+COMPARISON_COLUMNS = (
+    "comparison",
+    "verdict",
+    "subjects",
+    "baseline",
+    "pretrained",
+    "difference",
+    "interval_low",
+    "interval_high",
+    "seed_differences",
+    "seeds_sd_baseline",
+    "seeds_sd_pretrained",
+    "p_different",
+    "p_equal",
+)
+"""Columns of `comparisons.csv`: the interval is the 95 % t interval, p-values are Holm's."""
 
 
 def comparisons(results: Results) -> dict[str, Comparison]:
@@ -55,39 +73,48 @@ def _of_arm(trials: Iterable[TrialRow], arm: str) -> list[TrialRow]:
 
 def comparison_table(found: Mapping[str, Comparison]) -> Table:
     """Return differences with intervals, the seeds beside them, and verdicts in words."""
-    rows = [
-        {
-            "comparison": name,
-            "subjects": len(entry.first),
-            "baseline": fmean(entry.first.values()),
-            "pretrained": fmean(entry.second.values()),
-            "difference": _signed(entry.difference),
-            "interval": entry.interval_text,
-            "seeds": " ".join(_signed(value) for value in entry.by_seed.values()),
-            "seeds_sd": " | ".join(_or_dash(value) for value in entry.spread),
-            "p_different": entry.p_different,
-            "p_equal": entry.p_equal,
-            "verdict": entry.verdict,
-        }
-        for name, entry in found.items()
-    ]
+    rows = []
+    for name, entry in found.items():
+        low, high = entry.interval.t if entry.interval else (None, None)
+        rows.append(
+            {
+                "comparison": name,
+                "verdict": entry.verdict,
+                "subjects": len(entry.first),
+                "baseline": fmean(entry.first.values()),
+                "pretrained": fmean(entry.second.values()),
+                "difference": entry.difference,
+                "interval_low": low,
+                "interval_high": high,
+                "seed_differences": " ".join(f"{d:.5f}" for d in entry.by_seed.values()),
+                "seeds_sd_baseline": entry.spread[0],
+                "seeds_sd_pretrained": entry.spread[1],
+                "p_different": entry.p_different,
+                "p_equal": entry.p_equal,
+                "signed": _signed(entry.difference),
+                "interval": entry.interval_text.replace("-", "−"),
+                "seeds": " ".join(_signed(value) for value in entry.by_seed.values()),
+                "spread": " | ".join(number(value, 3) for value in entry.spread),
+            }
+        )
     return Table(
         name="comparisons",
         caption="Pretrained against baseline on test data, paired over subjects",
         columns={
             "comparison": "Comparison",
-            "subjects": "Test subjects",
+            "verdict": "Verdict",
             "baseline": "Baseline",
             "pretrained": "Pretrained",
-            "difference": "Difference",
+            "signed": "Difference",
             "interval": "95 % t interval over subjects",
+            "subjects": "Test subjects",
             "seeds": "Difference of each seed",
-            "seeds_sd": "Seeds’ SD (baseline | pretrained)",
-            "p_different": "p, different",
-            "p_equal": f"p, within {MARGIN}",
-            "verdict": "Verdict",
+            "spread": "Seeds’ SD, baseline | pretrained",
         },
         rows=rows,
+        csv_columns=COMPARISON_COLUMNS,
+        note="SD: standard deviation over seeds within a subject. The CSV has the p-values of both "
+        f"tests after Holm’s correction; the margin is {MARGIN}.",
     )
 
 
@@ -116,7 +143,3 @@ def labelled_table(results: Results) -> Table:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _or_dash(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from markupsafe import Markup
 
 from napari_ssl_muscle.evaluation.provenance import LEAKING
 from napari_ssl_muscle.evaluation.statistics import VERDICT_RULE, Comparison
+from napari_ssl_muscle.experiments.published.plan import Plan
 from napari_ssl_muscle.experiments.report import published, tables
 from napari_ssl_muscle.experiments.report.comparisons import (
     comparison_table,
@@ -112,16 +113,21 @@ def _short(results: Results, compared: dict[str, Comparison]) -> Section:
 def _interval(entry: Comparison) -> str:
     if entry.interval is None:
         return entry.interval_text
-    return f"95 % interval {entry.interval_text}"
+    return f"95 % interval {entry.interval_text.replace('-', '−')}"
 
 
 def _final(results: Results) -> Section:
     if not results.finetunings(tables.FINAL):
         return Section("final", "Validation and test", (_missing(results, tables.FINAL),))
-    paragraphs = [
-        "Split by subject: no slice of a subject that validates or tests was learned from. Each "
-        "model was scored once on its test data."
-    ]
+    if any(fold.held_out for fold in results.plan.folds):
+        split = (
+            "Split by subject: each subject tests once, and nothing of it was learned from. "
+            "Held-out slices of the training subjects validate, so the validation figures are of "
+            "subjects that were learned from."
+        )
+    else:
+        split = "Split by subject: nothing of a subject that validates or tests was learned from."
+    paragraphs = [f"{split} Each model was scored once on its test data."]
     shown = [tables.final_table(results)]
     if results.finetunings(tables.FINAL, leaking=True):
         paragraphs.append(
@@ -245,9 +251,9 @@ def _curves(results: Results) -> Section:
 def _pictures(results: Results) -> Section:
     strips = tuple(s for s in (pretext_strip(results), downstream_strip(results)) if s.rows)
     text = (
-        "Above the pretext task, on images that the pretraining did not learn from where it held "
-        "some out; below the segmentation of test subjects, on the slice with the most labelled "
-        "voxels."
+        "The pretext task on probe images: of subjects that pretraining held out, where it held "
+        "out any. The segmentation on the slice of each test subject that has the most labelled "
+        "voxels; the Dice is that of the whole subject."
         if strips
         else _missing(results, tables.FINAL)
     )
@@ -268,7 +274,8 @@ def _data(results: Results) -> Section:
         ("Cohort", Path(cohort.folder).name),
         (
             "Scans",
-            f"{counted(cohort.subjects, 'subject')}, {counted(cohort.images, 'image')} of "
+            f"{counted(cohort.subjects, 'subject')}, {counted(cohort.images, 'image')} "
+            f"({cohort.slices:,} slices, up to {cohort.columns} × {cohort.rows} pixels) of "
             f"{', '.join(cohort.channels) or 'one channel'}",
         ),
         (
@@ -280,7 +287,9 @@ def _data(results: Results) -> Section:
         ("Seeds", f"{seeds}" + (" (one: no spread of the seeds)" if len(plan.seeds) == 1 else "")),
         ("Preset", plan.preset),
         ("Trained", f"{counted(len(runs), 'training')}, {format_duration(seconds)} in all"),
-        ("Device", f"{'; '.join(devices) or '–'}; {counted(plan.threads, 'thread')} each"),
+        ("Device", "; ".join(devices) or "–"),
+        ("Every pretraining", _settings(plan, "pretrain")),
+        ("Every fine-tuning", _settings(plan, "finetune")),
         ("Versions", ", ".join(f"{name} {number}" for name, number in plan.versions.items())),
         ("Started", plan.created or "–"),
         ("Command", without_home(plan.command) or "–"),
@@ -310,6 +319,12 @@ def _data(results: Results) -> Section:
         ],
     )
     return Section("data", "Data, splits, seeds, versions", facts=tuple(facts), tables=(folds,))
+
+
+def _settings(plan: Plan, kind: Literal["pretrain", "finetune"]) -> str:
+    """Return what all trainings of a kind have in common besides what the experiments vary."""
+    common = ", ".join(f"{name} {value}" for name, value in sorted(plan.base[kind].items()))
+    return f"preset {plan.preset}{f'; {common}' if common else ''}"
 
 
 def _members(members: Sequence[str], leaking: bool) -> str:

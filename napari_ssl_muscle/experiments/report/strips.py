@@ -40,6 +40,7 @@ class StripRow:
 class Strip:
     """Pictures under headings."""
 
+    title: str
     headings: tuple[str, ...]
     rows: tuple[StripRow, ...]
     legend: tuple[tuple[str, str], ...] = ()
@@ -66,7 +67,7 @@ def pretext_strip(results: Results) -> Strip:
             pictures = tuple(png(grey(image, low, high)) for image in images)
             height, width = original[index].shape
             rows.append(StripRow(arm_title(arm), pictures, width / height))
-    return Strip(("Input", "Label", "Output"), tuple(rows))
+    return Strip("Pretext task", ("Input", "Label", "Output"), tuple(rows))
 
 
 def downstream_strip(results: Results) -> Strip:
@@ -80,6 +81,10 @@ def downstream_strip(results: Results) -> Strip:
             path = results.run_folder(trial) / EXAMPLES.format(part="test")
             if trial.seed != first or shown >= ROWS or not path.is_file():
                 continue
+            dice = {
+                score.subject: f": 3D Dice {score.value:.3f}"
+                for score in results.scores([trial], "test")
+            }
             with np.load(path) as arrays:
                 for index, subject in enumerate(arrays["subjects"][: ROWS - shown]):
                     image, reference, predicted = (
@@ -94,14 +99,15 @@ def downstream_strip(results: Results) -> Strip:
                     mm_row, mm_column = arrays["spacing"][index]
                     rows.append(
                         StripRow(
-                            f"{arm_title(arm)}, {subject}",
+                            f"{arm_title(arm)}, {subject}{dice.get(str(subject), '')}",
                             tuple(png(picture) for picture in pictures),
                             image.shape[1] * mm_column / (image.shape[0] * mm_row),
                         )
                     )
                     shown += 1
     legend = tuple((name, f"rgb{colour}") for name, colour in colours.items())
-    return Strip(("Input", "Label: ground truth", "Output: predicted"), tuple(rows), legend)
+    headings = "Input", "Label: ground truth", "Output: predicted"
+    return Strip("Segmentation of test subjects", headings, tuple(rows), legend)
 
 
 def muscle_colours(muscles: Sequence[str]) -> dict[str, tuple[int, int, int]]:

@@ -23,13 +23,15 @@ class Table:
     caption
         What it shows.
     columns
-        Name in the CSV → heading on the page.
+        Name in `rows` (and in the CSV) → heading on the page.
     rows
         A value for each column: text, a number, or None for "–".
     note
         A sentence below it.
     marked
         Indices of rows that stand out: what was chosen.
+    csv_columns
+        Names of the columns of the CSV where they are others than those of the page.
     digits
         Of numbers with a fraction.
     folded
@@ -42,13 +44,14 @@ class Table:
     rows: Sequence[Mapping[str, Any]]
     note: str = ""
     marked: frozenset[int] = frozenset()
+    csv_columns: Sequence[str] = ()
     digits: int = 3
     folded: bool = False
 
     @property
     def csv(self) -> str:
         """The table as CSV, with all digits."""
-        return csv_text(list(self.columns), self.rows)
+        return csv_text(list(self.csv_columns or self.columns), self.rows)
 
     @property
     def csv_uri(self) -> str:

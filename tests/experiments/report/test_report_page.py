@@ -170,7 +170,12 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 def test_strips_show_one_seed_of_each_start(study):
     results = read_results(study)
     titles = [row.title for row in downstream_strip(results).rows]
-    assert titles[:4] == ["Baseline, ann", "Baseline, ben", "Baseline, cem", "10 %, K 16, ann"]
+    assert titles[:4] == [
+        "Baseline, ann: 3D Dice 0.500",
+        "Baseline, ben: 3D Dice 0.545",
+        "Baseline, cem: 3D Dice 0.583",
+        "10 %, K 16, ann: 3D Dice 0.600",
+    ]
     assert downstream_strip(results).rows[0].aspect == pytest.approx(32 * 1 / (24 * 2))
     assert [row.title for row in pretext_strip(results).rows] == [
         "10 %, K 16",

@@ -27,7 +27,7 @@ from napari_ssl_muscle.experiments.report.tables import (
     variants_table,
 )
 
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +121,16 @@ def test_comparisons_pair_starts_and_numbers_of_labelled_subjects(results):
     assert found["all labels: 50 %, K 16"].verdict == "equal within 0.02"
     row = row_of(comparison_table(found), "all labels: 10 %, K 16")
     assert (row["baseline"], row["pretrained"]) == (mean(0.5), mean(0.6))
-    assert len(row["seeds"].split()) == 2
+    assert len(row["seed_differences"].split()) == 3
+    assert row["interval_low"] < row["difference"] < row["interval_high"]
 
 
 def test_one_seed_prints_a_dash_for_the_spread(tmp_path):
     study = Study(make_plan(["final"], (0,))).add_all().write(tmp_path)
     (row, _) = comparison_table(comparisons(read_results(study))).rows
-    assert row["seeds_sd"] == "– | –"
+    assert row["spread"] == "– | –"
+    assert row["seeds_sd_baseline"] is None
+    assert row["verdict"] == "no evidence either way"
 
 
 def test_labelled_subjects_have_a_row_each(results):
