@@ -15,8 +15,14 @@ from napari_ssl_muscle.experiments.published.cohort import (
     open_labelled,
     summary_of,
 )
-from napari_ssl_muscle.experiments.published.dry_run import format_plan
-from napari_ssl_muscle.experiments.published.files import CHOICES, DICE, PLAN, TRIALS, read_plan
+from napari_ssl_muscle.experiments.published.files import (
+    CHOICES,
+    DICE,
+    PLAN,
+    TRIALS,
+    read_plan,
+    read_trials,
+)
 from napari_ssl_muscle.experiments.published.plan import Experiment, Plan
 from napari_ssl_muscle.experiments.published.presets import (
     PRESETS,
@@ -24,6 +30,7 @@ from napari_ssl_muscle.experiments.published.presets import (
     experiments_of,
 )
 from napari_ssl_muscle.experiments.published.runner import remaining_trials, run_plan
+from napari_ssl_muscle.experiments.published.text import format_final, format_plan
 from napari_ssl_muscle.experiments.published.training import write_splits
 from napari_ssl_muscle.experiments.published.workers.choice import choose_workers
 from napari_ssl_muscle.experiments.report import write_report
@@ -58,6 +65,8 @@ def prepare(job: ExperimentsJob) -> PreparedJob:
     workers = choose_workers(job)
     for folder in scans:
         open_cohort(folder)
+    if not job.dry_run:
+        workers.check()
     found = open_labelled(job)
     plan = plan_of(job, found, experiments)
     if before is not None:
@@ -91,7 +100,12 @@ def _run(job: ExperimentsJob, plan: Plan, emit: Emit, stop: ShouldStop) -> Outco
         emit(Started(action="experiments", device=workers.describe()))
         finished = run_plan(plan, job.out, workers, emit, stop)
     files = [write_report(job.out), *(job.out / name for name in (TRIALS, CHOICES, DICE))]
-    result: dict[str, Any] = {"files": [str(path) for path in files], "out": str(job.out)}
+    result = {
+        "text": format_final(read_trials(job.out)),
+        "files": [str(path) for path in files],
+        "report": str(files[0]),
+        "out": str(job.out),
+    }
     return Outcome(result, stopped=not finished)
 
 

@@ -100,6 +100,16 @@ def test_examples_are_on_the_scans_grid(finished: Path, table: Table) -> None:
         assert found["reference_0"].max() == len(read_plan(finished).cohort.muscles)
 
 
+def test_the_report_and_the_final_table_come_at_the_end(finished: Path, toy_cohort: Path) -> None:
+    result = run_job(toy_job(toy_cohort, finished))
+    assert result["report"] == str(finished / "report.html")
+    assert Path(result["report"]).is_file()
+    heading, validation, test = result["text"].splitlines()
+    assert heading.split("  ")[-2:] == ["Baseline", "10 %, K 16"]
+    assert validation.startswith("validation ")
+    assert test.startswith("test ")
+
+
 def test_a_study_that_is_done_trains_nothing_again(finished: Path, toy_cohort: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.glob("runs/*/*")}
     events: list[Event] = []

@@ -27,6 +27,13 @@ class WorkersChoice:
     scheduler: str | None = None
     threads: int = 1
 
+    def check(self) -> None:
+        """Refuse a scheduler that cannot be reached (`BadInput`)."""
+        if self.scheduler is not None:
+            from napari_ssl_muscle.experiments.published.workers.dask_cluster import connect
+
+            connect(self.scheduler).close()
+
     @contextlib.contextmanager
     def open(self, plan: Plan, out: Path) -> Iterator[Workers]:
         """Start or join the workers; leave them at the end.

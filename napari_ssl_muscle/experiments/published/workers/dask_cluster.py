@@ -31,7 +31,7 @@ STOP = ".stop"
 _LOOK_EVERY = 0.5
 """Seconds between two looks at whether the user wants to stop."""
 
-_CONNECT = 10
+_CONNECT = 5
 """Seconds to wait for a scheduler."""
 
 _GRACE = 120
@@ -158,7 +158,13 @@ def local(count: int, out: Path) -> Iterator[DaskWorkers]:
 
 @contextlib.contextmanager
 def joined(address: str, out: Path) -> Iterator[DaskWorkers]:
-    """Join the scheduler at an address.
+    """Join the scheduler at an address; errors as of `connect`."""
+    with connect(address) as client:
+        yield from _workers(DaskWorkers(client, out, f"the dask cluster {address}"))
+
+
+def connect(address: str) -> Client:
+    """Return a client of the scheduler at an address.
 
     Raises
     ------
@@ -166,13 +172,11 @@ def joined(address: str, out: Path) -> Iterator[DaskWorkers]:
         If it cannot be reached.
     """
     try:
-        client = Client(address, timeout=_CONNECT, set_as_default=False)
+        return Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise BadInput(
             f"The dask scheduler {address} cannot be reached; check the address, and that it runs."
         ) from error
-    with client:
-        yield from _workers(DaskWorkers(client, out, f"the dask cluster {address}"))
 
 
 def _workers(workers: DaskWorkers) -> Iterator[DaskWorkers]:

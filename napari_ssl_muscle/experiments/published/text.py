@@ -1,10 +1,11 @@
-"""The trials of a plan as text, and how long they will take on this device."""
+"""A study as text: its trials, how long they will take on this device, and the final table."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from napari_ssl_muscle.experiments.published.plan import Plan
 from napari_ssl_muscle.experiments.published.training import job_of
@@ -15,7 +16,7 @@ from napari_ssl_muscle.jobs.text import format_duration
 from napari_ssl_muscle.learning.network.flops import FROZEN, flops_of
 from napari_ssl_muscle.learning.settings import Recipe
 from napari_ssl_muscle.learning.training.time_estimate import DEFAULT_EPOCHS
-from napari_ssl_muscle.text_table import counted
+from napari_ssl_muscle.text_table import aligned, counted, number
 
 _OVERHEAD = 1.3
 """Validations, checkpoints, reading and scoring beside the steps."""
@@ -63,6 +64,26 @@ def format_plan(plan: Plan, trials: Sequence[Trial], missing: Sequence[Trial], w
         f"about {format_duration(seconds)} on this {device}{at_once} (measured: one step).",
     ]
     return "\n".join(lines).lstrip("\n")
+
+
+def format_final(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return the final table of `trials.csv`: 3D Dice of each arm; empty before it is there.
+
+    Folds and seeds are averaged; trials of the split by slice are left out.
+    """
+    final = [row for row in rows if row["experiment"] == "final" and row["leaking"] == "0"]
+    scored = [row for row in final if row["kind"] == "finetune"]
+    arms = list(dict.fromkeys(row["arm"] for row in scored))
+    if not arms:
+        return ""
+    table = [["Dice (3D, per subject)", *(arm_title(arm) for arm in arms)]]
+    for part in ("validation", "test"):
+        values = [
+            [float(dice) for row in scored if row["arm"] == arm and (dice := row[f"{part}_dice"])]
+            for arm in arms
+        ]
+        table.append([part, *(number(fmean(each) if each else None, 3) for each in values)])
+    return aligned(table)
 
 
 def _line(trial: Trial) -> str:
