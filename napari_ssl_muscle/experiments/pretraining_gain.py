@@ -135,7 +135,7 @@ def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
         jobs = jobs_of(plan, trial, arm, seed)
         if not all(train_arm(job, emit, stop) for job in jobs) or stop():
             break
-        rows += _test(plan, jobs[-1], trial, arm, seed)
+        rows += score_arm(plan, jobs[-1], trial, arm, seed)
         write_rows(path, rows)
     return path
 
@@ -164,7 +164,7 @@ def jobs_of(
     return pretraining, finetuning
 
 
-def _test(
+def score_arm(
     plan: GainPlan, job: FinetuneJob, trial: Trial, arm: str, seed: int
 ) -> list[dict[str, str]]:
     """Segment the test subjects; return rows of gain.csv: Dice in 3D over slices with labels."""

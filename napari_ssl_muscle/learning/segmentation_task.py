@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,16 +13,17 @@ from napari_ssl_muscle.learning.data.augment import augment
 from napari_ssl_muscle.learning.data.image_cache import UNLABELLED, ImageStore
 from napari_ssl_muscle.learning.data.slices import common_size
 from napari_ssl_muscle.learning.data.validation_split import Holdout
-from napari_ssl_muscle.learning.settings import Recipe
+from napari_ssl_muscle.learning.settings import Recipe, TrainingSettings
 from napari_ssl_muscle.learning.training import losses
 from napari_ssl_muscle.learning.training.task import AT_ONCE, Batch, ImageTask
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ce": losses.cross_entropy_per_class,
-    "balanced": losses.balanced,
-    "dice_ce": losses.dice_ce,
-}
-"""Setting → loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""
+
+
+def make_loss(settings: TrainingSettings) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the settings' loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""
+    if settings.loss == "balanced":
+        return partial(losses.balanced, weight=settings.balance)
+    return losses.dice_ce if settings.loss == "dice_ce" else losses.cross_entropy_per_class
 
 
 class SegmentationTask(ImageTask):
@@ -35,7 +37,7 @@ class SegmentationTask(ImageTask):
             raise ValueError("a segmentation task needs a store with targets")
         super().__init__(store, chosen, recipe)
         self.names = store.classes.names
-        self._loss = LOSSES[recipe.training.loss]
+        self._loss = make_loss(recipe.training)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return some training images and their class indices."""

@@ -91,6 +91,9 @@ class TrainingSettings(Settings):
         description="'dice_ce' is Dice plus cross-entropy; 'ce' the published cross-entropy "
         "averaged per class; 'balanced' Dice plus both.",
     )
+    balance: float = Field(
+        2.0, ge=0, description="Weight of the cross-entropy averaged per class in 'balanced'."
+    )
     validate_every: int = Field(
         100, ge=1, description="Steps between validations at the least (never within an epoch)."
     )

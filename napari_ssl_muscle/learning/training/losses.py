@@ -76,18 +76,16 @@ def dice_ce(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor:
         return entropy + (muscles - dice) / muscles.clamp(min=1)
 
 
-BALANCE = 0.5
-"""Weight of the per-class cross-entropy in `balanced`."""
+def balanced(
+    logits: Tensor, target: Tensor, ignore: int = UNLABELLED, *, weight: float
+) -> Tensor:
+    """Return `dice_ce` plus `weight` times `cross_entropy_per_class`.
 
-
-def balanced(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor:
-    """Return `dice_ce` plus `BALANCE` times `cross_entropy_per_class`.
-
-    Under `dice_ce` alone thin muscles (gracilis, sartorius) stay unlearned for long: the soft
-    Dice hardly pulls while a class has almost no probability anywhere, and the mean cross-entropy
-    counts its few pixels for little. The per-class mean gives each class the same pull from the
-    first step.
+    Under `dice_ce` alone a thin muscle (gracilis, sartorius) stays unlearned for long: while all
+    classes are equally probable, its few pixels pull its probability up less than a tenth as hard
+    as all others push it down. The per-class mean gives each class the same pull from the first
+    step.
     """
-    return dice_ce(logits, target, ignore) + BALANCE * cross_entropy_per_class(
+    return dice_ce(logits, target, ignore) + weight * cross_entropy_per_class(
         logits, target, ignore
     )

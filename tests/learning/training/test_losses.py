@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from napari_ssl_muscle.learning.segmentation_task import make_loss
+from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.learning.training import losses
 from napari_ssl_muscle.learning.training.losses import UNLABELLED, cross_entropy_per_class, dice_ce
 
@@ -120,9 +122,23 @@ def test_half_precision_is_summed_in_single(loss, dtype):
     assert torch.isfinite(loss(far, torch.ones(1, 1, 1)))
 
 
-def test_balanced_is_the_sum_of_both() -> None:
+def test_balanced_is_the_weighted_sum_of_both() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 8, 8, generator=generator)
     target = torch.randint(0, 3, (2, 8, 8), generator=generator)
-    wanted = losses.dice_ce(logits, target) + 0.5 * losses.cross_entropy_per_class(logits, target)
-    assert torch.allclose(losses.balanced(logits, target), wanted)
+    wanted = losses.dice_ce(logits, target) + 3 * losses.cross_entropy_per_class(logits, target)
+    assert torch.allclose(losses.balanced(logits, target, weight=3), wanted)
+
+
+@pytest.mark.parametrize("name", ["quick", "recommended"])
+def test_a_thin_muscle_is_pulled_up_from_the_first_step(name: str) -> None:
+    """Where it is only pushed down, hundreds of steps pass before a network finds it, or all do."""
+    # A 96 x 96 image of a leg: background, four large muscles, and two of a hundredth of it.
+    pixels = [7000, 900, 500, 400, 300, 70, 46]
+    target = torch.repeat_interleave(torch.arange(7), torch.tensor(pixels))[None, None]
+    logits = torch.zeros(1, 7, 1, sum(pixels), requires_grad=True)
+    make_loss(preset(name).training)(logits, target).backward()
+    assert logits.grad is not None
+    for muscle in range(1, 7):
+        gradient, own = logits.grad[:, muscle], target == muscle
+        assert -gradient[own].sum() > 0.6 * gradient[~own].sum()
