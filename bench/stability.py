@@ -67,6 +67,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--warmup", type=float, help="in place of the preset's")
+    parser.add_argument("--balance", type=float, help="in place of the preset's")
     parser.add_argument("--channel", help="channel to learn from")
     return parser.parse_args(arguments)
 
@@ -83,6 +84,7 @@ def plan_of(asked: argparse.Namespace) -> GainPlan:
         "preset": asked.preset,
         "steps": asked.steps,
         "warmup": asked.warmup,
+        "balance": asked.balance,
         "channels": [asked.channel] if asked.channel else None,
         # Nothing but the labelled slices decides: no validation, the last weights are kept.
         "split": "none",
@@ -94,7 +96,7 @@ def plan_of(asked: argparse.Namespace) -> GainPlan:
 
 def train_and_test(plan: GainPlan, trial: Trial, seed: int) -> Rows:
     """Train from scratch, test, and return rows with the processor's and the clock's seconds."""
-    (job,) = jobs_of(plan, trial, SCRATCH, seed)
+    job = jobs_of(plan, trial, SCRATCH, seed)[-1]
     whole = not (job.out / CHECKPOINT).is_file() and not is_finished(job.out)
     processor, clock = time.process_time(), time.monotonic()
     train_arm(job, ignore_event, never_stop)

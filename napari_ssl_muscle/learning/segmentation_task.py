@@ -18,7 +18,6 @@ from napari_ssl_muscle.learning.training import losses
 from napari_ssl_muscle.learning.training.task import AT_ONCE, Batch, ImageTask
 
 
-
 def make_loss(settings: TrainingSettings) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the settings' loss of logits ``(n, k, r, c)`` against class indices ``(n, r, c)``."""
     if settings.loss == "balanced":

@@ -81,7 +81,7 @@ def check_squares(recipe: Recipe, cases: Sequence[TrainingCase]) -> None:
     BadInput
         If the kernel is larger than the image.
     """
-    if recipe.pretext.corruption != "squares":
+    if recipe.pretext.corruption == "noise":
         return
     kernel, slices = recipe.pretext.kernel_size, recipe.slices
     if slices.size is not None:

@@ -1,4 +1,4 @@
-"""Pretext corruptions: masked squares as published, noise, and the description of masks."""
+"""Pretext corruptions: masked squares as published, noise, and the description of both."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.learning.pretext.swapping import swap_squares
 from napari_ssl_muscle.learning.settings import PretextSettings
 
 _DRAWS = 64
@@ -158,7 +159,8 @@ corrupted images, and ``(n, 1, rows, columns)`` bool: the pixels that the networ
 
 def make_corruption(settings: PretextSettings) -> Corruption:
     """Return the corruption that the settings name."""
-    return partial(_add_noise if settings.corruption == "noise" else _mask_squares, settings)
+    kinds = {"squares": _mask_squares, "swapped": swap_squares, "noise": _add_noise}
+    return partial(kinds[settings.corruption], settings)
 
 
 def _mask_squares(
@@ -193,11 +195,14 @@ def network_input(corrupted: Tensor, changed: Tensor, mask_channel: bool) -> Ten
 
 def needs_bodies(settings: PretextSettings) -> bool:
     """Return whether the corruption depends on where there is tissue."""
-    return settings.corruption == "squares" and settings.inside_body
+    return settings.corruption != "noise" and settings.inside_body
 
 
-COPYING = 10.0
-"""AvgDist in pixels under which the task is mostly copying (Xie et al. 2022: best at 10 to 20)."""
+COPYING = 10 / 192
+"""AvgDist under which the task is mostly copying, as a share of the image's side.
+
+Xie et al. (2022, arXiv:2111.09886) found 10 to 20 pixels best, on images of 192 x 192 pixels.
+"""
 
 
 @dataclass(frozen=True)
@@ -228,7 +233,7 @@ def describe_masks(
     pretext
         What was asked for.
     """
-    if pretext.corruption != "squares":
+    if pretext.corruption == "noise":
         return MaskDescription("Every pixel is changed, and every pixel is to be restored.")
     share = 100 * holes.mean()
     counted, area = holes, np.full(len(holes), holes[0].size)
@@ -236,6 +241,8 @@ def describe_masks(
     if bodies is not None:
         counted, area = holes & bodies, bodies.sum(axis=(1, 2))
         inside = f" ({100 * counted.sum() / max(1, area.sum()):.1f} % of the body)"
+    if pretext.corruption == "swapped":
+        return MaskDescription(f"Swapped: {share:.1f} % of the image{inside}.")
     target = np.ceil(area * pretext.mask_percent / 100 - 1e-9)
     more = float((counted.sum(axis=(1, 2)) - target).mean())
     overshoot = ""
@@ -250,4 +257,4 @@ def describe_masks(
         f"{distance:.1f} pixels from a visible one."
     )
     near = "That is near: the task is mostly copying from the neighbourhood."
-    return MaskDescription(text, near if distance < COPYING else "")
+    return MaskDescription(text, near if distance < COPYING * np.sqrt(holes[0].size) else "")

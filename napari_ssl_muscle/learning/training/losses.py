@@ -76,9 +76,7 @@ def dice_ce(logits: Tensor, target: Tensor, ignore: int = UNLABELLED) -> Tensor:
         return entropy + (muscles - dice) / muscles.clamp(min=1)
 
 
-def balanced(
-    logits: Tensor, target: Tensor, ignore: int = UNLABELLED, *, weight: float
-) -> Tensor:
+def balanced(logits: Tensor, target: Tensor, ignore: int = UNLABELLED, *, weight: float) -> Tensor:
     """Return `dice_ce` plus `weight` times `cross_entropy_per_class`.
 
     Under `dice_ce` alone a thin muscle (gracilis, sartorius) stays unlearned for long: while all

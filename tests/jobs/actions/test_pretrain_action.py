@@ -207,7 +207,7 @@ def test_two_runs_are_compared_on_the_same_masks(
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "c" / "reconstructions.json").read_text(encoding="utf-8"))
     assert set(content["masked_error"]) == {"one", "two"}
-    assert content["pretext"]["mask_percent"] == 50
+    assert content["pretext"]["mask_percent"] == 75
     assert {image["case"] for image in content["images"]} == {
         "sub-01_ses-01",
         "sub-02_ses-01",

@@ -1,6 +1,6 @@
 """Which images of a pretraining train, and which only validate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +9,19 @@ from napari_ssl_muscle.learning.data.image_cache import Item
 from napari_ssl_muscle.learning.data.validation_split import by_subject
 
 
-def shelf(subjects: Sequence[str], slices: int = 5) -> SimpleNamespace:
-    """A store that knows only whose series are whose."""
-    series = [SimpleNamespace(subject=subject) for subject in subjects]
+def shelf(
+    subjects: Sequence[str], slices: int = 5, sizes: Mapping[str, int] | None = None
+) -> SimpleNamespace:
+    """A store that knows only whose series are whose, and how large their images are."""
+    sides = {subject: (sizes or {}).get(subject, 80) for subject in subjects}
+    series = [
+        SimpleNamespace(
+            subject=subject,
+            frame=SimpleNamespace(window=(sides[subject], sides[subject])),
+            spacing=(5.0, 1.0, 1.0),
+        )
+        for subject in subjects
+    ]
 
     def items(indices: Sequence[int], *, labelled: bool) -> list[Item]:
         assert not labelled
@@ -44,3 +54,12 @@ def test_slices_that_are_held_out_take_no_part() -> None:
     chosen = by_subject(shelf(["a", "b", "c"]), unseen)  # type: ignore[arg-type]
     assert unseen.isdisjoint([*chosen.training, *chosen.validation])
     assert len(chosen.training) + len(chosen.validation) == 13
+
+
+@pytest.mark.parametrize("odd", ["a", "b", "c", "d", "e"])
+@pytest.mark.parametrize("side", [30, 300])
+def test_a_foot_among_thighs_does_not_validate(odd: str, side: int) -> None:
+    chosen = by_subject(shelf("abcde", sizes={odd: side}))  # type: ignore[arg-type]
+    apart = {"abcde"[item.series] for item in chosen.validation}
+    assert len(apart) == 1
+    assert odd not in apart

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.pretext.masking import (
+    describe_masks,
+    draw_masks,
     draw_squares,
     make_corruption,
     mean_distance_to_visible,
 )
-from napari_ssl_muscle.learning.settings import PretextSettings
+from napari_ssl_muscle.learning.settings import PretextSettings, preset
 
 
 @settings(max_examples=40, deadline=None)
@@ -121,3 +123,17 @@ def test_holes_take_the_fill_and_the_rest_stays() -> None:
             wanted = fill if fill is not None else float(whole.min())
             assert torch.allclose(image[hole], torch.tensor(wanted))
     assert not torch.equal(holes[0], holes[1])
+
+
+@pytest.mark.parametrize("name", ["quick", "recommended"])
+@pytest.mark.parametrize("diameter", [130, 170])
+def test_the_usual_masks_of_a_leg_are_not_called_copying(name: str, diameter: float) -> None:
+    recipe = preset(name)
+    size, pixel = recipe.slices.size, recipe.slices.spacing
+    assert size is not None
+    assert pixel is not None
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    leg = np.broadcast_to(np.hypot(y, x) * pixel < diameter / 2, (8, size, size))
+    masks = draw_masks(8, (size, size), recipe.pretext, np.random.default_rng(0), leg)
+    described = describe_masks(masks, leg, recipe.pretext)
+    assert described.warning == ""
