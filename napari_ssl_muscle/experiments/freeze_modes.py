@@ -78,11 +78,11 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
     if before is not None and before.labels != labels:
         raise BadInput(
             f"The labels are not those that the comparison in {job.out} began with, so its modes "
-            "would not compare; start a new one in another --out."
+            "would not compare; start a new one in another folder."
         )
     for mode in MODES:
         if not job.resume and (job.out / mode).exists():
-            raise BadInput(f"{job.out / mode} exists already; choose another --out.")
+            raise BadInput(f"{job.out / mode} exists already; choose another folder.")
     found = FreezeComparison(start=origin(str(find_model(job.init))), labels=labels)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:

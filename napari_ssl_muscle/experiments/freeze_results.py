@@ -134,7 +134,7 @@ def read_comparison(out: Path) -> FreezeComparison | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        raise BadInput(f"{path} is no comparison of freeze modes; use another --out.") from error
+        raise BadInput(f"{path} is no comparison of freeze modes; use another folder.") from error
     if found.format > _FORMAT:
         raise BadInput(f"{path} was written by a newer version of this program; update it.")
     return found

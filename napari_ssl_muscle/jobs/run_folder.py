@@ -49,9 +49,9 @@ def check_writable(folder: Path) -> None:
     while not there.exists() and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise BadInput(f"{there} is a file, not a folder; choose another --out.")
+        raise BadInput(f"{there} is a file, not a folder; choose another folder.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise BadInput(f"Cannot write into {there}; choose an --out that you may write to.")
+        raise BadInput(f"Cannot write into {there}; choose a folder that you may write to.")
 
 
 def check_free(files: Iterable[Path], *, overwrite: bool) -> None:
@@ -93,24 +93,24 @@ def check_run_folder(job: LearningJob) -> None:
     if not job.resume:
         if holds_run:
             raise BadInput(
-                f"{job.out} already holds a run; choose another --out, "
-                "or --resume to continue that run."
+                f"{job.out} already holds a training; choose another folder, or resume that "
+                "training."
             )
         return
     if not (job.out / JOB).is_file():
-        raise BadInput(f"{job.out} holds no run to continue; leave --resume out to start one.")
+        raise BadInput(f"{job.out} holds no training to resume; choose the folder of a run.")
     before, now = _compared(read_job(job.out / JOB)), _compared(absolute(job))  # type: ignore[arg-type]
     different = sorted(name for name in before | now if before.get(name) != now.get(name))
     if different:
         raise BadInput(
-            f"The run in {job.out} was started with another {' and '.join(different)}; "
-            "continue it with its own settings, or start a new run in another --out."
+            f"The training in {job.out} was started with another {' and '.join(different)}; "
+            "resume it with its own settings, or start a new one in another folder."
         )
     places = job.out.glob("*/") if isinstance(job, CompareFreezingJob) else [job.out]
     if not any((place / CHECKPOINT).is_file() for place in places):
         raise BadInput(
-            f"The run in {job.out} ended before its first checkpoint, so there is nothing to "
-            "continue; delete the folder, or start a new run in another --out."
+            f"The training in {job.out} ended before its first checkpoint, so there is nothing to "
+            "resume; delete the folder, or start a new training in another folder."
         )
 
 

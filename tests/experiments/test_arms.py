@@ -65,7 +65,7 @@ def test_a_folder_with_a_model_is_never_deleted(cohort: Path, tmp_path: Path) ->
     job.out.mkdir()
     write_job(job.out / "job.json", job)
     (job.out / "model.safetensors").write_bytes(b"weights")
-    with pytest.raises(BadInput, match="already holds a run"):
+    with pytest.raises(BadInput, match="already holds a training"):
         train_arm(job, [].append, never_stop)
     assert (job.out / "model.safetensors").read_bytes() == b"weights"
     (job.out / "model.safetensors").unlink()

@@ -70,7 +70,7 @@ def test_a_folder_with_a_run_takes_no_other(training: FinetuneJob, install: Inst
     run_job(training)
     before = (training.out / EVENTS).read_bytes()
     events: list[Event] = []
-    with pytest.raises(BadInput, match="already holds a run"):
+    with pytest.raises(BadInput, match="already holds a training"):
         run_job(training, events.append)
     assert [event.kind for event in events] == ["failed"]
     assert (training.out / EVENTS).read_bytes() == before
@@ -81,7 +81,7 @@ def test_a_run_continues_with_its_own_settings_only(
 ) -> None:
     install("finetune", lambda emit, stop: Outcome(stopped=True))
     again = training.model_copy(update={"resume": True})
-    with pytest.raises(BadInput, match="holds no run to continue"):
+    with pytest.raises(BadInput, match="holds no training to resume"):
         run_job(again)
     run_job(training)
     with pytest.raises(BadInput, match=r"another lr and width"):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.preset_values import describe_length
-from napari_ssl_muscle.jobs.settings import FinetuneJob, LabelledJob
+from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FREEZE_ADVICE
 from napari_ssl_muscle.jobs.training_data.folder_summary import FolderSummary, summarise_labelled
 from napari_ssl_muscle.learning.models.card import find_model
@@ -71,6 +71,7 @@ class FinetuneForm(TrainingForm):
 
     TITLE = "Fine-tune"
     JOB = FinetuneJob
+    RESUMES = (FinetuneJob, CompareFreezingJob)
     TASKS = ("segmentation", "inpainting")
     BUSY = "A training is shown in the form Fine-tune already; wait for its end, or stop it."
 
@@ -128,7 +129,7 @@ class FinetuneForm(TrainingForm):
             self.choices,
             self.model,
             self.settings,
-            self.start_button,
+            self.start_row,
             self.freezing.button,
             self.panel,
             self.decision,
@@ -203,7 +204,14 @@ class FinetuneForm(TrainingForm):
     @property
     def inputs(self) -> tuple[Widget, ...]:
         """What cannot be changed during a training."""
-        return (self.scans, self.earlier_row, self.choices, self.model, self.settings)
+        return (
+            self.scans,
+            self.earlier_row,
+            self.choices,
+            self.model,
+            self.settings,
+            self.resume_button,
+        )
 
     @property
     def busy(self) -> bool:

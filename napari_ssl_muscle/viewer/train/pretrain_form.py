@@ -49,6 +49,7 @@ class PretrainForm(TrainingForm):
 
     TITLE = "Pretrain"
     JOB = PretrainJob
+    RESUMES = (PretrainJob,)
     TASKS = ("inpainting", "segmentation")
     BUSY = "A pretraining is shown in the form Pretrain already; wait for its end, or stop it."
 
@@ -89,7 +90,7 @@ class PretrainForm(TrainingForm):
             self.place,
             self.preview_row,
             self.coverage,
-            self.start_button,
+            self.start_row,
             self.panel,
             self.after,
             self.command,
@@ -141,7 +142,7 @@ class PretrainForm(TrainingForm):
     @property
     def inputs(self) -> tuple[Widget, ...]:
         """What cannot be changed during a training."""
-        return (self.scans, self.model, self.settings, self.place)
+        return (self.scans, self.model, self.settings, self.place, self.resume_button)
 
     def _prepare(self, job: PretrainJob) -> None:
         card = start_card(job)

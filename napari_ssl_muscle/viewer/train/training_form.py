@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import shell_command
+from napari_ssl_muscle.jobs.process.find import name_of
+from napari_ssl_muscle.jobs.process.resume import Training, continuation
 from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import Finished, Stopped
@@ -52,6 +55,8 @@ class TrainingForm(WorkForm):
     JOB: ClassVar[type[PretrainJob] | type[FinetuneJob]]
     TASKS: ClassVar[tuple[str, ...]]
     """What the models to start from were trained for."""
+    RESUMES: ClassVar[tuple[type[Training], ...]]
+    """Which stopped trainings go on in this form."""
     BUSY: ClassVar[str]
     """Why a running training cannot be shown: the form shows another one."""
 
@@ -71,7 +76,14 @@ class TrainingForm(WorkForm):
         self.out_button = small_button("…", "Choose another folder for the run.")
         self.out_row = row(self.out, self.out_button, label="Save in")
         self.command = CommandLine()
+        self.resume_button = small_button(
+            "Resume…", "Go on with a training that was stopped: choose the folder of its run."
+        )
+        self.resume_button.native.setMinimumHeight(self.start_button.native.minimumHeight())
+        self.start_row = row(self.start_button, self.resume_button)
+        self._stopped: Path | None = None
         self.out_button.changed.connect(self._choose_out)
+        self.resume_button.changed.connect(self._choose_stopped)
         self.panel.curves_shown.connect(lambda: self.scroll_to(self.panel.curves))
         self.changed.connect(self._update)
         self.model.model_changed.connect(self._update)
@@ -118,6 +130,25 @@ class TrainingForm(WorkForm):
         self._prepare(job)
         return ChildTask(job)
 
+    def resume(self, folder: Path) -> None:
+        """Go on with the stopped training in a folder; a problem is shown in a dialog."""
+        task = dialogs.attempt(partial(self._continue, folder), self.native.window())
+        if task is not None:
+            self.run(task)
+
+    def _continue(self, folder: Path) -> ChildTask:
+        job = continuation(folder)
+        if not isinstance(job, self.RESUMES):
+            raise BadInput(f"{folder} is of another step: {name_of(job)}; resume it there.")
+        self._prepare(job)
+        return ChildTask(job)
+
+    def _choose_stopped(self) -> None:
+        start = self._stopped or runs_folder()
+        folder = dialogs.ask_folder("Run to go on with", self.native.window(), start)
+        if folder is not None:
+            self.resume(folder)
+
     def attach(self, work: ChildTask) -> None:
         """Show a training of an earlier session that still runs, or has ended since.
 
@@ -136,6 +167,7 @@ class TrainingForm(WorkForm):
         self._enable(True)
         if not isinstance(event, Finished | Stopped):
             return
+        self._stopped = task.job.out if isinstance(event, Stopped) else None
         path = Path(event.result.get("model") or Path(event.result.get("out", "")) / MODEL)
         if not path.is_file():
             self.panel.show_text("Stopped before there was anything to keep.")
@@ -145,6 +177,7 @@ class TrainingForm(WorkForm):
         self.panel.show_text(
             ("✓ Done: " if done else "Stopped; the best so far was kept: ")
             + self._describe_model(path.parent.name, event.result.get("metrics", {}))
+            + ("" if done else " 'Resume…' goes on with it.")
         )
         self._propose_out()
         self._on_new_model(task.job, path)
@@ -172,6 +205,7 @@ class TrainingForm(WorkForm):
     def _update(self, *_: object) -> None:
         view, model = self.scans.contents, self.model.model
         self.start_button.enabled = view is not None and not self.busy
+        self.resume_button.enabled = not self.busy
         try:
             job = self.job()
         except BadInput as problem:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.job_file import read_job
-from napari_ssl_muscle.jobs.settings import FinetuneJob
+from napari_ssl_muscle.jobs.job_file import read_job, write_job
+from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Failed,
@@ -236,7 +236,7 @@ def test_a_folder_that_holds_another_run_is_refused_before_anything_starts(
     (tmp_path / "run" / "job.json").write_text("{}")
     form.out.value = str(tmp_path / "run")
     press(form.start_button)
-    assert "already holds a run" in dialogs_shown.problems[0]
+    assert "already holds a training" in dialogs_shown.problems[0]
     assert not works
     assert form.start_button.enabled
 
@@ -315,3 +315,30 @@ def test_a_real_child_process_trains_what_the_form_says(
     assert card.recipe is not None
     assert card.recipe.training.minutes == pytest.approx(0.1)
     assert form.panel.device.value.startswith("Computes on: CPU, ")
+
+
+def test_a_stopped_training_goes_on_with_its_own_settings_from_its_folder(
+    form: FinetuneForm,
+    cohort: Path,
+    works: list[FakeTask],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dialogs_shown: DialogRecorder,
+) -> None:
+    job = FinetuneJob(cohort=cohort, out=tmp_path / "run", freeze="encoder", init="starter")
+    write_job(job.out / "job.json", job)
+    (job.out / "checkpoint.safetensors").write_bytes(b"")
+    monkeypatch.setattr(dialogs, "ask_folder", lambda *_: job.out)
+    press(form.resume_button)
+    (work,) = works
+    assert work.job == job.model_copy(update={"resume": True})
+    assert not form.resume_button.enabled
+    work.bridge.post(Stopped(result={"out": str(job.out)}))
+    end_of(form.panel)
+    assert form.resume_button.enabled
+    other = PretrainJob(cohorts=[cohort], out=tmp_path / "pretraining")
+    write_job(other.out / "job.json", other)
+    (other.out / "checkpoint.safetensors").write_bytes(b"")
+    form.resume(other.out)
+    assert "Pretraining; resume it there" in dialogs_shown.problems[0]
+    assert len(works) == 1
