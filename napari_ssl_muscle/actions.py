@@ -21,6 +21,7 @@ from napari_ssl_muscle.jobs.settings import (
     MeasureJob,
     PretrainJob,
     SegmentJob,
+    SynthesiseJob,
 )
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, ignore_event, never_stop
 
@@ -74,6 +75,10 @@ def prepare(job: AnyJob) -> PreparedJob:
             from napari_ssl_muscle.jobs.actions import import_dicom
 
             return import_dicom.prepare(job)
+        case SynthesiseJob():
+            from napari_ssl_muscle.jobs.actions import synthesise
+
+            return synthesise.prepare(job)
     assert_never(job)
 
 

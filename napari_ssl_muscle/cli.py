@@ -30,6 +30,7 @@ from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob
 from napari_ssl_muscle.learning.events import Failed, Progress, Stopped
 from napari_ssl_muscle.learning.settings import FreezeMode
 from napari_ssl_muscle.phantom.settings import Contrast, PhantomSettings
+from napari_ssl_muscle.synthesis.settings import TWIN_DICE
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 
@@ -207,6 +208,41 @@ def dicom(folder: Path) -> int:
     finally:
         display.close()
     click.echo(format_export(export))
+    return DONE
+
+
+@main.command()
+@click.argument("maps", nargs=-1, type=A_PATH, required=True, metavar="MAPS...")
+@click.option("--table", type=A_PATH, help="Muscle table of the maps. Default: the one beside.")
+@click.option(
+    "--dice",
+    type=click.FloatRange(0, 1),
+    default=TWIN_DICE,
+    show_default=True,
+    help="Mean Dice after alignment from which on two maps are listed.",
+)
+def twins(maps: tuple[Path, ...], table: Path | None, dice: float) -> int:
+    """List the label maps that are likely of one person, whatever they are called.
+
+    MAPS are label maps or folders of them. Nothing is written.
+    """
+    from napari_ssl_muscle.jobs.actions.synthesise import compared, label_maps, twin_sentences
+    from napari_ssl_muscle.synthesis.cohort import open_maps
+
+    opened = open_maps(label_maps(maps), table)
+    display = TextDisplay(sys.stderr)
+    try:
+        found = compared(
+            opened,
+            dice,
+            lambda done, total, name: display.show(Progress(done=done, total=total, text=name)),
+        )
+    finally:
+        display.close()
+    for text in twin_sentences(found, [item.name for item in opened]):
+        click.echo(text)
+    if not found:
+        click.echo(f"No two of {len(opened)} label maps have a mean Dice above {dice:g}.")
     return DONE
 
 

@@ -43,9 +43,9 @@ def test_help_lists_every_command() -> None:
     result = shell("--help")
     assert result.returncode == 0
     for name in (
-        *("app", "phantom", "inspect", "models", "import-reference", "run"),
+        *("app", "phantom", "inspect", "twins", "models", "import-reference", "run"),
         *("finetune", "compare-freezing", "experiments", "segment"),
-        *("evaluate", "measure"),
+        *("evaluate", "measure", "synthesise"),
     ):
         assert f"\n  {name} " in result.stdout
 

@@ -123,11 +123,14 @@ def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter
     metavar = None  # click's own
     if marked(field, ModelReference):
         metavar = "MODEL"
-    elif many and what is str:
+    elif many and what not in (Path, int):
         metavar = "NAME,..."
+    kind_of_value: Any = _TYPES.get(what, click.STRING)
+    if get_origin(what) is Literal and not many:
+        kind_of_value = click.Choice(get_args(what))
     return click.Option(
         [option],
-        type=click.Choice(get_args(what)) if get_origin(what) is Literal else _TYPES[what],
+        type=kind_of_value,
         multiple=many,
         required=field.is_required(),
         default=None,

@@ -34,6 +34,7 @@ from napari_ssl_muscle.learning.settings import (
     SliceSettings,
     TrainingSettings,
 )
+from napari_ssl_muscle.synthesis.settings import CONTRASTS, TWIN_DICE, Contrast, Legs
 
 
 class Job(BaseModel):
@@ -445,6 +446,49 @@ class ImportJob(Job):
     )
 
 
+class SynthesiseJob(Job):
+    """Draw synthetic images from label maps.
+
+    Images in many contrasts, with their labels, as a cohort to train on (nnU-Net raw layout). What
+    a label map does not say is drawn at random: outline, fat, bone, vessels, disease, contrast and
+    scanner. The same command goes on where it was stopped, and with more --images adds to them.
+    Maps of one person are found by their overlap and count as one subject.
+    """
+
+    action: Literal["synthesise"] = "synthesise"
+    maps: Annotated[list[Path], Argument("MAPS")] = Field(
+        min_length=1, description="Label maps, or folders of them."
+    )
+    out: Path = Field(description="Folder of the cohort: a new one, or one to go on with.")
+    images: int = Field(
+        ge=1, le=100_000, description="Number of images; every map gives as many as the others."
+    )
+    contrast: list[Contrast] | None = Field(
+        None,
+        min_length=1,
+        description=f"Contrasts in turn: {', '.join(CONTRASTS)}. Default: all.",
+    )
+    legs: Legs = Field(
+        "any", description="Both legs, one, or one in a quarter of the images (any)."
+    )
+    table: Path | None = Field(
+        None, description="Muscle table of the label maps. Default: the one beside them."
+    )
+    exclude_twins_of: list[Path] | None = Field(
+        None,
+        min_length=1,
+        description="Label map of a person who tests a model: maps that are likely of the same "
+        "person are left out. May be given several times.",
+    )
+    twin_dice: float = Field(
+        TWIN_DICE,
+        gt=0,
+        lt=1,
+        description="Mean Dice after alignment from which on two maps count as one person's.",
+    )
+    seed: int = Field(0, ge=0, description="Another seed draws other images.")
+
+
 AnyJob = Annotated[
     PretrainJob
     | CompareReconstructionsJob
@@ -455,7 +499,8 @@ AnyJob = Annotated[
     | CompareJob
     | EvaluateJob
     | MeasureJob
-    | ImportJob,
+    | ImportJob
+    | SynthesiseJob,
     Field(discriminator="action"),
 ]
 """Any of the jobs: the one place where an action is registered."""

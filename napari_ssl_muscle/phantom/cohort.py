@@ -54,13 +54,13 @@ def write_phantom(
             names = f"sub-{subject:02d}", f"ses-{session:02d}"
             place = Path(*names, "anat")
             stem = "_".join(names)
-            _write_volume(
+            write_volume(
                 folder / place / f"{stem}{acquisition}_T1w.nii.gz",
                 scan.image.astype(np.int16),
                 scan.affine,
             )
             label_map, _, table = label_files(labels / place / label_map_name(stem))
-            _write_volume(label_map, scan.labels, scan.affine)
+            write_volume(label_map, scan.labels, scan.affine)
             write_tsv(default_table("thigh"), table)
             for key, volume in scan.volumes_ml.items():
                 muscle, side = key.rsplit(" ", 1)
@@ -101,8 +101,8 @@ def _describe(folder: Path, labels: Path, settings: PhantomSettings) -> None:
     write_text(folder / "participants.tsv", "participant_id\n" + subjects)
 
 
-def _write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
-    """Write a (z, y, x) array as NIfTI with axes x, y, z in millimetres."""
+def write_volume(path: Path, volume: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
+    """Write a (z, y, x) array as NIfTI with axes x, y, z in millimetres, whole or not at all."""
     image = nib.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm", "sec")  # type: ignore[no-untyped-call]
     image.set_qform(affine, code=1)  # type: ignore[no-untyped-call]

@@ -92,7 +92,7 @@ def phantom_scan(subject: int, session: int, settings: PhantomSettings) -> Phant
         image=image,
         labels=labels,
         spacing=spacing,
-        affine=_affine(shape, spacing),
+        affine=centred_affine(shape, spacing),
         volumes_ml=volumes,
         factors=intended,
     )
@@ -116,8 +116,16 @@ def _labelled(found: Sections, thresholds: Array) -> NDArray[np.bool_]:
     return np.asarray(found.margin > border[found.owner])
 
 
-def _affine(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Array:
-    """Affine of the (x, y, z) array: x to the patient's left, y to the back, z upwards."""
+def centred_affine(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Array:
+    """Affine of the (x, y, z) array: x to the patient's left, y to the back, z upwards.
+
+    Parameters
+    ----------
+    shape
+        (z, y, x).
+    spacing
+        (dz, dy, dx) in mm.
+    """
     dz, dy, dx = spacing
     affine = np.diag([-dx, -dy, dz, 1.0])
     affine[:3, 3] = dx * (shape[2] - 1) / 2, dy * (shape[1] - 1) / 2, 0.5 * dz

@@ -22,8 +22,10 @@ from napari_ssl_muscle.jobs.settings import (
     MeasureJob,
     PretrainJob,
     SegmentJob,
+    SynthesiseJob,
 )
 from napari_ssl_muscle.learning.settings import preset
+from napari_ssl_muscle.synthesis.settings import CONTRASTS
 
 # What a file system or a shell's argument can hold.
 text = st.text(
@@ -145,6 +147,18 @@ measure_jobs = st.builds(
     table=maybe(paths),
     overwrite=st.booleans(),
 )
+synthesise_jobs = st.builds(
+    SynthesiseJob,
+    maps=st.lists(paths, min_size=1, max_size=3),
+    out=paths,
+    images=st.integers(1, 1000),
+    contrast=maybe(st.lists(st.sampled_from(CONTRASTS), min_size=1, max_size=3)),
+    legs=st.sampled_from(["any", "two", "one"]),
+    table=maybe(paths),
+    exclude_twins_of=maybe(st.lists(paths, min_size=1, max_size=2)),
+    twin_dice=st.floats(0.01, 0.99),
+    seed=st.integers(0, 99),
+)
 
 
 def parsed(words: list[str]) -> AnyJob:
@@ -166,6 +180,7 @@ def parsed(words: list[str]) -> AnyJob:
     | segment_jobs
     | evaluate_jobs
     | measure_jobs
+    | synthesise_jobs
 )
 def test_the_line_gives_the_job(job: AnyJob) -> None:
     assert parsed(arguments(job)) == job
