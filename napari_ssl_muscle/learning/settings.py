@@ -112,6 +112,12 @@ class TrainingSettings(Settings):
     average: float = Field(
         0.0, ge=0, lt=1, description="Decay of the moving average of the weights; 0 for none."
     )
+    decoder_first: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the steps in which the encoder is kept fixed, before all learns.",
+    )
     seed: int = Field(0, ge=0, description="Seed of everything random.")
     threads: int | None = Field(
         None, ge=1, description="CPU threads; other numbers change the last bits of the weights."

@@ -59,6 +59,7 @@ class Stepper:
         self.optimizer = make_optimizer(self.net.parameters(), settings)
         self.average = MovingAverage(self.net, settings.average) if settings.average else None
         self._averaged = copy.deepcopy(self.net) if self.average is not None else self.net
+        self._always_frozen = net.frozen if isinstance(net, UNet) else frozenset()
         self.fitter = BatchFitter(settings.batch, on_halved)
         self.per_epoch = -(-len(task) // settings.batch)
         self.images_seen = 0
@@ -81,6 +82,7 @@ class Stepper:
         chosen = self._order[1][index * settings.batch : (index + 1) * settings.batch]
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(step, max(total, 1), settings)
+        self._hold_encoder(step < round(settings.decoder_first * total))
         self.net.train()
         # What follows the gradients does not depend on the batch: a smaller one would not help.
         loss = self.fitter.fit(partial(self._gradients, step, chosen))
@@ -90,6 +92,21 @@ class Stepper:
         if self.average is not None:
             self.average.update(self.net)
         return loss
+
+    def _hold_encoder(self, held: bool) -> None:
+        """Keep the encoder as it is, or let it learn.
+
+        The optimiser has its weights all the time, and passes over those without a gradient.
+        """
+        net: nn.Module = self.net
+        if not isinstance(net, UNet) or "encoder" in self._always_frozen:
+            return
+        if held == ("encoder" in net.frozen):
+            return
+        net.frozen = self._always_frozen | ({"encoder"} if held else set())
+        for parameter in net.encoder.parameters():
+            parameter.requires_grad_(not held)
+            parameter.grad = None
 
     def _gradients(self, step: int, chosen: list[int], batch: int) -> Tensor:
         """Compute the gradients of a step; return its loss. The weights are left alone.

@@ -50,7 +50,14 @@ class Stripes:
 
 
 SETTINGS = TrainingSettings(
-    steps=30, batch=3, validate_every=10, lr=5e-3, threads=1, device="cpu", mixed_precision=False
+    steps=30,
+    batch=3,
+    validate_every=10,
+    lr=5e-3,
+    warmup=0.05,
+    threads=1,
+    device="cpu",
+    mixed_precision=False,
 )
 
 
@@ -105,6 +112,24 @@ def test_continuing_gives_the_same_weights_bit_for_bit(
     parts, _, _, best_of_parts = run(tmp_path / "parts", settings, resume=True)
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert all(torch.equal(best[name], best_of_parts[name]) for name in best)
+
+
+def test_the_encoder_learns_only_after_its_time(tmp_path: Path) -> None:
+    for name in ("first", "whole", "parts"):
+        (tmp_path / name).mkdir()
+    torch.manual_seed(SETTINGS.seed)
+    begun = UNet(1, 2, width=4, depth=1).state_dict()
+    settings = SETTINGS.model_copy(update={"decoder_first": 0.5, "weight_decay": 0.1})
+    early, *_ = run(tmp_path / "first", settings, stop_after=15)
+    # Statistics of the normalisation and weight decay included.
+    for name, value in begun.items():
+        assert torch.equal(value, early[name]) == name.startswith("encoder"), name
+    whole, *_ = run(tmp_path / "whole", settings)
+    assert not any(torch.equal(value, whole[name]) for name, value in begun.items())
+    run(tmp_path / "parts", settings, stop_after=7)
+    run(tmp_path / "parts", settings, stop_after=14, resume=True)
+    parts, *_ = run(tmp_path / "parts", settings, resume=True)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
