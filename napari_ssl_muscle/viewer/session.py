@@ -34,6 +34,8 @@ class ViewerSession:
         self._layers = ref(layers)
         self._corrections: CorrectionSessions | None = None
         self.side_marks: SideMarks | None = None
+        self.entered: dict[str, Any] = {}
+        """What was entered into forms, for those that open after they were closed."""
         apply_layer_rules(layers)
 
     @property

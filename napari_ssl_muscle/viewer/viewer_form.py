@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import PushButton, Widget
+from magicgui.widgets.bases import ValueWidget
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.viewer.layers.layer_lists import listen_to_layers
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
@@ -15,6 +19,7 @@ from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import BackgroundTask
 from napari_ssl_muscle.viewer.widgets.form import Form, main_button
+from napari_ssl_muscle.viewer.widgets.model_picker import ModelPicker
 from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
@@ -40,6 +45,35 @@ class ViewerForm(Form):
         listen_to_layers(self.native, self.viewer, self.reset_choices)
         active = self.viewer.layers.selection.events.active
         listen(self.native, active, lambda event: self.follow(unwrap(event.value)))
+
+    def remember(self, **widgets: ValueWidget[Any]) -> None:
+        """Fill in what was entered in an earlier form of the viewer, and note what is from now on.
+
+        Called once the form is complete. A widget that sets others comes before them.
+        """
+        keys = {f"{self._title}/{name}": widget for name, widget in widgets.items()}
+        for key, widget in keys.items():
+            if key in self.session.entered:
+                with contextlib.suppress(ValueError):  # no longer among the choices
+                    widget.value = self.session.entered[key]
+        for key, widget in keys.items():
+            widget.changed.connect(partial(self.session.entered.__setitem__, key))
+
+    def remember_model(self, name: str, picker: ModelPicker) -> None:
+        """Choose the model that was chosen by hand in an earlier form, and note who is next."""
+        key, entered = f"{self._title}/{name}", self.session.entered
+        if key in entered:
+            with contextlib.suppress(BadInput):  # its file may be gone
+                picker.add(entered[key])
+
+        def note(*_: object) -> None:
+            if picker.chosen_by_user and picker.model is not None:
+                entered[key] = picker.model.path
+            elif picker.chosen_by_user:
+                entered.pop(key, None)
+
+        picker.model_changed.connect(note)
+        picker.list.native.activated.connect(note)  # comes after the change that the user made
 
     def follow(self, layer: Any) -> None:
         """Choose what belongs to a layer that was picked in the layer list."""

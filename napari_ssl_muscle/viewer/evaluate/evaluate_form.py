@@ -68,6 +68,9 @@ class EvaluateForm(ResultsForm):
             (self.show_errors, self.legend, self.plot_part),
         )
         self.show_errors.changed.connect(self.errors.set_visible)
+        self.remember(
+            by_side=self.by_side, all_slices=self.all_slices, show_errors=self.show_errors
+        )
         for signal in (self.pairs.selection_changed, self.by_side.changed, self.all_slices.changed):
             signal.connect(self._update)
         listen(self.native, self.viewer.layers.events.removed, self._on_removed)

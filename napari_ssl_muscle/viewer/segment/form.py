@@ -97,6 +97,8 @@ class SegmentForm(WorkForm):
         self.saving.path.changed.connect(self._show_command)
         self.drop_islands.changed.connect(self._show_command)
         self.follow_layers()
+        self.remember(keep_drawn=self.keep_drawn, drop_islands=self.drop_islands)
+        self.remember_model("model", self.model)
         self._update()
 
     @property

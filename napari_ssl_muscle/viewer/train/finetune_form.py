@@ -145,6 +145,15 @@ class FinetuneForm(TrainingForm):
         self.freezing.model_chosen.connect(self._use_compared)
         self.decision.model_kept.connect(self._go_on_with)
         self.decision.ended.connect(self._show_decision)
+        self.remember(
+            scans=self.scans.folders,
+            earlier=self.earlier,
+            freeze=self.freeze,
+            preset=self.preset,
+            minutes=self.minutes,
+            split=self.split,
+        )
+        self.remember_model("model", self.model)
         self._update()
 
     def _show_length(self) -> None:
@@ -198,7 +207,9 @@ class FinetuneForm(TrainingForm):
         if model is not None:
             self.model.choose(model)
             if not self.minutes.value:
-                self.minutes.value = SHORT
+                with self.minutes.changed.blocked():  # proposed, not entered
+                    self.minutes.value = SHORT
+                self._update()
                 self._short = True
 
     @property

@@ -102,6 +102,8 @@ class PretrainForm(TrainingForm):
         self.settings.changed.connect(self._forget_coverage)
         self.model.model_changed.connect(self._forget_coverage)
         self.follow_layers()
+        self.remember(scans=self.scans.folders, **self.settings.fields)
+        self.remember_model("model", self.model)
         self._update()
 
     def reset_choices(self, *_: object) -> None:

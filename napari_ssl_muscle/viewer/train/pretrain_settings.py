@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from magicgui.widgets import Container, Widget
+from magicgui.widgets.bases import ValueWidget
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import split_names
@@ -53,6 +54,11 @@ class PretrainSettings(Container[Widget]):
         self.margins = (0, 0, 0, 0)
         self._take_preset()
         self.preset.changed.connect(self._take_preset)
+
+    @property
+    def fields(self) -> dict[str, ValueWidget[Any]]:
+        """The widgets by their names; the preset, which sets others, comes first."""
+        return {name: part for name, part in vars(self).items() if isinstance(part, ValueWidget)}
 
     def values(self) -> dict[str, Any]:
         """Return the settings of a `PretrainJob`: what the preset says already is left out.

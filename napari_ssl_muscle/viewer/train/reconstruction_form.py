@@ -124,6 +124,9 @@ class ReconstructionForm(WorkForm):
         for run in self.runs:
             run.model_changed.connect(self._update)
         self.follow_layers()
+        self.remember(slices=self.slices, seed=self.seed)
+        for letter, run in zip(LETTERS, self.runs, strict=True):
+            self.remember_model(f"run {letter}", run)
         listen(self.native, self.viewer.dims.events.point, self._show_figures)
         self._update()
 

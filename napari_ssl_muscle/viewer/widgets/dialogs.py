@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QInputDialog,
     QLabel,
+    QMainWindow,
     QMessageBox,
     QPlainTextEdit,
     QTableWidget,
@@ -52,6 +53,14 @@ def suppressed() -> Iterator[None]:
         _silent = before
 
 
+def _window(parent: QWidget | None) -> QWidget | None:
+    """Return a dialog's window: napari's where none is given, whose theme the dialog takes."""
+    if parent is not None:
+        return parent
+    windows = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMainWindow)]
+    return next((window for window in windows if window.isVisible()), None)
+
+
 def can_ask() -> bool:
     """Whether a window is on screen that a question can be asked from."""
     if _silent:
@@ -63,7 +72,7 @@ def can_ask() -> bool:
 
 def show_problem(sentence: str, details: str = "", parent: QWidget | None = None) -> None:
     """Show a problem: one sentence, and behind a button the traceback, if there is one."""
-    box = QMessageBox(parent)
+    box = QMessageBox(_window(parent))
     box.setWindowTitle(TITLE)
     box.setIcon(QMessageBox.Icon.Warning)
     box.setTextFormat(Qt.TextFormat.PlainText)
@@ -126,14 +135,14 @@ class LogDialog(QDialog):
 
 def show_log(text: str, parent: QWidget | None = None) -> None:
     """Show what happened, word for word."""
-    dialog = LogDialog(text, parent)
+    dialog = LogDialog(text, _window(parent))
     dialog.exec()
     dialog.deleteLater()
 
 
 def confirm(sentence: str, yes: str, parent: QWidget | None = None) -> bool:
     """Ask before something is replaced; `yes` is the word on the button that goes ahead."""
-    box = QMessageBox(parent)
+    box = QMessageBox(_window(parent))
     box.setWindowTitle(TITLE)
     box.setIcon(QMessageBox.Icon.Question)
     box.setTextFormat(Qt.TextFormat.PlainText)
@@ -166,7 +175,7 @@ def ask_closing(
         None if the window is to stay open.
     """
     several = len(names) > 1
-    box = QMessageBox(parent)
+    box = QMessageBox(_window(parent))
     box.setWindowTitle(TITLE)
     box.setIcon(QMessageBox.Icon.Question)
     box.setTextFormat(Qt.TextFormat.PlainText)
@@ -197,20 +206,20 @@ def ask_closing(
 
 def ask_files(parent: QWidget | None = None) -> list[Path]:
     """Let the user pick scans; an empty list if they changed their mind."""
-    names, _ = QFileDialog.getOpenFileNames(parent, "Open leg scans", "", SCAN_FILES)
+    names, _ = QFileDialog.getOpenFileNames(_window(parent), "Open leg scans", "", SCAN_FILES)
     return [Path(name) for name in names]
 
 
 def ask_folder(title: str, parent: QWidget | None = None, start: Path | None = None) -> Path | None:
     """Let the user pick a folder."""
-    name = QFileDialog.getExistingDirectory(parent, title, str(start or ""))
+    name = QFileDialog.getExistingDirectory(_window(parent), title, str(start or ""))
     return Path(name) if name else None
 
 
 def ask_model(parent: QWidget | None = None) -> Path | None:
     """Let the user pick a model file."""
     name, _ = QFileDialog.getOpenFileName(
-        parent, "Choose a model", "", "Models (*.safetensors);;All files (*)"
+        _window(parent), "Choose a model", "", "Models (*.safetensors);;All files (*)"
     )
     return Path(name) if name else None
 
@@ -218,7 +227,7 @@ def ask_model(parent: QWidget | None = None) -> Path | None:
 def ask_save(start: Path, parent: QWidget | None = None) -> Path | None:
     """Let the user pick where labels go; whether to replace a file is asked when saving."""
     name, _ = QFileDialog.getSaveFileName(
-        parent,
+        _window(parent),
         "Save labels",
         str(start),
         "NIfTI label map (*.nii.gz)",
@@ -243,7 +252,7 @@ def ask_volume(name: str, volumes: int, parent: QWidget | None = None) -> int | 
         Counted from 0, as the shell does; None if the user changed their mind.
     """
     number, agreed = QInputDialog.getInt(
-        parent,
+        _window(parent),
         TITLE,
         f"{name} holds {volumes} volumes (echoes or time points).\n"
         f"Which one do you want to open (0 to {volumes - 1})?",
@@ -328,7 +337,7 @@ def _header(header: QHeaderView | None) -> QHeaderView:
 
 def ask_case(cohort: Cohort, parent: QWidget | None = None) -> tuple[Case, list[str]] | None:
     """Ask which case and channels of a cohort to open; None if the user changed their mind."""
-    dialog = CaseDialog(cohort, parent)
+    dialog = CaseDialog(cohort, _window(parent))
     agreed = dialog.exec() == QDialog.DialogCode.Accepted
     answer = (dialog.case, dialog.channels) if agreed else None
     dialog.deleteLater()

@@ -24,7 +24,7 @@ from napari_ssl_muscle.learning.events import (
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
 from napari_ssl_muscle.viewer.train import training_form
-from napari_ssl_muscle.viewer.train.finetune_form import NO_COHORT, FinetuneForm
+from napari_ssl_muscle.viewer.train.finetune_form import NO_COHORT, SHORT, FinetuneForm
 from napari_ssl_muscle.viewer.train.folder_picker import TOGETHER
 from napari_ssl_muscle.viewer.widgets import dialogs, run_panel
 from tests.viewer.conftest import DialogRecorder, MakeForm, write_labels, write_scan
@@ -342,3 +342,28 @@ def test_a_stopped_training_goes_on_with_its_own_settings_from_its_folder(
     form.resume(other.out)
     assert "Pretraining; resume it there" in dialogs_shown.problems[0]
     assert len(works) == 1
+
+
+def test_a_form_that_opens_again_has_what_was_entered(
+    form: FinetuneForm, make_form: MakeForm, cohort: Path, write_model: WriteModel
+) -> None:
+    look_at(form, cohort)
+    model = write_model()
+    form.model.add(model)
+    form.freeze.value = "decoder"
+    form.minutes.value = 12.5
+    form.native.deleteLater()
+    again = make_form(FinetuneForm)
+    until(lambda: again.scans.contents is not None)
+    assert again.scans.folders.value == str(cohort)
+    assert again.model.reference == str(model)
+    assert (again.freeze.value, again.minutes.value) == ("decoder", 12.5)
+    assert again.split.value == "auto"
+
+
+def test_the_short_time_that_is_proposed_for_corrections_is_not_remembered(
+    form: FinetuneForm, make_form: MakeForm, cohort: Path, write_model: WriteModel
+) -> None:
+    form.choose_study(cohort, write_model())
+    assert form.minutes.value == SHORT
+    assert make_form(FinetuneForm).minutes.value == 0

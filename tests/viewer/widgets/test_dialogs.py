@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QDialogButtonBox, QMessageBox
+from qtpy.QtWidgets import QApplication, QDialogButtonBox, QMainWindow, QMessageBox
 
 from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
@@ -52,6 +52,25 @@ def test_a_problem_is_shown_as_text_and_the_log_behind_a_button(qtbot: Any) -> N
     seen = answer("OK")
     show_problem("Choose <another> file.", "Traceback")
     assert seen == ["Choose <another> file.", "Traceback"]
+
+
+def test_a_dialog_belongs_to_the_main_window_and_takes_its_theme(qtbot: Any) -> None:
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.show()
+    parents: list[Any] = []
+
+    def look() -> None:
+        box = QApplication.activeModalWidget()
+        if not isinstance(box, QMessageBox):
+            QTimer.singleShot(5, look)
+            return
+        parents.append(box.parent())
+        box.reject()
+
+    QTimer.singleShot(0, look)
+    show_problem("Choose another file.")
+    assert parents == [window]
 
 
 @pytest.mark.parametrize(("button", "agreed"), [("Replace", True), ("Cancel", False)])
