@@ -14,7 +14,8 @@ from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
 from napari_ssl_muscle.scans.muscles.names import split_side
 from napari_ssl_muscle.scans.muscles.table import table_by_values
-from napari_ssl_muscle.scans.naming import case_name, subject_and_session
+from napari_ssl_muscle.scans.name_parts import subject_and_session
+from napari_ssl_muscle.scans.naming import case_name
 from napari_ssl_muscle.scans.volume import open_label_map
 
 OBLIQUE = 10.0

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.scans.name_parts import (
+    contradictions,
+    likely_persons,
+    subject_and_session,
+)
 from napari_ssl_muscle.scans.naming import (
     NIFTI,
     NNUNET_IMAGES,
     case_name,
     has_role,
-    subject_and_session,
+    is_visible,
     visit_name,
 )
 
@@ -38,7 +43,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs sorted by name, and label maps that found no partner.
+    """Pairs sorted by name, label maps that found no partner, and remarks about the pairs.
 
     A report names these, lest a missing prediction be taken for a good one.
     """
@@ -46,10 +51,14 @@ class Pairing:
     pairs: tuple[Pair, ...]
     without_reference: tuple[Path, ...] = ()
     without_prediction: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
-        """What was left over, in sentences."""
+        """What was left over and what is odd, in sentences."""
+        return [*self.remarks, *self._left_over()]
+
+    def _left_over(self) -> list[str]:
         return [
             f"{text}, so not evaluated: {_few(paths)}."
             for paths, text in (
@@ -85,7 +94,10 @@ def match(predictions: Path, references: Path) -> Pairing:
         if not path.exists():
             raise BadInput(f"{path} does not exist; give label maps or a folder of them.")
     if predictions.is_file() and references.is_file():
-        return Pairing((Pair(case_name(predictions), predictions, references),))
+        pair = Pair(case_name(predictions), predictions, references)
+        against = _against(predictions, references)
+        said = f"By their names {predictions.name} and {references.name} are not of one scan"
+        return Pairing((pair,), remarks=(f"{said} ({against}).",) if against else ())
     if predictions.is_file() or references.is_file():
         raise BadInput(
             f"{predictions} and {references} are a file and a folder; "
@@ -97,8 +109,9 @@ def match(predictions: Path, references: Path) -> Pairing:
         if not files:
             raise BadInput(f"There is no NIfTI file (.nii, .nii.gz) in {folder}.")
     pairs: list[Pair] = []
+    remarks: list[str] = []
     for key in (case_name, visit_name):
-        found = _pair_by(key, left, right)
+        found = _pair_by(key, left, right, remarks)
         pairs += found
         left = [p for p in left if p not in {pair.prediction for pair in found}]
         right = [p for p in right if p not in {pair.reference for pair in found}]
@@ -108,7 +121,14 @@ def match(predictions: Path, references: Path) -> Pairing:
             f"{_few(left)} stand against {_few(right)}; "
             "give both the same name, apart from endings such as _seg or _prediction."
         )
-    return Pairing(tuple(sorted(pairs, key=lambda p: p.name)), tuple(left), tuple(right))
+    persons = likely_persons(pair.subject for pair in pairs)
+    remarks += [
+        f"{' and '.join(subjects)} look like one person; they count as {len(subjects)} subjects."
+        for subjects in persons.values()
+    ]
+    return Pairing(
+        tuple(sorted(pairs, key=lambda p: p.name)), tuple(left), tuple(right), tuple(remarks)
+    )
 
 
 def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
@@ -125,7 +145,7 @@ def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if (
-            path.name.endswith(NIFTI)
+            is_visible(path, NIFTI)
             and path.is_file()
             and not any(part.startswith(".") or part in NNUNET_IMAGES for part in parts)
             and (other is None or other not in path.resolve().parents)
@@ -135,19 +155,41 @@ def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
     return said or files
 
 
-def _pair_by(key: Callable[[Path], str], left: Sequence[Path], right: Sequence[Path]) -> list[Pair]:
-    """Pair what has the same key; BadInput where that leaves a choice."""
+def _pair_by(
+    key: Callable[[Path], str], left: Sequence[Path], right: Sequence[Path], remarks: list[str]
+) -> list[Pair]:
+    """Pair what has the same key; BadInput where that leaves a choice.
+
+    Names that contradict each other in another part, another acquisition say, are no pair, which
+    is remarked.
+    """
     predictions, references = _grouped(key, left), _grouped(key, right)
     pairs = []
     for name in sorted(predictions.keys() & references.keys()):
-        for several in (predictions[name], references[name]):
-            if len(several) > 1:
+        ours, theirs = predictions[name], references[name]
+        fitting = [(p, r) for p in ours for r in theirs if not _against(p, r)]
+        for several, column in ((ours, 0), (theirs, 1)):
+            chosen = [pair[column] for pair in fitting]
+            if twice := [path for path in several if chosen.count(path) > 1]:
+                rivals = [pair[1 - column] for pair in fitting if pair[column] == twice[0]]
                 raise BadInput(
-                    f"{_few(several)} are all label maps of the same case {name}; "
+                    f"{_few(rivals)} are all label maps of the same case {name}; "
                     "leave one of them in the folder, or give two files."
                 )
-        pairs.append(Pair(name, predictions[name][0], references[name][0]))
+        if not fitting:
+            remarks.append(
+                f"{_few(ours)} and {_few(theirs)} are not of one scan "
+                f"({_against(ours[0], theirs[0])}), so they are not compared."
+            )
+        for prediction, reference in fitting:
+            called = name if len(fitting) == 1 else case_name(reference)
+            pairs.append(Pair(called, prediction, reference))
     return pairs
+
+
+def _against(prediction: Path, reference: Path) -> str:
+    """Return which parts of two names contradict each other; empty if none do."""
+    return ", ".join(contradictions(case_name(prediction), case_name(reference)))
 
 
 def _grouped(key: Callable[[Path], str], paths: Sequence[Path]) -> dict[str, list[Path]]:

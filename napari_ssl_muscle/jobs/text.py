@@ -134,7 +134,12 @@ def _source(data: TrainingSource) -> str:
     return f"{text} ({'; '.join(known)})" if known else text
 
 
-_LAYOUTS = {"bids": "BIDS", "nnunet": "nnU-Net raw", "flat": "images side by side"}
+_LAYOUTS = {
+    "bids": "BIDS",
+    "nnunet": "nnU-Net raw",
+    "flat": "images side by side",
+    "folders": "a folder for each patient",
+}
 
 
 def format_cohort(cohort: Cohort, reports: Sequence[CaseReport], width: int = 100) -> str:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.scans.layouts import Case, Layout, label_files_of, labels_of, look_through
+from napari_ssl_muscle.scans.formats.nifti import not_fetched
+from napari_ssl_muscle.scans.layouts import (
+    Case,
+    Found,
+    Layout,
+    label_files_of,
+    labels_of,
+    look_through,
+)
 from napari_ssl_muscle.scans.muscles import (
     Muscle,
     MuscleTable,
+    find_table,
     present_values,
     read_table,
     standard_name,
+)
+from napari_ssl_muscle.scans.subjects import (
+    guessed_persons,
+    one_person,
+    read_subjects,
+    tell_subjects,
 )
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
@@ -50,6 +65,8 @@ class Cohort:
         What the label values mean, as far as files in the folder say.
     problems
         Sentences about what is wrong, found from names and headers alone.
+    persons
+        Person → names of subjects that look like scans of that one person, by their names.
     """
 
     folder: Path
@@ -57,6 +74,7 @@ class Cohort:
     cases: tuple[Case, ...]
     table: MuscleTable | None
     problems: tuple[str, ...]
+    persons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -67,6 +85,11 @@ class Cohort:
     def labelled(self) -> tuple[Case, ...]:
         """The cases with a label map."""
         return tuple(case for case in self.cases if case.labels is not None)
+
+    @property
+    def subjects_told(self) -> bool:
+        """Whether every subject was told, by BIDS names or a table, and not read from a name."""
+        return all(case.subject_known for case in self.cases)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -111,13 +134,15 @@ def open_cohort(folder: Path) -> Cohort:
     folder
         A BIDS folder (`sub-*/[ses-*/]anat`, label maps `*_dseg` under `derivatives` or beside the
         scans), a raw folder of nnU-Net (`imagesTr`, `imagesTs`, `labelsTr`; without a
-        `dataset.json` channels are called by their numbers), or one with images that have their
-        labels beside them (`X.nii.gz` with `X_seg`, `X_dseg`, `X_label` or `X_labels`).
+        `dataset.json` channels are called by their numbers), one with images that have their
+        labels beside them (`X.nii.gz` with `X_seg`, `X_dseg`, `X_label` or `X_labels`), or one
+        with a folder for each patient, in which files are called by their channel. A table
+        `subjects.tsv` in it says whose the scans are (see `scans.subjects`).
 
     Raises
     ------
     BadInput
-        If there is no such folder, or no scan in it.
+        If there is no such folder, no scan in it, or `subjects.tsv` cannot be used.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -133,12 +158,17 @@ def open_cohort(folder: Path) -> Cohort:
     if not found.cases:
         raise BadInput(
             f"{folder} holds no scans that are laid out as BIDS (sub-*/anat), as nnU-Net "
-            "(imagesTr) or as NIfTI files side by side; check the path."
+            "(imagesTr), as image files side by side or in a folder for each patient; check the "
+            "path." + "".join(f" {note}" for note in found.notes[:3])
         )
-    problems = list(found.notes)
-    table, table_problems = _one_table(found.tables)
+    told, unknown = tell_subjects(found.cases, read_subjects(folder), folder)
+    problems = [*found.notes, *unknown]
+    told = [_without_missing_labels(case, problems) for case in told]
+    cases = tuple(sorted(told, key=lambda case: case.name))
+    persons = guessed_persons(cases)
+    problems += one_person(persons.values(), folder)
+    table, table_problems = _one_table(_tables(found))
     problems += table_problems
-    cases = tuple(sorted(found.cases, key=lambda case: case.name))
     channels = sorted({channel for case in cases for channel in case.images})
     for case in cases:
         missing = [channel for channel in channels if channel not in case.images]
@@ -150,7 +180,8 @@ def open_cohort(folder: Path) -> Cohort:
             f"No muscle table was found in {folder}, so labels are called by their numbers; "
             "put an ITK-SNAP .label file or a dseg.tsv beside them."
         )
-    return Cohort(folder, found.layout, cases, table, tuple(problems))
+    problems = list(dict.fromkeys(problems))
+    return Cohort(folder, found.layout, cases, table, tuple(problems), persons)
 
 
 def inspect(cohort: Cohort, *, read_images: bool = True) -> list[CaseReport]:
@@ -179,15 +210,14 @@ def table_of(cohort: Cohort) -> MuscleTable:
         other, or nothing is labelled.
     """
     table = cohort.table
-    tables = look_through(cohort.folder).tables
+    tables = _tables(look_through(cohort.folder))
     if table is None and tables:
         _merge(tables)  # raises what `problems` says
     values: set[int] = set()
-    for case in cohort.labelled:
-        assert case.labels is not None
-        labels = open_label_map(case.labels).read()
+    for path in _label_maps(cohort.cases):
+        labels = open_label_map(path).read()
         if table is not None:
-            table.require_known(labels, str(case.labels))
+            table.require_known(labels, str(path))
         values.update(present_values(labels))
     if table is not None:
         return table
@@ -197,6 +227,41 @@ def table_of(cohort: Cohort) -> MuscleTable:
             f"{cohort.folder} has neither labels nor a muscle table; label at least one slice."
         )
     return MuscleTable(tuple(Muscle(value, f"label {value}") for value in sorted(values)))
+
+
+def _without_missing_labels(case: Case, problems: list[str]) -> Case:
+    """Leave label maps out that are named and not here, and say so."""
+    files = [case.labels, *(case.labels_by_channel or {}).values()]
+    missing = {file: said for file in files if file and (said := not_fetched(file))}
+    if not missing:
+        return case
+    problems += [f"{said} Until then {case.name} has no labels." for said in missing.values()]
+    labels = {
+        channel: file
+        for channel, file in (case.labels_by_channel or {}).items()
+        if file not in missing
+    }
+    own = next(iter(labels.values()), None) if case.labels in missing else case.labels
+    by_channel = None if case.labels_by_channel is None else labels
+    return replace(case, labels=own, labels_by_channel=by_channel)
+
+
+def _label_maps(cases: Iterable[Case]) -> list[Path]:
+    """Return every label map of some cases once, sorted."""
+    return sorted(
+        {
+            file
+            for case in cases
+            for file in (case.labels, *(case.labels_by_channel or {}).values())
+            if file is not None
+        }
+    )
+
+
+def _tables(found: Found) -> list[Path]:
+    """Find the tables of a folder's label maps; without label maps, those of the folder."""
+    own = [table for path in _label_maps(found.cases) if (table := find_table(path)) is not None]
+    return list(dict.fromkeys(own)) or found.tables
 
 
 def _one_table(paths: Iterable[Path]) -> tuple[MuscleTable | None, list[str]]:

@@ -1,7 +1,8 @@
-"""What the names of files say: every rule about them in one place, for all rooms.
+"""What the names of files say: suffixes and endings in one place, for all rooms.
 
-Names only; no file is opened here. Suffixes are those of an image's format (`.nii.gz`), endings
-are what stands before them and says what the file is for (`_dseg`).
+Names only; no file is opened here. What the parts of a scan's name say is in `name_parts`. Suffixes
+are those of an image's format (`.nii.gz`), endings are what stands before them and says what the
+file is for (`_dseg`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".img", ".mgz", ".mgh")
 
 TABLE_SUFFIXES = (".label", ".tsv")
 """Suffixes of a label map's own muscle table: ITK-SNAP and BIDS."""
+
+SUBJECTS_TABLE = "subjects.tsv"
+"""The table beside a cohort in which the user says whose scans they are."""
 
 NNUNET_TABLE, BIDS_TABLE = "dataset.json", "dseg.tsv"
 """Names of a muscle table that holds for all label maps of a folder."""
@@ -34,7 +38,7 @@ brain, and `_prediction` is a model's answer; neither must be taken for the trut
 PREDICTION_ENDING = "_prediction"
 """What the program itself writes beside a scan whose `_dseg` is there already."""
 
-NOT_IMAGES = frozenset({"dseg", "mask", "probseg", "defacemask"})
+NOT_IMAGES = frozenset({"dseg", "mask", "probseg", "defacemask", "seg", "labels", "label"})
 """BIDS suffixes in an `anat` folder that are no scans."""
 
 _LABELS = "seg|segmentation|dseg|labels?|masks?|pred|prediction|gt"
@@ -44,7 +48,6 @@ _ROLES = rf"{_LABELS}|predicted|ground[_-]?truth|reference|ref"
 _LABEL_NAME = re.compile(rf"[_-]({_LABELS})$", re.IGNORECASE)
 _ROLE_NAME = re.compile(rf"[_-]({_ROLES})$", re.IGNORECASE)
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
-_ENTITY = re.compile(r"(?:^|_)([a-zA-Z]+)-([^_]+)")
 # As strict as BIDS about values: "sub-01 copy" is of sub-01.
 _VISIT = re.compile(r"(?:^|_)(sub|ses|run)-([A-Za-z0-9]+)")
 
@@ -58,17 +61,38 @@ def stem_of(path: Path) -> str:
     return name
 
 
-def is_nifti(path: Path) -> bool:
-    """Whether a name that somebody gave is that of a NIfTI file, in capitals or not."""
-    return path.name.lower().endswith(NIFTI)
+def is_image(path: Path) -> bool:
+    """Whether a name is that of an image that can be opened, in capitals or not."""
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def is_visible(path: Path, endings: tuple[str, ...]) -> bool:
-    """Whether a file in a folder has one of these ends and is not hidden.
+    """Whether a file in a folder has one of these ends, in capitals or not, and is not hidden.
 
     macOS leaves `._NAME` behind, which is no file of ours.
     """
-    return path.name.endswith(endings) and not path.name.startswith(".")
+    return path.name.lower().endswith(endings) and not path.name.startswith(".")
+
+
+def files_in(folder: Path, endings: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """Return the visible files of a folder with these ends, sorted: images, if none are given.
+
+    Of a pair `.hdr` and `.img` only the image file is given. A link to a file that is not here is
+    among them, so that it is missed rather than overlooked.
+    """
+    if not folder.is_dir():
+        return []
+    files = [
+        path
+        for path in folder.iterdir()
+        if is_visible(path, endings) and (path.is_file() or path.is_symlink())
+    ]
+    pairs = {stem_of(path) for path in files if path.name.lower().endswith((".img", ".img.gz"))}
+    return sorted(
+        path
+        for path in files
+        if not (path.name.lower().endswith(".hdr") and stem_of(path) in pairs)
+    )
 
 
 def label_map_name(case: str) -> str:
@@ -86,7 +110,7 @@ def label_files(path: Path) -> list[Path]:
     """
     path = Path(path)
     stem = stem_of(path)
-    image = path if path.name.endswith(NIFTI) else path.with_name(f"{stem}{NIFTI[0]}")
+    image = path if path.name.lower().endswith(NIFTI) else path.with_name(f"{stem}{NIFTI[0]}")
     return [image, *(path.with_name(f"{stem}{suffix}") for suffix in TABLE_SUFFIXES)]
 
 
@@ -106,7 +130,12 @@ def as_file_name(name: str) -> str:
 
 def says_labels(stem: str) -> bool:
     """Whether the name of a file, given by itself, says that it holds labels."""
-    return _LABEL_NAME.search(stem) is not None
+    return _LABEL_NAME.search(stem) is not None or is_label_word(stem)
+
+
+def is_label_word(stem: str) -> bool:
+    """Whether a whole name says no more than that the file holds labels: `seg`, `Labels`."""
+    return _LABEL_NAME.search(f"_{stem}") is not None and "_" not in stem and "-" not in stem
 
 
 def has_role(path: Path) -> bool:
@@ -141,28 +170,12 @@ def split_channel(stem: str) -> tuple[str, str | None]:
     return (match["case"], match["channel"]) if match else (stem, None)
 
 
-def entities(stem: str) -> list[tuple[str, str]]:
-    """Read the entities of a BIDS name: `sub-01_acq-2_T1w` has (`sub`, `01`) and (`acq`, `2`)."""
-    return _ENTITY.findall(stem)
-
-
-def subject_and_session(name: str) -> tuple[str, str | None]:
-    """Read subject and session from a case's name: `sub-01_ses-2` gives `sub-01` and `ses-2`.
-
-    `X_ses-2` is a session of X. Any other name is a subject of its own.
-    """
-    known = dict(entities(name))
-    session = f"ses-{known['ses']}" if "ses" in known else None
-    if "sub" in known:
-        return f"sub-{known['sub']}", session
-    return (name.partition("_ses-")[0] if session else name), session
-
-
 def own_table(labels: Path, name: str | None = None) -> Path | None:
     """Find the muscle table of a label map's own name; one is enough, as both kinds say the same.
 
     `name` is another name to look for beside it.
     """
     stem = stem_of(labels) if name is None else name
-    tables = (labels.with_name(f"{stem}{suffix}") for suffix in TABLE_SUFFIXES)
+    suffixes = (*TABLE_SUFFIXES, *(suffix.upper() for suffix in TABLE_SUFFIXES))
+    tables = (labels.with_name(f"{stem}{suffix}") for suffix in suffixes)
     return next((table for table in tables if table.is_file()), None)

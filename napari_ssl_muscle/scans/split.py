@@ -46,6 +46,9 @@ class Split:
         What the drawing started from.
     fractions
         The shares that were asked for.
+    subjects_told
+        Whether it was told whose scans the members are (BIDS names, `subjects.tsv`); False if
+        that was only read from file names, None if it is not known.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class Split:
     test: tuple[str, ...]
     seed: int
     fractions: Fractions
+    subjects_told: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
@@ -91,7 +95,10 @@ class Split:
 
 
 def split_by_subject(
-    subjects: Iterable[str], fractions: Fractions = PUBLISHED, seed: int = 0
+    subjects: Iterable[str],
+    fractions: Fractions = PUBLISHED,
+    seed: int = 0,
+    together: Iterable[Sequence[str]] = (),
 ) -> Split:
     """Share subjects out so that nobody is in two sets.
 
@@ -103,13 +110,23 @@ def split_by_subject(
         Shares of training, validation and test; they add up to 1. A part with 0 stays empty.
     seed
         Another seed draws another split.
+    together
+        Subjects that are likely the same person: each group lands in one set.
 
     Raises
     ------
     BadInput
-        If there are fewer subjects than parts, or the fractions make no sense.
+        If there are fewer subjects (or groups) than parts, or the fractions make no sense.
     """
-    return _share_out("subject", subjects, fractions, seed)
+    names = set(subjects)
+    groups = {group[0]: group for given in together if (group := sorted(names & set(given)))}
+    followers = {name for group in groups.values() for name in group[1:]}
+    drawn = _share_out("subject", names - followers, fractions, seed)
+    train, validation, test = (
+        tuple(name for first in part for name in groups.get(first, [first]))
+        for part in (drawn.train, drawn.validation, drawn.test)
+    )
+    return Split("subject", train, validation, test, seed, fractions)
 
 
 def split_by_slice(slices: Iterable[str], fractions: Fractions = PUBLISHED, seed: int = 0) -> Split:
@@ -166,7 +183,8 @@ def write_split(path: Path, split: Split) -> None:
         path,
         {
             "unit": split.unit,
-            "leaking": split.leaking,
+            "leaking": _leaking(split),
+            "subjects_told": split.subjects_told,
             "seed": split.seed,
             "fractions": list(split.fractions),
             "train": list(split.train),
@@ -175,6 +193,11 @@ def write_split(path: Path, split: Split) -> None:
             "hash": split.hash,
         },
     )
+
+
+def _leaking(split: Split) -> bool | None:
+    """Return what a file may say: no leak only where it was told whose scans they are."""
+    return True if split.leaking else (False if split.subjects_told else None)
 
 
 def read_split(path: Path) -> Split:
@@ -205,6 +228,7 @@ def read_split(path: Path) -> Split:
             tuple(map(str, content["test"])),
             int(content["seed"]),
             (float(train), float(validation), float(test)),
+            content.get("subjects_told"),
         )
         written = content["hash"]
     except BadInput as error:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
-from napari_ssl_muscle.scans.naming import as_file_name, stem_of, subject_and_session
+from napari_ssl_muscle.scans.name_parts import subject_and_session
+from napari_ssl_muscle.scans.naming import as_file_name, stem_of
 from napari_ssl_muscle.scans.volume import Scan, open_label_map, open_scan, save_label_map
 from napari_ssl_muscle.study.lock import StudyLock
 from napari_ssl_muscle.study.scan_reference import ScanReference

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ssl_muscle.scans.naming import is_nifti
+from napari_ssl_muscle.scans.naming import is_image
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.viewer.open.loading import UserPrompts
@@ -17,7 +17,7 @@ ReadFunction = Callable[..., list[Any]]
 def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
     """Return the function that reads these paths; None if they are neither NIfTI nor folders."""
     paths = [path] if isinstance(path, str) else list(path)
-    if paths and all(is_nifti(Path(p)) or Path(p).is_dir() for p in paths):
+    if paths and all(is_image(Path(p)) or Path(p).is_dir() for p in paths):
         return read
     return None
 

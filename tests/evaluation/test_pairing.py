@@ -109,6 +109,32 @@ def test_what_cannot_be_matched_is_refused_by_name(tmp_path, left, right, senten
         match(predictions, references)
 
 
+def test_label_maps_of_another_acquisition_are_not_compared_and_that_is_said(tmp_path):
+    predictions = fill(tmp_path / "p", "sub-1_acq-a_seg.nii.gz", "sub-2_acq-a_seg.nii.gz")
+    references = fill(tmp_path / "r", "sub-1_acq-b_dseg.nii.gz", "sub-2_acq-a_dseg.nii.gz")
+    found = match(predictions, references)
+    assert [pair.name for pair in found.pairs] == ["sub-2_acq-a"]
+    assert "not of one scan (acq-a against acq-b)" in found.notes[0]
+    pair = (predictions / "sub-1_acq-a_seg.nii.gz", references / "sub-1_acq-b_dseg.nii.gz")
+    (said,) = match(*pair).notes
+    assert "not of one scan (acq-a against acq-b)" in said
+
+
+def test_of_two_acquisitions_each_finds_its_reference(tmp_path):
+    names = [f"sub-1_acq-{acquisition}" for acquisition in "ab"]
+    predictions = fill(tmp_path / "p", *(f"{name}_T1w_seg.nii.gz" for name in names))
+    references = fill(tmp_path / "r", *(f"{name}_desc-manual_dseg.nii.gz" for name in names))
+    assert set(paired(predictions, references).values()) == {
+        (f"{name}_T1w_seg.nii.gz", f"{name}_desc-manual_dseg.nii.gz") for name in names
+    }
+
+
+def test_visits_of_one_person_are_said(tmp_path):
+    names = ("P01_pre.nii.gz", "P01_post.nii.gz")
+    found = match(fill(tmp_path / "p", *names), fill(tmp_path / "r", *names))
+    assert found.notes == ["P01_post and P01_pre look like one person; they count as 2 subjects."]
+
+
 def test_missing_paths_and_a_file_against_a_folder(tmp_path):
     folder = fill(tmp_path / "p", "a.nii.gz")
     with pytest.raises(BadInput, match="does not exist"):

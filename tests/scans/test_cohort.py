@@ -17,6 +17,7 @@ from napari_ssl_muscle.scans.cohort import (
     open_cohort,
     table_of,
 )
+from napari_ssl_muscle.scans.muscles import table_beside
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 LABEL = '  1  0 0 0  1 1 1 "VL"\n  2  0 0 0  1 1 1 "VM"\n'
@@ -130,6 +131,69 @@ class TestBids:
         assert table is not None
         assert table.values == (1, 2, 3)
 
+    def test_labels_of_one_run_are_not_those_of_another(self, tmp_path):
+        anat = tmp_path / "sub-1/anat"
+        runs = [scan(anat / f"sub-1_run-{run}_T1w.nii.gz") for run in (1, 2)]
+        own = labels(tmp_path / "derivatives/x/sub-1/anat/sub-1_run-2_dseg.nii.gz")
+        text(tmp_path / "derivatives/x/dseg.tsv", TSV)
+        cohort = open_cohort(tmp_path)
+        (case,) = cohort.cases
+        assert case.labels_for(["run-1_T1w"]) is None
+        assert case.labels_for(["run-2_T1w"]) == own
+        assert [labels_of(run) for run in runs] == [None, own]
+        (said,) = cohort.problems
+        assert "sub-1_run-1_T1w.nii.gz has no labels of its own" in said
+        assert "run-1 against run-2" in said
+
+    def test_each_of_two_runs_has_its_labels(self, tmp_path):
+        for run in (1, 2):
+            scan(tmp_path / f"sub-1/anat/sub-1_run-{run}_T1w.nii.gz")
+            labels(tmp_path / f"sub-1/anat/sub-1_run-{run}_dseg.nii.gz")
+        text(tmp_path / "dseg.tsv", TSV)
+        cohort = open_cohort(tmp_path)
+        for run in (1, 2):
+            path = cohort.cases[0].labels_for([f"run-{run}_T1w"])
+            assert path is not None
+            assert path.name == f"sub-1_run-{run}_dseg.nii.gz"
+        assert cohort.problems == ()
+
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "derivatives/manual/dseg.tsv",
+            "derivatives/manual/desc-x_dseg.tsv",
+            "derivatives/manual/sub-A/dseg.tsv",
+            "derivatives/dseg.tsv",
+            "dseg.tsv",
+        ],
+    )
+    def test_a_table_at_a_higher_level_holds_for_all_below(self, tmp_path, place):
+        scan(tmp_path / "sub-A/anat/sub-A_T1w.nii.gz")
+        path = tmp_path / "derivatives/manual/sub-A/anat/sub-A_desc-x_dseg.nii.gz"
+        labels(path)
+        text(tmp_path / place, TSV)
+        text(tmp_path / "derivatives/manual/desc-y_dseg.tsv", "index\tname\n1\tgracilis\n")
+        cohort = open_cohort(tmp_path)
+        assert cohort.table is not None
+        assert cohort.table.names == ("vastus lateralis", "vastus medialis")
+        assert table_beside(path) == cohort.table
+
+    def test_files_that_were_not_fetched_are_named(self, tmp_path):
+        self.fill(tmp_path)
+        image = tmp_path / "sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz"
+        drawn = tmp_path / "derivatives/manual/sub-02/ses-1/anat/sub-02_ses-1_dseg.nii.gz"
+        for path in (image, drawn):
+            path.unlink()
+        image.symlink_to("../../.git/annex/objects/aa/SHA256E-s1--00.nii.gz")
+        drawn.write_text("/annex/objects/SHA256E-s1--00.nii.gz")
+        cohort = open_cohort(tmp_path)
+        assert len(cohort.cases) == 3
+        assert len(cohort.labelled) == 1
+        said = " ".join(cohort.problems)
+        assert f"{image} is a link to a file that is not here" in said
+        assert f"{drawn} is a pointer to a file that is not here" in said
+        assert "Until then sub-02_ses-1 has no labels" in said
+
 
 class TestNnunet:
     def fill(self, folder):
@@ -211,6 +275,82 @@ class TestFlat:
         cohort = open_cohort(tmp_path)
         assert [case.subject for case in cohort.cases] == ["A", "A", "B"]
 
+    def test_fat_and_water_images_are_channels_of_one_case(self, tmp_path):
+        for name in ("A_water", "A_fat", "B_water", "C"):
+            scan(tmp_path / f"{name}.nii.gz")
+        own = labels(tmp_path / "A_seg.nii.gz")
+        cohort = open_cohort(tmp_path)
+        assert {case.name: set(case.images) for case in cohort.cases} == {
+            "A": {"water", "fat"},
+            "B": {"water"},
+            "C": {"image"},
+        }
+        assert [case.labels for case in cohort.cases] == [own, None, None]
+        assert labels_of(tmp_path / "A_fat.nii.gz") == own
+
+    def test_a_folder_of_water_images_has_one_image_each(self, tmp_path):
+        for name in ("A_water", "B_water"):
+            scan(tmp_path / f"{name}.nii.gz")
+        cohort = open_cohort(tmp_path)
+        assert [case.name for case in cohort.cases] == ["A_water", "B_water"]
+        assert cohort.channels == ("image",)
+
+    def test_masks_are_neither_scans_nor_labels(self, tmp_path):
+        scan(tmp_path / "A.nii.gz")
+        labels(tmp_path / "A_mask.nii.gz")
+        cohort = open_cohort(tmp_path)
+        assert [case.name for case in cohort.cases] == ["A"]
+        assert cohort.labelled == ()
+        assert "A_mask.nii.gz is a mask or label map by its name" in cohort.problems[0]
+
+    def test_visits_of_one_person_are_said(self, tmp_path):
+        for name in ("P01_pre", "P01_post", "P02"):
+            scan(tmp_path / f"{name}.nii.gz")
+        cohort = open_cohort(tmp_path)
+        assert cohort.persons == {"p01": ("P01_post", "P01_pre")}
+        assert not cohort.subjects_told
+        (said,) = cohort.problems
+        assert "P01_post and P01_pre" in said
+        assert "subjects.tsv" in said
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+    def test_a_table_says_whose_the_scans_are(self, tmp_path, encoding):
+        for name in ("P01_pre", "P01_post", "P02"):
+            scan(tmp_path / f"{name}.nii.gz")
+        lines = "scan\tsubject\tsession\nP01_pre\tJosé\t1\nP01_post.nii.gz\tJosé\t2\nP02\tX\tn/a\n"
+        (tmp_path / "subjects.tsv").write_bytes(lines.encode(encoding))
+        cohort = open_cohort(tmp_path)
+        assert [(case.subject, case.session) for case in cohort.cases] == [
+            ("José", "2"),
+            ("José", "1"),
+            ("X", None),
+        ]
+        assert cohort.subjects_told
+        assert cohort.persons == {}
+        assert cohort.problems == ()
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("file\tperson\n", "must name the columns scan, subject"),
+            ("scan\tsubject\nP\t\n", "Line 2"),
+            ("scan\tsubject\nP\tA\nP\tB\n", "two things of P"),
+        ],
+    )
+    def test_a_table_of_subjects_that_cannot_be_used(self, tmp_path, content, words):
+        scan(tmp_path / "P.nii.gz")
+        text(tmp_path / "subjects.tsv", content)
+        with pytest.raises(BadInput, match=words):
+            open_cohort(tmp_path)
+
+    def test_capitals_and_pairs_are_read_like_all_others(self, tmp_path):
+        scan(tmp_path / "a.nii.gz").rename(tmp_path / "A.NII.GZ")
+        nib.save(
+            nib.Nifti1Pair(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4)),
+            tmp_path / "B.img",
+        )
+        assert [case.name for case in open_cohort(tmp_path).cases] == ["A", "B"]
+
     def test_predictions_and_hidden_files_are_no_scans(self, tmp_path):
         scan(tmp_path / "leg.nii.gz")
         labels(tmp_path / "leg_prediction.nii.gz")
@@ -231,6 +371,46 @@ class TestFlat:
         assert any("No muscle table was found" in problem for problem in cohort.problems)
         assert table_of(cohort).names == ("label 1", "label 3")
         assert table_of(cohort).values == (1, 3)
+
+
+class TestPatientFolders:
+    def test_the_folder_is_the_subject_and_the_file_the_channel(self, tmp_path):
+        for patient in ("p001", "p002"):
+            scan(tmp_path / patient / "water.nii.gz")
+            scan(tmp_path / patient / f"{patient}_fat.nii.gz")
+            text(tmp_path / patient / "labels.label", LABEL)
+        own = labels(tmp_path / "p001" / "labels.nii.gz")
+        cohort = open_cohort(tmp_path)
+        assert cohort.layout == "folders"
+        assert [(case.name, case.subject) for case in cohort.cases] == [
+            ("p001", "p001"),
+            ("p002", "p002"),
+        ]
+        assert cohort.channels == ("fat", "water")
+        assert [case.labels for case in cohort.cases] == [own, None]
+        assert labels_of(tmp_path / "p001" / "water.nii.gz") == own
+        assert cohort.table is not None
+        assert cohort.problems == ()
+
+    def test_folders_below_are_visits(self, tmp_path):
+        for visit in ("pre", "post"):
+            scan(tmp_path / "p001" / visit / "T1.nii.gz")
+        (post, pre) = open_cohort(tmp_path).cases
+        assert (post.name, post.subject, post.session) == ("p001_post", "p001", "post")
+        assert (pre.name, set(pre.images)) == ("p001_pre", {"T1"})
+
+    def test_names_without_anything_in_common_are_no_channels(self, tmp_path):
+        scan(tmp_path / "p001" / "IM0042.nii.gz")
+        scan(tmp_path / "p002" / "IM0107.nii.gz")
+        assert open_cohort(tmp_path).channels == ("image",)
+
+    def test_labels_of_one_image_are_not_those_of_another(self, tmp_path):
+        for name in ("T1", "water", "fat"):
+            scan(tmp_path / "p001" / f"{name}.nii.gz")
+        own = labels(tmp_path / "p001" / "water_seg.nii.gz")
+        (case,) = open_cohort(tmp_path).cases
+        assert case.labels_for(["T1"]) is None
+        assert case.labels_for(["fat"]) == own
 
 
 class TestWrong:
@@ -355,4 +535,6 @@ def test_the_real_unlabelled_scans():
     assert cohort.layout == "flat"
     assert len(cohort.cases) == len(list((SHARED / "unlabelled").glob("*.nii.gz")))
     assert cohort.labelled == ()
-    assert cohort.problems == ()
+    (said,) = cohort.problems
+    assert "siemens_thigh_te345 and siemens_thigh_te460" in said or "more" in said
+    assert ("ge_thigh_te345", "ge_thigh_te460") in cohort.persons.values()

@@ -8,37 +8,24 @@ from napari_ssl_muscle.scans.naming import (
     as_file_name,
     case_name,
     has_role,
-    is_nifti,
+    is_image,
     label_files,
     label_map_name,
     says_labels,
     split_channel,
     stem_of,
-    subject_and_session,
     visit_name,
     with_nifti_suffix,
 )
-
-
-@pytest.mark.parametrize(
-    ("name", "subject", "session"),
-    [
-        ("sub-01_ses-2_acq-x", "sub-01", "ses-2"),
-        ("sub-01", "sub-01", None),
-        ("Jo_ses-2", "Jo", "ses-2"),
-        ("Thigh_001", "Thigh_001", None),
-    ],
-)
-def test_subject_and_session(name, subject, session):
-    assert subject_and_session(name) == (subject, session)
 
 
 def test_suffixes_of_formats():
     assert stem_of(Path("a/leg.T1w.nii.gz")) == "leg.T1w"
     assert stem_of(Path("leg.IMG.GZ")) == "leg"
     assert stem_of(Path(".nii")) == ".nii"
-    assert is_nifti(Path("LEG.NII"))
-    assert not is_nifti(Path("leg.img"))
+    assert is_image(Path("LEG.NII"))
+    assert is_image(Path("leg.img"))
+    assert not is_image(Path("leg.txt"))
     assert with_nifti_suffix(Path("x/leg.nii")) == Path("x/leg.nii.gz")
     assert with_nifti_suffix(Path("leg.v2")) == Path("leg.v2.nii.gz")
 

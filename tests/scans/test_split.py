@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -119,6 +120,25 @@ def test_too_few_subjects(names):
 def test_fractions_that_make_no_split(fractions):
     with pytest.raises(BadInput, match="add up to 1"):
         split_by_subject(["a", "b", "c"], fractions)
+
+
+def test_likely_persons_stay_together():
+    visits = [f"P{person}_{visit}" for person in range(6) for visit in ("post", "pre")]
+    persons = [(f"P{person}_post", f"P{person}_pre") for person in range(6)]
+    for seed in range(5):
+        split = split_by_subject(visits, seed=seed, together=persons)
+        assert sizes(split) == tuple(2 * n for n in sizes(split_by_subject("abcdef", seed=seed)))
+        for part in (split.train, split.validation, split.test):
+            assert {name[:2] for name in part if "pre" in name} == {n[:2] for n in part}
+            assert len(part) == 2 * len({name[:2] for name in part})
+
+
+@pytest.mark.parametrize(("told", "says"), [(True, False), (False, None), (None, None)])
+def test_a_file_claims_no_leak_only_where_subjects_were_told(tmp_path, told, says):
+    split = replace(split_by_subject(["a", "b", "c"]), subjects_told=told)
+    write_split(tmp_path / "split.json", split)
+    assert json.loads((tmp_path / "split.json").read_text())["leaking"] is says
+    assert read_split(tmp_path / "split.json") == split
 
 
 def test_slices_are_called_leaking():

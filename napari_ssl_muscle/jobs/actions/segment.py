@@ -18,12 +18,8 @@ from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByU
 from napari_ssl_muscle.learning.models.card import ModelCard, check_segments, find_model, read_card
 from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter, case_to_segment
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
-from napari_ssl_muscle.scans.naming import (
-    label_files,
-    label_map_name,
-    split_channel,
-    subject_and_session,
-)
+from napari_ssl_muscle.scans.name_parts import subject_and_session
+from napari_ssl_muscle.scans.naming import label_files, label_map_name, split_channel
 from napari_ssl_muscle.scans.volume import Scan, open_scan, save_label_map
 
 

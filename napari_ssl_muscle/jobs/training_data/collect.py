@@ -24,12 +24,13 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
     labelled_cases,
     labelled_slices,
 )
-from napari_ssl_muscle.jobs.training_data.split_choice import choose_split
+from napari_ssl_muscle.jobs.training_data.split_choice import choose_split, persons_apart
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.muscle_classes import in_order_of
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
 from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.name_parts import likely_persons
 from napari_ssl_muscle.scans.split import Split
 from napari_ssl_muscle.study.study import Study
 
@@ -54,6 +55,10 @@ class TrainingData:
         Of the model to start from.
     slices
         Case → labelled slices that can train.
+    persons
+        Groups of subjects whose names look like those of one person.
+    subjects_told
+        Whether it was told whose scans the cases are (BIDS names, `subjects.tsv`).
     split
         What is set apart; None where learning sets a block of slices apart, or nothing.
     """
@@ -67,6 +72,8 @@ class TrainingData:
     warnings: tuple[str, ...] = ()
     card: ModelCard | None = None
     slices: dict[str, list[int]] = field(default_factory=dict)
+    persons: tuple[tuple[str, ...], ...] = ()
+    subjects_told: bool = False
     split: Split | None = None
 
 
@@ -89,8 +96,11 @@ def collect(job: LabelledJob) -> TrainingData:
     if card is not None and card.task == "segmentation":
         data = replace(data, muscles=in_order_of(data.muscles, card.classes))
     slices = labelled_slices(data.cases, data.table, data.muscles)
-    split = choose_split(job, data.cases, slices, data.corrected)
-    return replace(data, card=card, slices=slices, split=split)
+    split = choose_split(
+        job, data.cases, slices, data.corrected, data.persons, told=data.subjects_told
+    )
+    warnings = (*data.warnings, *persons_apart(split, data.persons))
+    return replace(data, card=card, slices=slices, split=split, warnings=warnings)
 
 
 def _from_cohort(job: LabelledJob, study: Study | None, card: ModelCard | None) -> TrainingData:
@@ -106,7 +116,15 @@ def _from_cohort(job: LabelledJob, study: Study | None, card: ModelCard | None) 
         subjects=job.train_on,
         empty=accepted_slices(job.accepted_empty, cohort),
     )
-    data = TrainingData(cases, table, muscles, channels, warnings=(*cohort.problems, *left_out))
+    data = TrainingData(
+        cases,
+        table,
+        muscles,
+        channels,
+        warnings=(*cohort.problems, *left_out),
+        persons=tuple(cohort.persons.values()),
+        subjects_told=cohort.subjects_told,
+    )
     if study is None:
         return data
     muscles, unknown = common_with_study(muscles, study, job.muscles)
@@ -144,4 +162,5 @@ def _from_study(job: LabelledJob, study: Study, card: ModelCard | None) -> Train
         corrected=frozenset(case.subject for case in cases),
         notes=(study_note(accepted, study.folder),),
         warnings=unsaved_slices(accepted),
+        persons=tuple(likely_persons(case.subject for case in cases).values()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import origin_of_file
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.scans.cohort import Case, Cohort
+from napari_ssl_muscle.scans.formats.nifti import not_fetched
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table, split_side
 from napari_ssl_muscle.scans.split import case_and_slice
 from napari_ssl_muscle.scans.volume import (
@@ -94,14 +96,13 @@ def accepted_slices(entries: Sequence[str] | None, cohort: Cohort) -> dict[str, 
     return {name: frozenset(slices) for name, slices in found.items()}
 
 
-def _only_predicted(case: Case) -> str | None:
-    """Return the model whose prediction a case's labels are; None if a person had a hand in them.
+def _only_predicted(labels: Path) -> str | None:
+    """Return the model whose prediction labels are; None if a person had a hand in them.
 
     A model that learns from its own predictions only becomes surer of its errors.
     """
-    assert case.labels is not None
     try:
-        origin, corrected = origin_of_file(case.labels)
+        origin, corrected = origin_of_file(labels)
     except BadInput:
         return None
     return None if origin is None or corrected else origin.model
@@ -150,20 +151,29 @@ def labelled_cases(
         )
     missing, predicted, cases = [], [], []
     for case in labelled:
+        labels = case.labels_for(channels)
         if (sentence := without_channels(case.name, case, channels)) is not None:
             missing.append(sentence)
-        elif (model := _only_predicted(case)) is not None:
+        elif labels is None:
+            missing.append(
+                f"{case.name} was left out: no label map belongs to its {', '.join(channels)}."
+            )
+        elif absent := [s for c in channels if (s := not_fetched(case.images[c]))]:
+            missing.append(f"{case.name} was left out: {absent[0]}")
+        elif (model := _only_predicted(labels)) is not None:
             predicted.append(
                 f"{case.name} was left out: its labels are what the model {model} predicted, and "
                 "nobody has corrected them."
             )
         else:
-            cases.append(_open(case, channels, volume, (empty or {}).get(case.name, frozenset())))
+            accepted = (empty or {}).get(case.name, frozenset())
+            cases.append(_open(case, labels, channels, volume, accepted))
     if not cases:
         raise BadInput(
             f"{cohort.folder} has no scan with a label map"
             + (f" and the channel {', '.join(channels)}" if labelled else "")
             + "; label at least one slice, or check the names of the files."
+            + "".join(f" ({sentence.rstrip('.')}.)" for sentence in missing[:1])
         )
     return cases, [*missing, *predicted]
 
@@ -192,10 +202,13 @@ def open_channels(
 
 
 def _open(
-    case: Case, channels: Sequence[str], volume: int | None, empty: frozenset[int]
+    case: Case,
+    file: Path,
+    channels: Sequence[str],
+    volume: int | None,
+    empty: frozenset[int],
 ) -> TrainingCase:
-    assert case.labels is not None
-    labels = open_label_map(case.labels)
+    labels = open_label_map(file)
     scans, labels = open_channels(case, channels, volume, labels)
     depth = labels.geometry.canonical_shape[0]
     outside = [z for z in empty if z >= depth]

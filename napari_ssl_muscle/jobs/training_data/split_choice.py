@@ -28,11 +28,27 @@ def choose_split(
     cases: Sequence[TrainingCase],
     slices: dict[str, list[int]],
     corrected: frozenset[str] = frozenset(),
+    persons: Collection[Sequence[str]] = (),
+    *,
+    told: bool = False,
 ) -> Split | None:
     """Return the split that a job asks for; None where learning sets a block of slices apart.
 
     Subjects that were corrected in a study train. The split of a study's first training stays:
     later ones only add subjects to those that train.
+
+    Parameters
+    ----------
+    job
+        What is asked for.
+    cases, slices
+        What there is to learn from.
+    corrected
+        Subjects that were corrected in a study.
+    persons
+        Groups of subjects that are likely one person: no split drawn here parts them.
+    told
+        Whether it was told whose scans the cases are, and not read from their names.
 
     Raises
     ------
@@ -57,25 +73,66 @@ def choose_split(
     if job.split in ("auto", "subject") and job.study is not None and job.cohort is not None:
         kept = Study.read(job.study).split_path
         if kept.is_file():
-            return _with_training(read_split(kept), subjects)
+            return _with_training(read_split(kept), subjects, persons)
     others = [subject for subject in subjects if subject not in corrected]
-    if job.split == "subject" and len(others) < FEWEST_SUBJECTS:
+    different = count_persons(others, persons)
+    if job.split == "subject" and different < FEWEST_SUBJECTS:
         corrected_too = " beside those of the study" if corrected else ""
         raise BadInput(
             f"A split by subject needs {FEWEST_SUBJECTS} labelled subjects{corrected_too} and "
             f"{job.cohort or job.study} has {len(others)} ({', '.join(others) or 'none'}); use "
             "--split block, which sets slices apart instead."
         )
-    if job.split in ("auto", "subject") and len(others) >= FEWEST_SUBJECTS:
-        return _with_training(split_by_subject(others, seed=job.split_seed), subjects)
+    if job.split in ("auto", "subject") and different >= FEWEST_SUBJECTS:
+        drawn = split_by_subject(others, seed=job.split_seed, together=persons)
+        return replace(_with_training(drawn, subjects, persons), subjects_told=told)
     return None
 
 
-def _with_training(split: Split, subjects: Sequence[str]) -> Split:
-    """Return the split with subjects that it does not know yet among those that train."""
-    known = {*split.train, *split.validation, *split.test}
-    new = [subject for subject in subjects if subject not in known]
-    return replace(split, train=(*split.train, *new)) if new else split
+def count_persons(subjects: Collection[str], persons: Collection[Sequence[str]]) -> int:
+    """Return how many persons some subjects are, likely ones counted once."""
+    merged = sum(len(set(group) & set(subjects)) - 1 for group in persons if {*group} & {*subjects})
+    return len(set(subjects)) - merged
+
+
+def persons_apart(split: Split | None, persons: Collection[Sequence[str]]) -> list[str]:
+    """Say which likely persons a split has in several sets."""
+    if split is None or split.unit != "subject":
+        return []
+    sets = (("training", split.train), ("validation", split.validation), ("test", split.test))
+    apart = []
+    for group in persons:
+        where = [name for name, members in sets if set(group) & set(members)]
+        if len(where) > 1:
+            apart.append(f"{' and '.join(group)} ({', '.join(where)})")
+    if not apart:
+        return []
+    return [
+        f"The split may leak: {'; '.join(apart)} look like scans of one person in several sets, "
+        "which would make figures too good."
+    ]
+
+
+def _with_training(
+    split: Split, subjects: Sequence[str], persons: Collection[Sequence[str]]
+) -> Split:
+    """Return the split with subjects that it does not know yet among those that train.
+
+    One that is likely the person of another subject goes where that one is.
+    """
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    place = {name: part for part, names in parts.items() for name in names}
+    for subject in subjects:
+        if subject in place:
+            continue
+        same = next((group for group in persons if subject in group), ())
+        part = next((place[name] for name in same if name in place), "train")
+        parts[part] = (*parts[part], subject)
+        place[subject] = part
+    train, validation, test = parts.values()
+    if (train, validation, test) == (split.train, split.validation, split.test):
+        return split
+    return replace(split, train=train, validation=validation, test=test)
 
 
 def slice_names(slices: Mapping[str, Collection[int]]) -> list[str]:

@@ -164,6 +164,12 @@ def _subjects(cohorts: Sequence[Cohort], found: UnlabelledCases) -> dict[tuple[P
     """
     counted = {(cohort.folder, case.subject): case.subject for cohort, case in _cases(cohorts)}
     for cohort in cohorts:
+        for person in cohort.persons.values():
+            found.notes.append(
+                f"{', '.join(person)} look like one person: they count as one subject."
+            )
+            counted.update({(cohort.folder, name): person[0] for name in person})
+    for cohort in cohorts:
         if cohort.layout != "flat":
             continue
         grids: dict[bytes, list[str]] = {}

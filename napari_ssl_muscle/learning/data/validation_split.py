@@ -55,6 +55,8 @@ def by_split(store: ImageStore, split: Split) -> Holdout:
         )
     else:
         text = f"Validated on subject(s) {', '.join(split.validation)} (split {split.hash})."
+        if split.subjects_told is False:
+            text += " Whose scans they are was read from file names only."
         if not validation:
             text = f"No validation subject in split {split.hash}: the last weights are kept."
     return Holdout(training, validation, text)

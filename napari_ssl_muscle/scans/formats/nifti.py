@@ -28,6 +28,9 @@ def load_header(path: Path) -> nib.spatialimages.SpatialImage:
     path = Path(path)
     if path.is_dir():
         raise BadInput(f"{path} is a folder, not an image; give a NIfTI file (.nii or .nii.gz).")
+    missing = not_fetched(path)
+    if missing:
+        raise BadInput(missing)
     if not path.exists():
         raise BadInput(f"{path} does not exist; check the path.")
     with _sentences(path):
@@ -51,6 +54,30 @@ def load_header(path: Path) -> nib.spatialimages.SpatialImage:
     if dtype.kind == "c":
         raise BadInput(f"{path} holds complex numbers; give its magnitude image.")
     return image
+
+
+def not_fetched(path: Path) -> str | None:
+    """Say that a file stands for content that is kept elsewhere and is not here, or None.
+
+    DataLad, git-annex and Git LFS keep large files as links or short texts until they are fetched.
+    """
+    if path.is_symlink() and not path.exists():
+        return (
+            f"{path} is a link to a file that is not here; "
+            "fetch it (datalad get, git annex get) or mend the link."
+        )
+    try:
+        if not path.is_file() or path.stat().st_size > _POINTER:
+            return None
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if content.startswith((b"/annex/objects/", b"version https://git-lfs")):
+        return (
+            f"{path} is a pointer to a file that is not here; "
+            "fetch it (datalad get, git annex get, git lfs pull)."
+        )
+    return None
 
 
 def misnamed(path: Path) -> str | None:
@@ -114,6 +141,7 @@ def read_voxels(path: Path, shape: tuple[int, ...], volume: int | None) -> npt.N
         return np.asarray(image.dataobj)
 
 
+_POINTER = 32768  # bytes; git-annex reads no more of a file to find whether it is a pointer
 _GZIP = b"\x1f\x8b"
 # The header's length comes first, in either byte order: 348 bytes, or 540.
 _NIFTI1 = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")

@@ -16,6 +16,7 @@ from napari_ssl_muscle.scans.muscles.table import (
     table_by_values,
 )
 from napari_ssl_muscle.scans.muscles.table_files import (
+    find_table,
     read_table,
     table_beside,
     write_itksnap,
@@ -29,6 +30,7 @@ __all__ = [
     "Side",
     "colour_of",
     "default_table",
+    "find_table",
     "present_values",
     "read_table",
     "side_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -12,7 +13,16 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_text
 from napari_ssl_muscle.scans.muscles.names import Colour
 from napari_ssl_muscle.scans.muscles.table import MuscleTable, tidy_table
-from napari_ssl_muscle.scans.naming import BIDS_TABLE, NIFTI, NNUNET_TABLE, case_name, own_table
+from napari_ssl_muscle.scans.name_parts import entities
+from napari_ssl_muscle.scans.naming import (
+    BIDS_TABLE,
+    NIFTI,
+    NNUNET_TABLE,
+    case_name,
+    files_in,
+    own_table,
+    stem_of,
+)
 
 Row = tuple[int, str, str, Colour | None]
 
@@ -43,7 +53,7 @@ def read_table(path: Path) -> MuscleTable:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = read_text(path)
     except OSError as error:
         raise BadInput(
             f"The muscle table {path} cannot be read ({error.strerror or error}); check the path."
@@ -66,32 +76,74 @@ def read_table(path: Path) -> MuscleTable:
 
 
 def table_beside(path: Path) -> MuscleTable | None:
-    """Return the muscle table that lies beside a label map, or None.
-
-    Looked for, in this order: a table of the label map's own name (`NAME.label`, `NAME.tsv`), and
-    in its folder and the one above it `dataset.json` (nnU-Net), `dseg.tsv` (BIDS), and an ITK-SNAP
-    `.label` file if there is exactly one that is not another label map's own.
+    """Return the muscle table that belongs to a label map, or None.
 
     Raises
     ------
     BadInput
         If a table is there and cannot be read.
     """
+    table = find_table(path)
+    return None if table is None else read_table(table)
+
+
+def find_table(path: Path) -> Path | None:
+    """Find the file of the muscle table that belongs to a label map, or None.
+
+    Looked for, in this order: a table of the label map's own name (`NAME.label`, `NAME.tsv`), and
+    in its folder and those above it `dataset.json` (nnU-Net), a BIDS table whose entities the
+    label map's name has too (`dseg.tsv`, `desc-manual_dseg.tsv`), and an ITK-SNAP `.label` file if
+    there is exactly one that is not another label map's own. It is looked for one folder up, and
+    in BIDS up to the dataset, as its inheritance principle has it.
+    """
     table = own_table(path) or own_table(path, case_name(path))
     if table is not None:
-        return read_table(table)
-    for folder in (path.parent, path.parent.parent):
-        for common in (NNUNET_TABLE, BIDS_TABLE):
-            if (table := folder / common).is_file():
-                return read_table(table)
+        return table
+    for folder in _folders_above(path):
+        if (table := folder / NNUNET_TABLE).is_file():
+            return table
+        inherited = [one for one in files_in(folder, (BIDS_TABLE,)) if _applies(one, path)]
+        if inherited:
+            return max(inherited, key=lambda one: len(entities(stem_of(one))))
         shared = [
             table
-            for table in sorted(folder.glob("*.label"))
+            for table in files_in(folder, (".label",))
             if not any((folder / f"{table.stem}{suffix}").exists() for suffix in NIFTI)
         ]
         if len(shared) == 1:
-            return read_table(shared[0])
+            return shared[0]
     return None
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that any program may have written: UTF-8, UTF-16 with a mark, or Latin-1."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _folders_above(path: Path) -> list[Path]:
+    """Folders in which a label map's table may lie, nearest first."""
+    parents = list(path.absolute().parents)
+    subject = next((i for i, p in enumerate(parents) if p.name.startswith("sub-")), None)
+    if subject is None:
+        return parents[:2]
+    top = subject + 2
+    # derivatives/PIPELINE/sub-01: the dataset itself is two folders above the pipeline.
+    if "derivatives" in [parent.name for parent in parents[subject : subject + 3]]:
+        top += 2
+    return parents[:top]
+
+
+def _applies(table: Path, labels: Path) -> bool:
+    """Whether every entity of a table's name is in that of the label map, or of its folders."""
+    there = {entity for part in labels.parts[-6:] for entity in entities(part)}
+    there |= set(entities(stem_of(labels)))
+    return set(entities(table.stem)) <= there
 
 
 def write_itksnap(table: MuscleTable, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.scans.naming import is_nifti
+from napari_ssl_muscle.scans.naming import is_image
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
@@ -58,7 +58,7 @@ def check_path(path: Path) -> None:
     """
     if not path.exists():
         raise BadInput(f"{path} does not exist; check the path.")
-    if path.is_file() and not is_nifti(path):
+    if path.is_file() and not is_image(path):
         raise BadInput(f"{path} is no NIfTI file; open a .nii or .nii.gz file or a folder.")
 
 

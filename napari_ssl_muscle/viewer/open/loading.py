@@ -10,7 +10,8 @@ import numpy as np
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
-from napari_ssl_muscle.scans.naming import NNUNET_LABELS, says_labels, stem_of, subject_and_session
+from napari_ssl_muscle.scans.name_parts import subject_and_session
+from napari_ssl_muscle.scans.naming import NNUNET_LABELS, says_labels, stem_of
 from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, OpenScan, image_data, label_data
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _load_folder(folder: Path, ask: UserPrompts | None) -> list[LayerData]:
     case, channels = choice
     return load_images(
         {channel: case.images[channel] for channel in channels},
-        case.labels,
+        case.labels_for(channels),
         cohort.table,
         ask,
         name=case.name,

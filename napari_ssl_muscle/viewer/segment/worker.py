@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_ssl_muscle.learning.events import Emit, ShouldStop
 from napari_ssl_muscle.learning.segment import ScanToSegment, SegmentedScan, Segmenter
-from napari_ssl_muscle.scans.naming import subject_and_session
+from napari_ssl_muscle.scans.name_parts import subject_and_session
 from napari_ssl_muscle.viewer.layers.changes import Changes, find_changes
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, to_small_type
 
