@@ -17,6 +17,7 @@ from napari_ssl_muscle.phantom.cohort import write_volume
 from napari_ssl_muscle.phantom.random_fields import generator
 from napari_ssl_muscle.phantom.scan import centred_affine
 from napari_ssl_muscle.scans.muscles import MuscleTable, read_table, table_beside
+from napari_ssl_muscle.scans.name_parts import subject_and_session
 from napari_ssl_muscle.scans.naming import (
     NIFTI,
     NNUNET_IMAGES,
@@ -24,7 +25,6 @@ from napari_ssl_muscle.scans.naming import (
     NNUNET_TABLE,
     as_file_name,
     case_name,
-    subject_and_session,
 )
 from napari_ssl_muscle.scans.volume import LabelMap, open_label_map
 from napari_ssl_muscle.synthesis.image import synthesise
