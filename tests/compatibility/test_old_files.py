@@ -18,6 +18,9 @@ from click.testing import CliRunner, Result
 
 from napari_ssl_muscle.cli import main
 from napari_ssl_muscle.experiments.freeze_results import read_comparison
+from napari_ssl_muscle.experiments.published.files import read_plan, read_trials
+from napari_ssl_muscle.experiments.published.schedule import schedule
+from napari_ssl_muscle.experiments.report import write_report
 from napari_ssl_muscle.jobs.process.find import running_jobs
 from napari_ssl_muscle.learning.events import Finished, from_line
 from napari_ssl_muscle.learning.models.card import read_card
@@ -276,3 +279,13 @@ def test_a_comparison_of_freeze_modes_is_read(old: Path) -> None:
     assert found.start == "finetune"
     job = (old / "freezing" / "job.json").read_text(encoding="utf-8")
     assert json.loads(job)["action"] == "compare-freezing"
+
+
+def test_experiments_are_read_and_their_runs_keep_their_names(old: Path) -> None:
+    plan, rows = read_plan(old / "experiments"), read_trials(old / "experiments")
+    assert [found.key for found in plan.experiments] == ["0"]
+    assert [fold.name for fold in plan.folds][-1] == "slices"
+    assert rows[0]["trial"] == "0/finetune/baseline/lr=0.006/test-sub-01/seed 0"
+    # Or a study that goes on would train everything again.
+    assert {row["run"] for row in rows} == {trial.run for trial in schedule(plan, {}).trials}
+    assert write_report(old / "experiments").is_file()

@@ -18,6 +18,7 @@ from napari_ssl_muscle.jobs.settings import (
     CompareFreezingJob,
     CompareReconstructionsJob,
     EvaluateJob,
+    ExperimentsJob,
     FinetuneJob,
     MeasureJob,
     PretrainJob,
@@ -78,6 +79,22 @@ freezing_jobs = st.builds(
     minutes=maybe(numbers),
     lr=maybe(numbers),
     seed=maybe(st.integers(0, 9)),
+)
+experiments_jobs = st.builds(
+    ExperimentsJob,
+    cohort=paths,
+    out=paths,
+    preset=st.sampled_from(["quick", "poster"]),
+    experiment=maybe(st.lists(st.integers(0, 9), min_size=1, max_size=3)),
+    seeds=maybe(st.integers(1, 5)),
+    only=several,
+    labelled=maybe(st.lists(st.integers(1, 9), min_size=1, max_size=3)),
+    scans=maybe(st.lists(paths, min_size=1, max_size=2)),
+    dry_run=st.booleans(),
+    workers=maybe(st.integers(1, 9)),
+    trust_network=st.booleans(),
+    threads=st.integers(1, 4),
+    width=maybe(st.integers(4, 64)),
 )
 pretrain_jobs = st.builds(
     PretrainJob,
@@ -177,6 +194,7 @@ def parsed(words: list[str]) -> AnyJob:
     | compare_jobs
     | finetune_jobs
     | freezing_jobs
+    | experiments_jobs
     | segment_jobs
     | evaluate_jobs
     | measure_jobs
