@@ -25,14 +25,10 @@ FREEZE_TITLES = {mode: f"{part} fixed" for mode, part in FROZEN_PARTS.items()}
 """Freeze mode → its name in sentences and figures."""
 
 FREEZE_ADVICE: dict[str, str] = {
-    "none": "Everything may change: usual with more than a handful of labelled scans, and needed "
-    "where the model does not know these muscles.",
-    "encoder": "For few labels, on images like those of the (pre)training: how the model sees an "
-    "image stays, what it makes of it is learned.",
-    "decoder": "For images of another scanner or contrast with the muscles that the model knows: "
-    "it learns to see these images, and outlines muscles as before.",
-    "both": "For a first look with one or two labelled slices: quick, and next to nothing of what "
-    "the model knows can be lost.",
+    "none": "Usual with more than a handful of labelled scans, or with muscles new to the model.",
+    "encoder": "For few labels, on images like those that the model has learned from.",
+    "decoder": "For images of another scanner or contrast, with muscles that the model knows.",
+    "both": "For one or two labelled slices: quick, and the model forgets next to nothing.",
 }
 """Freeze mode → when one would choose it."""
 

@@ -92,7 +92,7 @@ class FinetuneForm(TrainingForm):
         self._short = False  # the time was proposed here, and belongs to corrections only
         self.muscles = MuscleBoxes()
         self.freeze = fields.choice("freeze", FREEZE, "Keep fixed")
-        self.freeze_advice = paragraph()
+        self.freeze_advice = paragraph(lines=2)
         self.preset = fields.choice("preset", PRESETS, "Settings")
         self.minutes = fields.number(
             "minutes",
@@ -113,13 +113,10 @@ class FinetuneForm(TrainingForm):
         self.earlier_button = small_button("Choose…", "Choose the folder.")
         self.earlier_row = Fields(row(self.earlier, self.earlier_button, label="And from"))
         self.choices = column(heading("Muscles to learn"), self.muscles)
-        self.settings = Fields(
-            self.freeze,
+        self.settings = column(
+            Fields(self.freeze),
             self.freeze_advice,
-            self.preset,
-            self.minutes,
-            self.split,
-            self.out_row,
+            Fields(self.preset, self.minutes, self.split, self.out_row),
         )
         self.freezing = FreezingPanel(self.job)
         self.decision = ModelDecision(self.viewer)

@@ -176,9 +176,13 @@ def _shorten(found: re.Match[str]) -> str:
     return f"{found[0][:half]}…{found[0][-half:]}"
 
 
-def paragraph(text: str = "", **options: Any) -> Label:
-    """Return a label whose text wraps, takes the height it needs and can be copied."""
-    label = Paragraph(value=text, **options)
+def paragraph(text: str = "", *, lines: int = 0) -> Label:
+    """Return a label whose text wraps, takes the height it needs and can be copied.
+
+    There is always room for so many `lines`, so that what is below stays in its place.
+    """
+    label = Paragraph(value=text)
+    label.native.setMinimumHeight(lines * label.native.fontMetrics().lineSpacing())
     label.native.setWordWrap(True)
     label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     policy = QSizePolicy(NARROW, QSizePolicy.Policy.Minimum)

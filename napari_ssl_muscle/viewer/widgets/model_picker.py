@@ -190,7 +190,7 @@ class ModelPicker(Container[Widget]):
                 title = f"{title} – {model.path}"
             names.add(title)
             choices.append((title, model))
-        return choices or [("No model found", "")]
+        return choices or [("none found", "")]
 
     def _browse(self) -> None:
         path = dialogs.ask_model(self.native.window())

@@ -79,9 +79,7 @@ class RunPanel(Container[Widget]):
             "Stop", "End the work; what was reached until then is kept."
         )
         self.stop_button.changed.connect(self.stop)
-        self.status = paragraph()
-        # Room for two lines, so that what is below stays in its place when the message changes.
-        self.status.native.setMinimumHeight(2 * self.status.native.fontMetrics().lineSpacing())
+        self.status = paragraph(lines=2)
         self.figures = paragraph()
         self.plot = PlotArea()
         self.curves = Fold(
