@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
@@ -100,6 +101,8 @@ def _lines(
     colours = arm_colours(arms)
 
     def drawing(axes: Axes) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         labelled: set[str] = set()
         for arm, curve in shown:
             known = ~np.isnan(curve[metric])
@@ -114,6 +117,7 @@ def _lines(
                 label=None if arm in labelled else arm_title(arm),
             )
             labelled.add(arm)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Step")
         axes.set_ylabel(label)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
@@ -121,44 +125,49 @@ def _lines(
     return draw(name, title, drawing)
 
 
-def curve_table(results: Results, curves: Mapping[str, Curve]) -> Table:
-    """Return how far losses and Dice jump from epoch to epoch, for each final training."""
-    rows = []
-    for trial in results.finetunings(FINAL):
-        curve = curves.get(trial.run)
-        if curve is None:
+def spread_table(results: Results) -> Table:
+    """Return how far losses and Dice jump from epoch to epoch: a row for each start."""
+    curves, pretrained = final_curves(results), pretraining_curves(results).values()
+    rows: list[dict[str, Any]] = []
+    for arm in results.arms(FINAL):
+        trials = [t for t in results.finetunings(FINAL, arm) if t.run in curves]
+        if not trials:
             continue
+        here = [curves[trial.run] for trial in trials]
+        before = [curve for name, curve in pretrained if name == arm]
         rows.append(
             {
-                "arm": arm_title(trial.arm),
-                "fold": trial.fold,
-                "seed": str(trial.seed),
-                "steps": trial.steps,
-                "best_step": trial.best_step,
-                "last_loss": last(curve.get("train_loss")),
-                "loss_spread": epoch_spread(curve.get("train_loss")),
-                "dice_spread": epoch_spread(curve.get("dice")),
+                "arm": arm_title(arm),
+                "trainings": len(trials),
+                "last_loss": _mean(last(curve.get("train_loss")) for curve in here),
+                "loss_spread": _mean(epoch_spread(curve.get("train_loss")) for curve in here),
+                "dice_spread": _mean(epoch_spread(curve.get("dice")) for curve in here),
+                "pretext_loss_spread": _mean(epoch_spread(c.get("train_loss")) for c in before),
+                "masked_error_spread": _mean(epoch_spread(c.get("masked_error")) for c in before),
             }
         )
     return Table(
         name="learning-curves",
-        caption="Epoch-to-epoch spread of the final trainings",
+        caption="Epoch-to-epoch spread, mean over trainings",
         columns={
             "arm": "Start",
-            "fold": "Fold",
-            "seed": "Seed",
-            "steps": "Steps",
-            "best_step": "Step kept",
+            "trainings": "Trainings",
             "last_loss": "Last training loss",
             "loss_spread": "Spread of the training loss",
             "dice_spread": "Spread of the validation Dice",
+            "pretext_loss_spread": "Pretraining: spread of the loss",
+            "masked_error_spread": "Pretraining: spread of the error in the masks",
         },
         rows=rows,
         digits=4,
-        folded=len(rows) > 8,
         note="Spread: standard deviation of the change from one epoch to the next, over the second "
-        "half of the training.",
+        "half of the training; “–” where it has too few epochs.",
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def epoch_spread(values: np.ndarray | None) -> float | None:

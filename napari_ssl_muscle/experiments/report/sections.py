@@ -19,7 +19,7 @@ from napari_ssl_muscle.experiments.report.comparisons import (
     comparisons,
     labelled_table,
 )
-from napari_ssl_muscle.experiments.report.curves import curve_figures, curve_table, final_curves
+from napari_ssl_muscle.experiments.report.curves import curve_figures, spread_table
 from napari_ssl_muscle.experiments.report.dice_figures import (
     difference_figure,
     gap_figure,
@@ -244,7 +244,7 @@ def _curves(results: Results) -> Section:
         title,
         ("The final trainings, split by subject; a line for each fold and seed.",),
         figures=tuple(figures),
-        tables=(curve_table(results, final_curves(results)),),
+        tables=(spread_table(results),),
     )
 
 

@@ -66,9 +66,7 @@ class Table:
     @cached_property
     def numeric(self) -> list[bool]:
         """Whether each column holds numbers, which are set to the right."""
-        return [
-            any(isinstance(row[name], float | int) for row in self.rows) for name in self.columns
-        ]
+        return [not any(isinstance(row[name], str) for row in self.rows) for name in self.columns]
 
     def _text(self, value: Any) -> str:
         if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -10,7 +10,7 @@ from napari_ssl_muscle.experiments.report.comparisons import (
     comparisons,
     labelled_table,
 )
-from napari_ssl_muscle.experiments.report.curves import curve_table, epoch_spread, final_curves
+from napari_ssl_muscle.experiments.report.curves import epoch_spread, spread_table
 from napari_ssl_muscle.experiments.report.grids import (
     format_cell,
     grid_table,
@@ -181,10 +181,14 @@ def test_spread_is_that_of_changes_in_the_second_half():
 
 
 def test_learning_curves_are_read_from_the_runs(results):
-    table = curve_table(results, final_curves(results))
-    assert len(table.rows) == 3 * 3 * len(SEEDS)
+    table = spread_table(results)
+    assert [row["arm"] for row in table.rows] == ["Baseline", "10 %, K 16", "50 %, K 16"]
+    assert [row["trainings"] for row in table.rows] == [3 * len(SEEDS)] * 3  # folds
     assert table.rows[0]["last_loss"] == pytest.approx(2 / 60, abs=0.02)
+    assert table.rows[0]["loss_spread"] > 0
     assert table.rows[0]["dice_spread"] is None  # too few validations
+    assert table.rows[0]["pretext_loss_spread"] is None  # from scratch
+    assert table.rows[1]["pretext_loss_spread"] > 0
 
 
 def test_a_study_that_has_just_begun_gives_empty_tables(tmp_path):
