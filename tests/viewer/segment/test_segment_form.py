@@ -171,7 +171,7 @@ def test_stop_ends_the_work_and_leaves_the_labels_as_they_were(
 
 def test_the_message_goes_with_the_labels_that_it_is_about(viewer: Any, ready: SegmentForm) -> None:
     segment(ready)
-    assert "1 muscle" in ready.panel.status.value
+    until(lambda: "Uncertainty" in layers(viewer))
     viewer.layers.remove("Uncertainty")
     assert "1 muscle" in ready.panel.status.value
     viewer.layers.remove("Prediction")
