@@ -141,4 +141,4 @@ def test_a_thin_muscle_is_pulled_up_from_the_first_step(name: str) -> None:
     assert logits.grad is not None
     for muscle in range(1, 7):
         gradient, own = logits.grad[:, muscle], target == muscle
-        assert -gradient[own].sum() > 0.6 * gradient[~own].sum()
+        assert -gradient[own].sum() > 0.4 * gradient[~own].sum()
