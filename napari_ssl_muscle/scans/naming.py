@@ -28,6 +28,9 @@ NNUNET_TABLE, BIDS_TABLE = "dataset.json", "dseg.tsv"
 NNUNET_IMAGES, NNUNET_LABELS = ("imagesTr", "imagesTs"), ("labelsTr", "labelsTs")
 """Folders of nnU-Net's raw layout."""
 
+STUDY = "study.json"
+"""The file by which the folder of a study of accepted slices is known."""
+
 LABEL_ENDINGS = ("_seg", "_dseg", "_labels", "_label")
 """Endings of the label map that belongs to the scan beside it, the likeliest ground truth first.
 

@@ -23,20 +23,18 @@ from napari_ssl_muscle.scans.naming import NIFTI, as_file_name
 from napari_ssl_muscle.study.draft import CASE, Draft
 from napari_ssl_muscle.study.journal import Journal, UnsavedChanges
 from napari_ssl_muscle.study.lock import FolderLocked
+from napari_ssl_muscle.study.open_studies import acquire_study, release_study
+from napari_ssl_muscle.study.places import proposed_study, study_places
 from napari_ssl_muscle.study.scan_reference import fingerprint
 from napari_ssl_muscle.study.slice_states import SliceState
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.study.study_folder import is_study
+from napari_ssl_muscle.study.unsaved_files import UnsavedFiles
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.geometry import Geometry
     from napari_ssl_muscle.scans.muscles import MuscleTable
     from napari_ssl_muscle.scans.volume import Scan
-
-STUDY_NAME = "muscle-study"
-
-_studies: dict[Path, tuple[Study, int]] = {}
-"""Studies that are open in this program, and by how many scans: only one may hold the lock."""
 
 _open_scans: set[tuple[Path, str]] = set()
 """Scans (study, case) with a store: two journals must not write one file."""
@@ -77,19 +75,21 @@ class CorrectionStore:
         self._states: dict[int, SliceState] = {}
         self._saving = threading.Lock()
         self._journal: Journal | None = None
-        place = self.proposed_place()
+        self._files: UnsavedFiles | None = None
         try:
-            if is_study(place) and (case := self._case_in(place)) is not None:
-                study = _acquire(place)
+            found = self._find_study()
+            if found is not None:
+                place, case = found
+                study = acquire_study(place)
                 try:
                     self._claim(study, case)
                 except BaseException:
-                    _release(study.folder)
+                    release_study(study)
                     raise
                 self._enter(study, case)
                 self._merge_draft()
                 return
-            self._journal = Journal(self._draft.journal_folder, on_problem=self._set_problem)
+            self._open_draft()
             if self._draft.folder.is_dir():
                 self._lock_draft()
                 self._states = self._draft.read_states()
@@ -102,9 +102,32 @@ class CorrectionStore:
             return self.study.folder
         if (remembered := self._draft.study_folder()) is not None:
             return remembered
-        if self.scan is not None:
-            return self.scan.path.parent / STUDY_NAME
+        if self.scan is not None and self.scan.path.parent.is_dir():
+            return proposed_study(self.scan.path)
         return studies_folder() / self._key
+
+    def leave_lost_study(self) -> str | None:
+        """Go on with a draft if the study's folder is gone; return a sentence about that then.
+
+        States go along. Labels and strokes do not: the caller records all of them anew.
+        """
+        study = self.study
+        if study is None or is_study(study.folder):
+            return None
+        self._states = study.states(self.case)
+        if self._journal is not None:
+            self._journal.close()
+        _open_scans.discard((study.folder, self.case))
+        release_study(study)
+        self.study, self.case, self.problem = None, CASE, None
+        self._open_draft()
+        if self._lock_draft():
+            self._draft.write_states(self._states)
+        return (
+            f"The study {study.folder} is gone: deleted, moved, or its disk is away. Labels and "
+            f"states of {self.name} are kept in {self._draft.folder}; put the study back and open "
+            "the scan again, or choose another folder below and accept a slice there."
+        )
 
     def states(self) -> dict[int, SliceState]:
         """Return z → state; slices that are not there are unseen."""
@@ -152,6 +175,38 @@ class CorrectionStore:
         if self._journal is not None:
             self._journal.compact(self.case, upto)
 
+    def saved_table(self) -> MuscleTable | None:
+        """Return the muscles of the labels that `saved` gives, or of the changes of a draft."""
+        return self.pending_table() if self.study is None else self.study.table
+
+    def pending_table(self) -> MuscleTable | None:
+        """Return the muscles of the journal's changes; None if they were not noted."""
+        return None if self._files is None else self._files.read_table()
+
+    def set_table(self, table: MuscleTable) -> None:
+        """Note the muscles of what is recorded from now on; BadInput if that cannot be written."""
+        if self._files is not None and (self.study is not None or self._lock_draft()):
+            self._files.write_table(table)
+
+    def discard(self, upto: int) -> None:
+        """Drop changes up to a mark, but keep them for some days; BadInput if that cannot be."""
+        if self._files is not None:
+            self._files.discard(upto)
+
+    def discarded(self) -> bool:
+        """Whether there are discarded changes that can come back."""
+        return self._files is not None and self._files.discarded() is not None
+
+    def bring_back(self) -> MuscleTable | None:
+        """Make the changes discarded last pending again; return their muscles, if known.
+
+        Raises
+        ------
+        BadInput
+            If there are none, or they cannot be read.
+        """
+        return None if self._files is None else self._files.bring_back()
+
     def make_study(self, folder: Path, table: MuscleTable) -> Study:
         """Put the scan into the study in a folder, which is made if there is none.
 
@@ -162,14 +217,13 @@ class CorrectionStore:
         """
         if not folder.is_absolute():
             raise BadInput(f"{folder} is no whole path; choose the study's folder with '…'.")
-        usual = self.proposed_place()
-        study = _acquire(folder, table)
+        study = acquire_study(folder, table)
         claimed = False
         try:
-            if not study.table.same_muscles(table):
+            if not study.table.same_labels(table):
                 raise BadInput(
-                    f"The study {folder} is about other muscles than these labels; "
-                    "choose another folder for it."
+                    f"The study {folder} is about other muscles than these labels, or has other "
+                    "values for them; choose another folder."
                 )
             scan = self.scan
             name = as_file_name(self.name)
@@ -178,14 +232,14 @@ class CorrectionStore:
             self._claim(study, case)
             claimed = True
             study.set_states(case, self._states)
-            if folder != usual:
-                self._lock_draft()
+            elsewhere = scan is None or folder not in study_places(scan.path)
+            if elsewhere and self._lock_draft():
                 self._draft.remember_study(folder)
         except BaseException:
             if claimed:
                 _open_scans.discard((study.folder, self.case))
                 self.case = CASE
-            _release(study.folder)
+            release_study(study)
             raise
         draft = self._journal
         self._enter(study, case)
@@ -203,10 +257,13 @@ class CorrectionStore:
             If they cannot be written.
         """
         with self._saving:
-            if self.study is None:
+            # The study may be lost, and left for a draft, while this thread is at it.
+            study, journal, case = self.study, self._journal, self.case
+            if study is None:
                 return
-            self.study.save_labels(self.case, labels, self.geometry)
-            self.forget(mark)
+            study.save_labels(case, labels, self.geometry)
+            if journal is not None:
+                journal.compact(case, mark)
             with Journal(self._draft.journal_folder) as draft:
                 draft.compact(CASE)
             self._draft.forget_states()
@@ -220,7 +277,7 @@ class CorrectionStore:
             self._draft.release()
             if self.study is not None:
                 _open_scans.discard((self.study.folder, self.case))
-                _release(self.study.folder)
+                release_study(self.study)
                 self.study = None
 
     def _claim(self, study: Study, case: str) -> None:
@@ -232,6 +289,13 @@ class CorrectionStore:
     def _enter(self, study: Study, case: str) -> None:
         self.study, self.case, self.problem = study, case, None
         self._journal = Journal(study.journal_folder, on_problem=self._set_problem)
+        self._files = UnsavedFiles(self._journal, case)
+        self._files.delete_old()
+
+    def _open_draft(self) -> None:
+        self._journal = Journal(self._draft.journal_folder, on_problem=self._set_problem)
+        self._files = UnsavedFiles(self._journal, CASE)
+        self._files.delete_old()
 
     def _merge_draft(self) -> None:
         """Take over what a window that was killed while it made the study has left in the draft."""
@@ -261,6 +325,24 @@ class CorrectionStore:
             found.update(np.ascontiguousarray(image[:: max(1, len(image) // 4)]).tobytes())
         found.update(str(self.geometry.shape).encode())
         return f"{as_file_name(self.name)}-{found.hexdigest()[:10]}"
+
+    def _find_study(self) -> tuple[Path, str] | None:
+        """Return the study that the scan is in and its case there; None if it is in none."""
+        places = [studies_folder() / self._key]
+        if self.scan is not None:
+            places = [*study_places(self.scan.path), *places]
+        if (remembered := self._draft.study_folder()) is not None:
+            places.insert(0, remembered)
+        damaged: BadInput | None = None
+        for place in places:
+            try:
+                if is_study(place) and (case := self._case_in(place)) is not None:
+                    return place, case
+            except BadInput as problem:
+                damaged = damaged or problem
+        if damaged is not None:
+            raise damaged
+        return None
 
     def _case_in(self, place: Path) -> str | None:
         """Return the scan's case in a study; None if the study does not have it."""
@@ -311,7 +393,7 @@ class CorrectionStore:
         self.problem = problem
         if self._journal is not None:
             self._journal.close()
-        self._journal = None
+        self._journal = self._files = None
 
 
 def _open_twice(name: str) -> str:
@@ -319,22 +401,3 @@ def _open_twice(name: str) -> str:
         f"{name} is open twice; corrections of the second one are not kept. "
         "Close one of them, and open the scan again."
     )
-
-
-def _acquire(folder: Path, table: MuscleTable | None = None) -> Study:
-    folder = folder.absolute()
-    study, users = _studies.get(folder, (None, 0))
-    if study is None:
-        make = table is not None and not is_study(folder)
-        study = Study.create(folder, table) if make and table is not None else Study.open(folder)
-    _studies[folder] = (study, users + 1)
-    return study
-
-
-def _release(folder: Path) -> None:
-    folder = folder.absolute()
-    study, users = _studies.pop(folder)
-    if users > 1:
-        _studies[folder] = (study, users - 1)
-    else:
-        study.close()

@@ -142,7 +142,7 @@ class Journal(JournalWriter):
                 )
                 if outside or record.values.max() > highest:
                     raise BadInput(
-                        f"The corrections in {self._path(case)} were made on another scan than "
+                        f"The corrections in {self.path_of(case)} were made on another scan than "
                         f"{case}; open that one."
                     )
                 found[record.indices] = record.values
@@ -162,7 +162,7 @@ class Journal(JournalWriter):
             If the folder cannot be written.
         """
         self.flush()
-        path = self._path(case)
+        path = self.path_of(case)
         with self._disk:
             if not path.exists():
                 return
@@ -187,7 +187,7 @@ class Journal(JournalWriter):
             If they cannot be read or written.
         """
         other.flush()
-        source, target = other._path(other_case), self._path(case)
+        source, target = other.path_of(other_case), self.path_of(case)
         if not source.exists():
             return
         if target.exists():
@@ -204,6 +204,6 @@ class Journal(JournalWriter):
     def _reading(self, case: str) -> Iterator[Iterator[Record]]:
         """Give the records, all that were queued until now; nothing is written meanwhile."""
         self.flush()
-        path = self._path(case)
+        path = self.path_of(case)
         with self._disk:
             yield read_records(path) if path.exists() else iter(())

@@ -76,7 +76,7 @@ class JournalWriter:
     def mark(self, case: str) -> int:
         """Return the number of the latest change of a case; 0 before the first."""
         if case not in self._numbers:
-            path = self._path(case)
+            path = self.path_of(case)
             self._numbers[case] = whole_length(path)[1] if path.exists() else 0
         return self._numbers[case]
 
@@ -102,7 +102,8 @@ class JournalWriter:
             self._files.clear()
         return self._synced >= self._queued and not self._lost
 
-    def _path(self, case: str) -> Path:
+    def path_of(self, case: str) -> Path:
+        """Return the file of a case's changes."""
         return self.folder / f"{quote(case, safe=' ')}{SUFFIX}"
 
     def _queue(
@@ -191,8 +192,10 @@ class JournalWriter:
 
     def _append(self, case: str, data: bytes) -> None:
         if case not in self._files:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            path = self._path(case)
+            # Not the folders above: those of a study on a disk that was taken away must not come
+            # into being again on the disk below.
+            self.folder.mkdir(exist_ok=True)
+            path = self.path_of(case)
             path.touch()
             length = whole_length(path)[0]
             file = FileIO(path, "r+b")

@@ -19,7 +19,13 @@ from napari_ssl_muscle.scans.volume import Scan, open_label_map, open_scan, save
 from napari_ssl_muscle.study.lock import StudyLock
 from napari_ssl_muscle.study.scan_reference import ScanReference
 from napari_ssl_muscle.study.slice_states import SliceState, SliceStates
-from napari_ssl_muscle.study.study_folder import StudyFolder, StudyScan, make_folder, require_study
+from napari_ssl_muscle.study.study_folder import (
+    StudyFolder,
+    StudyScan,
+    is_study,
+    make_folder,
+    require_study,
+)
 
 
 class Study(StudyFolder):
@@ -203,6 +209,7 @@ class Study(StudyFolder):
         BadInput
             If there is no such slice.
         """
+        self.require_there()
         with self._guard:
             depth = self._depth(case)
             outside = [z for z in states if not 0 <= z < depth]
@@ -254,11 +261,32 @@ class Study(StudyFolder):
         values = [round(float(value), 4) for value in np.asarray(confidence).ravel()]
         if len(values) != (depth := self._depth(case)):
             raise BadInput(f"The prediction has {len(values)} slices and {case} has {depth}.")
+        self.require_there()
         with self._guard:
             self._confidence[case] = values
             self.write_confidence(self._confidence)
             known = self._states.of(case)
             self.set_states(case, {z: "predicted" for z in range(depth) if z not in known})
+
+    def set_table(self, table: MuscleTable) -> None:
+        """Change names and colours, or add muscles; the values that there are stay muscles.
+
+        Raises
+        ------
+        BadInput
+            If a value of the study would not be a muscle any more.
+        """
+        missing = set(self.table.values) - set(table.values)
+        if missing:
+            names = ", ".join(m.name for m in self.table.muscles if m.value in missing)
+            raise BadInput(
+                f"The study {self.folder} has accepted labels of {names}; a muscle of it can be "
+                "renamed, but not removed."
+            )
+        self.require_there()
+        with self._guard:
+            self.write_scans(table, self._scans.values())
+            self.table = table
 
     # --- labels
 
@@ -283,6 +311,7 @@ class Study(StudyFolder):
         BadInput
             If the scan or its grid is another one.
         """
+        self.require_there()
         geometry = geometry or self.open_scan(case).geometry
         depth = self._depth(case)
         if labels.shape != geometry.canonical_shape or len(labels) != depth:
@@ -301,6 +330,11 @@ class Study(StudyFolder):
         """Return all labels as they were last saved, `(z, y, x)`; None if they never were."""
         path = self.working_path(case)
         return open_label_map(path).read() if path.is_file() else None
+
+    def require_there(self) -> None:
+        """Raise BadInput if the folder was deleted or its disk taken away; it is not made again."""
+        if not is_study(self.folder):
+            raise BadInput(f"The study {self.folder} is gone: deleted, moved, or its disk is away.")
 
     # --- inside
 

@@ -26,12 +26,12 @@ from typing import Any, TypeVar
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.scans.muscles import MuscleTable
-from napari_ssl_muscle.scans.naming import label_map_name
+from napari_ssl_muscle.scans.naming import STUDY, label_map_name
 from napari_ssl_muscle.study.lock import LOCK
 from napari_ssl_muscle.study.scan_reference import ScanReference
 from napari_ssl_muscle.study.slice_states import SliceStates
 
-STUDY, STATES, HELD_OUT, SPLIT = "study.json", "states.json", "heldout.json", "split.json"
+STATES, HELD_OUT, SPLIT = "states.json", "heldout.json", "split.json"
 CONFIDENCE, MODEL = "confidence.json", "model.json"
 
 _FORMAT = 1

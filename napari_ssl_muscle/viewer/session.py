@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from napari_ssl_muscle.viewer.layers.layer_rules import apply_layer_rules
+from napari_ssl_muscle.viewer.layers.scan_in_front import ScanInFront
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.layers.side_marks import SideMarks
 
@@ -19,24 +20,26 @@ if TYPE_CHECKING:
 
 
 class ViewerSession:
-    """One viewer's layer rules and corrections; `session_of` returns it.
+    """One viewer's layer rules, scan in front and corrections; `session_of` returns it.
 
-    From the moment it is made, ground truth is locked and layers are named by scan.
+    From the moment it is made, ground truth is locked, layers are named by scan, and the scan of
+    the active layer is the one that is seen.
 
     Parameters
     ----------
-    layers
-        The viewer's list of layers.
+    viewer
+        The viewer.
     """
 
-    def __init__(self, layers: Any) -> None:
+    def __init__(self, viewer: Any) -> None:
         # Weakly: what `_sessions` holds must not keep its key alive.
-        self._layers = ref(layers)
+        self._layers = ref(viewer.layers)
         self._corrections: CorrectionSessions | None = None
-        self.side_marks: SideMarks | None = None
         self.entered: dict[str, Any] = {}
         """What was entered into forms, for those that open after they were closed."""
-        apply_layer_rules(layers)
+        apply_layer_rules(viewer.layers)
+        self.front = ScanInFront(viewer)
+        self.side_marks = SideMarks(viewer)
 
     @property
     def corrections(self) -> CorrectionSessions:
@@ -60,8 +63,7 @@ def session_of(viewer: Any) -> ViewerSession:
     viewer = unwrap(viewer)
     layers = viewer.layers
     if layers not in _sessions:
-        _sessions[layers] = ViewerSession(layers)
-        _sessions[layers].side_marks = SideMarks(viewer)
+        _sessions[layers] = ViewerSession(viewer)
     return _sessions[layers]
 
 

@@ -154,16 +154,24 @@ def write_labels(path: Path, affine: np.ndarray | None = None) -> Path:
 
 
 @pytest.fixture
-def scan_file(tmp_path: Path) -> Path:
-    """An oblique scan without labels."""
-    return write_scan(tmp_path / "leg.nii.gz", affine=oblique())
+def scans_folder(tmp_path: Path) -> Path:
+    """A folder for scans, which no folder of another test lies beside: those look like patients."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
-def labelled_file(tmp_path: Path) -> Path:
+def scan_file(scans_folder: Path) -> Path:
+    """An oblique scan without labels."""
+    return write_scan(scans_folder / "leg.nii.gz", affine=oblique())
+
+
+@pytest.fixture
+def labelled_file(scans_folder: Path) -> Path:
     """An oblique scan with ground truth beside it."""
-    write_labels(tmp_path / "leg_seg.nii.gz", oblique())
-    return write_scan(tmp_path / "leg.nii.gz", affine=oblique())
+    write_labels(scans_folder / "leg_seg.nii.gz", oblique())
+    return write_scan(scans_folder / "leg.nii.gz", affine=oblique())
 
 
 @pytest.fixture

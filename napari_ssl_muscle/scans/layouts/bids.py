@@ -11,6 +11,7 @@ from napari_ssl_muscle.scans.naming import (
     BIDS_TABLE,
     NIFTI,
     NOT_IMAGES,
+    STUDY,
     case_name,
     files_in,
     is_visible,
@@ -72,7 +73,14 @@ def bids_labels_of(scan: Path) -> list[Path]:
 def _label_maps(root: Path) -> list[Path]:
     """All label maps of a BIDS folder, drawn by hand first, then by path."""
     paths = [*root.glob("derivatives/**/*_dseg.*"), *root.glob("sub-*/**/anat/*_dseg.*")]
-    files = {p for p in paths if is_visible(p, NIFTI) and (p.is_file() or p.is_symlink())}
+    files = {
+        p
+        for p in paths
+        if is_visible(p, NIFTI)
+        and (p.is_file() or p.is_symlink())
+        # A study's label maps hold those slices only that were accepted.
+        and not (p.parent.parent / STUDY).is_file()
+    }
     return sorted(files, key=lambda path: ("manual" not in path.as_posix().lower(), path))
 
 

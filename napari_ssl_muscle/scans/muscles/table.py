@@ -229,6 +229,14 @@ class MuscleTable:
             standard_name(name) for name in other.names
         ]
 
+    def same_labels(self, other: MuscleTable) -> bool:
+        """Whether both give each label value the same muscle, in whatever order and colour."""
+        mine, theirs = (
+            {muscle.value: standard_name(muscle.name) for muscle in table.muscles}
+            for table in (self, other)
+        )
+        return mine == theirs
+
 
 def present_values(values: Labels) -> tuple[int, ...]:
     """Every different value of a label map, sorted; much faster than sorting all voxels."""

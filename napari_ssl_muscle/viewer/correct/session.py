@@ -1,8 +1,8 @@
-"""What happens to the labels of one scan: states of its slices, and nothing drawn is lost.
+"""Follows the labels of one scan: journals every change, and keeps the states of slices.
 
-Every change of the labels, from whatever tool and also by undo, is found by comparing them with a
-copy a moment later; it goes to the journal, and its slices become "touched", or "predicted" if a
-model wrote them.
+Every change of the labels, from whatever tool, is found by comparing them with a copy a moment
+later; it goes to the journal, and its slices become "touched", or "predicted" if a model wrote
+them.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from qtpy.QtCore import QTimer
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.study.correction_store import CorrectionStore
-from napari_ssl_muscle.study.next_slice import suggest_slices
 from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
+from napari_ssl_muscle.viewer.correct.acceptance import require_acceptable
+from napari_ssl_muscle.viewer.correct.accepted_slices import AcceptedSlices
 from napari_ssl_muscle.viewer.correct.state_changes import StateChanges
 from napari_ssl_muscle.viewer.correct.study_saver import StudySaver
-from napari_ssl_muscle.viewer.layers.changes import Changes, apply_changes, find_changes
+from napari_ssl_muscle.viewer.correct.suggestions import Suggestions
+from napari_ssl_muscle.viewer.layers.changes import Changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of
-from napari_ssl_muscle.viewer.layers.scan_layers import info_of
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, show_table
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -49,6 +51,8 @@ class CorrectionSession:
     ----------
     unsaved
         Changes of an earlier session that wait for `restore` or `discard`; None if there are none.
+    asked
+        Whether the person has been asked about them.
     changed
         Signal: states, unsaved changes or the problem have changed.
     message
@@ -67,20 +71,24 @@ class CorrectionSession:
         self.store = CorrectionStore(scan.name, scan.geometry, scan.file, image)
         self._saver = StudySaver(layer, self.store)
         self._saver.ended.connect(self._on_saved)
-        self._suggested: int | None = None
         self._known = np.array(layer.data, copy=True)
         """The labels as the journal has them."""
         self._fits = True
         self._unrecorded = bool(self._known.any())  # labels from a file, in no journal yet
+        self._accepted = AcceptedSlices()
         self.unsaved: UnsavedChanges | None = None
+        self.asked = False
         self._earlier = 0
         """Where the journal of earlier sessions ends."""
         try:
+            if self._table() is None and (table := self.store.saved_table()) is not None:
+                show_table(layer, table)
             self._load_saved()
             self.unsaved = self.store.pending()
             self._earlier = self.store.mark()
         except BadInput as problem:
             self.store.problem = str(problem)
+        self._suggestions = Suggestions(self.store, self._history, self.slices)
         self._state_changes = StateChanges(self._history, self.slices)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -153,29 +161,25 @@ class CorrectionSession:
         """
         self.record_changes()
         self._require_fit()
+        if (lost := self._take_lost_study()) is not None:
+            raise BadInput(lost)
         if self.unsaved is not None:
             # What is saved now would count for all, and they would be gone.
             raise BadInput(
                 "Changes of an earlier session wait above; press 'Restore' or 'Discard' first."
             )
         wanted: SliceState = "accepted as empty" if empty else "accepted"
+        self._accepted.forget(z)
         if self.states().get(z) == wanted:
             back: SliceState = "touched" if self._history.is_drawn(z) else "predicted"
             self._set({z: back})
             self.message.emit(f"Slice {z}: acceptance taken back.")
         else:
-            drawn = bool(self.layer.data[z].any())
-            if empty and drawn:
-                raise BadInput(
-                    f"Slice {z} has labels; erase them before it is accepted as empty, or press A "
-                    "to accept it as it is."
-                )
-            if not empty and not drawn:
-                raise BadInput(
-                    f"Slice {z} has no labels; press E to accept it as having no muscle."
-                )
+            require_acceptable(z, self.layer.data[z], self._table(), empty=empty)
             made = self._need_study(folder)
             self._set({z: wanted})
+            if self.states().get(z) != wanted:
+                raise BadInput(self.problem or f"Slice {z} could not be accepted.")
             count = sum(state in ACCEPTED for state in self.states().values())
             self.message.emit(
                 f"✓ Slice {z} {wanted}; {count} accepted in all."
@@ -184,30 +188,19 @@ class CorrectionSession:
         self._saver.save()
 
     def suggestion(self, current: int) -> int | None:
-        """Return the slice to correct next, seen from the current one; None if all are accepted.
-
-        The one that the model was least sure of, spread along the leg; asked again on a slice
-        that was just suggested, the one after it.
-        """
-        study = self.store.study
-        done = frozenset(z for z, s in self.states().items() if s in ACCEPTED) | self.held_out()
-        confidence: Any = self._history.confidence
-        if confidence is None and study is not None:
-            confidence = study.confidence(self.store.case)
-        if confidence is None or len(confidence) != self.slices:
-            confidence = np.full(self.slices, 0.5)
-        order = suggest_slices(confidence, self.scan.geometry.spacing[0], done=done)
-        if not order:
-            return None
-        passed_by = current == self._suggested and current in order
-        self._suggested = order[(order.index(current) + 1) % len(order) if passed_by else 0]
-        return self._suggested
+        """Return the slice to correct next, seen from the current one; None if all are accepted."""
+        return self._suggestions.after(current)
 
     # --- changes
 
     def record_changes(self) -> None:
-        """Compare the labels with those that are known: journal what changed, mark its slices."""
+        """Compare the labels with those that are known: journal what changed, mark its slices.
+
+        What an undo changed in accepted slices is put back.
+        """
         self._timer.stop()
+        if (lost := self._take_lost_study()) is not None:
+            self.message.emit(f"⚠ {lost}")
         data = self.layer.data
         fits = data.shape == self._known.shape
         if fits != self._fits:
@@ -218,17 +211,32 @@ class CorrectionSession:
         position = self._history.position()
         changed = data != self._known
         planes = np.flatnonzero(changed.reshape(len(changed), -1).any(axis=1))
+        states = self.states()
+        if self._history.take_undone():
+            kept = self._accepted.put_back(self.layer, self._known, planes.tolist(), states)
+            planes = np.setdiff1d(planes, kept)
+            if kept:
+                self.message.emit(
+                    f"Slice {kept[0]} is accepted, so undo leaves it as it is; take the "
+                    "acceptance back first (A)."
+                )
         if not planes.size:
-            self._state_changes.refresh()
+            if wanted := self._state_changes.after((), position, states):
+                self._set(wanted)
             return
+        self._accepted.drawn_on(planes.tolist(), self._known, states)
         changed = changed[planes]
         values = data[planes][changed]
         inside = np.nonzero(changed)
         self._journal((planes[inside[0]], *inside[1:]), values, planes)
-        self._set(self._state_changes.after(planes.tolist(), position, self.states()))
+        wanted = self._state_changes.after(planes.tolist(), position, states)
+        wanted.update(self._accepted.accepted_again(planes.tolist(), data))
+        self._set(wanted)
 
     def restore(self) -> None:
-        """Put the journal's changes back, as one undo step.
+        """Put the journal's changes back, with the names of their muscles.
+
+        They are the start of the layer's undo history.
 
         Raises
         ------
@@ -241,26 +249,50 @@ class CorrectionSession:
         saved = self.store.saved()
         base = np.zeros_like(self.layer.data) if saved is None else saved
         labels = self.store.replay(base.astype(self.layer.data.dtype))
-        apply_changes(self.layer, find_changes(self.layer.data, labels))
-        self._known = np.array(self.layer.data, copy=True)
-        self._count_as_drawn()
-        self._state_changes.refresh()
+        table = self.store.pending_table()
+        if table is not None and table != self._table():
+            show_table(self.layer, table)
+        self._begin(labels)
         if unsaved is not None:
-            self.message.emit(
-                f"✓ {unsaved.voxels:,} voxels are back. Ctrl+Z takes them away again."
-            )
+            self.message.emit(f"✓ {unsaved.voxels:,} voxels are back.")
         self.changed.emit()
 
     def discard(self) -> None:
-        """Forget the changes of the earlier session, but not those made since it was opened."""
+        """Drop the changes of the earlier session, but not those made since it was opened.
+
+        They can come back for some days, with `bring_back`.
+
+        Raises
+        ------
+        BadInput
+            If they cannot be moved.
+        """
         self.record_changes()
+        self.store.discard(self._earlier)
         self.unsaved = None
-        self.store.forget(self._earlier)
         if self.store.study is None and self._history.position() == 0:
             # The draft's states were those of the labels that are not wanted.
             drawn = {z for z in range(self.slices) if self._history.is_drawn(z)}
             self._set({z: "touched" if z in drawn else "unseen" for z in range(self.slices)})
         self.changed.emit()
+
+    def bring_back(self) -> None:
+        """Restore the changes that were discarded last; where both changed a voxel, these count.
+
+        Raises
+        ------
+        BadInput
+            If there are none, or they cannot be read.
+        """
+        self.record_changes()
+        self._require_fit()
+        table = self.store.bring_back()
+        before = np.array(self.layer.data, copy=True)
+        self._note_table(table)
+        self.restore()
+        changed = (self._known != before).reshape(self.slices, -1).any(axis=1)
+        self._set(dict.fromkeys(np.flatnonzero(changed).tolist(), "touched"))
+        self.message.emit("✓ The discarded changes are back.")
 
     def labels_saved(self) -> None:
         """Take note that the labels were saved to a file: a draft needs no journal any more."""
@@ -270,6 +302,28 @@ class CorrectionSession:
 
     # --- inside
 
+    def _take_lost_study(self) -> str | None:
+        """Keep all labels in the draft if the study is gone; return a sentence then."""
+        sentence = self.store.leave_lost_study()
+        if sentence is not None:
+            self._unrecorded = True
+            self._record_all()
+            self.changed.emit()
+        return sentence
+
+    def _record_all(self) -> None:
+        """Record all labels, so that the journal makes sense without a file or study."""
+        there = np.nonzero(self._known)
+        self._record(there, self._known[there])
+        self._unrecorded = False
+
+    def _note_table(self, table: MuscleTable | None) -> None:
+        if table is not None:
+            try:
+                self.store.set_table(table)
+            except BadInput as problem:
+                self.store.problem = str(problem)
+
     def _require_fit(self) -> None:
         if not self._fits and self.problem is not None:
             raise BadInput(self.problem)
@@ -277,14 +331,19 @@ class CorrectionSession:
     def _load_saved(self) -> None:
         """Put the study's labels into a layer that is still empty."""
         table, study = self._table(), self.store.study
-        if study is not None and table is not None and not study.table.same_muscles(table):
+        if study is not None and table is not None and not study.table.same_labels(table):
             return
         saved = self.store.saved()
         if saved is not None and saved.shape == self._known.shape and not self._known.any():
-            apply_changes(self.layer, find_changes(self.layer.data, saved))
-            self._known = np.array(self.layer.data, copy=True)
             self._unrecorded = False
-            self._count_as_drawn()
+            self._begin(saved)
+
+    def _begin(self, labels: np.ndarray) -> None:
+        """Take labels that were kept as the start of the layer's undo history."""
+        self._history.begin(labels)
+        self._known = np.array(self.layer.data, copy=True)
+        self._count_as_drawn()
+        self._history.take_undone()
 
     def _count_as_drawn(self) -> None:
         """Count all of a touched or accepted slice as drawn: earlier strokes are not known."""
@@ -299,6 +358,7 @@ class CorrectionSession:
         planes: list[int] = []
         if self.layer.data.shape == self._known.shape:
             found = np.flatnonzero(np.bincount(changes.where[0], minlength=1))
+            self._accepted.drawn_on(found.tolist(), self._known, self.states())
             self._journal(changes.where, np.asarray(changes.values), found)
             planes = found.tolist()
         states = self.states()
@@ -318,10 +378,8 @@ class CorrectionSession:
         """Journal changed voxels; their slices are known from now on."""
         if not where[0].size:
             return
-        if self._unrecorded:  # the journal must make sense without the file
-            there = np.nonzero(self._known)
-            self._record(there, self._known[there])
-            self._unrecorded = False
+        if self._unrecorded:
+            self._record_all()
         self._record(where, values)
         if self.layer.data.dtype != self._known.dtype:
             self._known = np.array(self.layer.data, copy=True)
@@ -329,6 +387,7 @@ class CorrectionSession:
             self._known[planes] = self.layer.data[planes]
 
     def _record(self, where: tuple[Any, ...], values: Any) -> None:
+        self._note_table(self._table())
         try:
             self.store.record(where, values)
         except BadInput as problem:
@@ -352,7 +411,7 @@ class CorrectionSession:
 
     def _on_saved(self, problem: str | None) -> None:
         if problem is not None:
-            self.message.emit(problem)
+            self.message.emit(f"⚠ {self._take_lost_study() or problem}")
         self.changed.emit()
 
     def _table(self) -> MuscleTable | None:
@@ -364,10 +423,10 @@ class CorrectionSession:
         table = self._table()
         study = self.store.study
         if study is not None:
-            if table is not None and not study.table.same_muscles(table):
+            if table is not None and not study.table.same_labels(table):
                 raise BadInput(
-                    f"The study {study.folder} is about other muscles than these labels; save "
-                    "them to a file instead."
+                    f"The study {study.folder} is about other muscles than these labels, or has "
+                    "other values for them; save the labels to a file instead."
                 )
             return None
         if table is None:

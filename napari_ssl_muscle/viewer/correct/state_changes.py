@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from napari_ssl_muscle.study.slice_states import SliceState
+from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
 from napari_ssl_muscle.viewer.layers.prediction_history import PredictionHistory
 
 
@@ -45,7 +45,9 @@ class StateChanges:
         everywhere = range(self._slices)
         if position < self._position:  # a prediction was undone
             before = self._before.pop(position + 1, {})
-            wanted = {z: before.get(z, "unseen") for z in everywhere}
+            wanted = {
+                z: before.get(z, "unseen") for z in everywhere if states.get(z) not in ACCEPTED
+            }
         elif position > self._position:
             self._before[position] = dict(states)
             wanted = dict.fromkeys(changed, "predicted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 GAP = 4.0
 """Pixels between neighbours in the grid."""
@@ -37,7 +38,8 @@ def is_wide(height: float, width: float) -> bool:
 class GridView:
     """Shows some layers side by side, and goes back to what was shown before.
 
-    All layers share the viewer's sliders and camera, so that they stay on the same slice.
+    All layers share the viewer's sliders and camera, so that they stay on the same slice. A viewer
+    has one at a time: the one before leaves, or each would restore what the other has set.
 
     Parameters
     ----------
@@ -72,6 +74,10 @@ class GridView:
             How many layers lie on top of each other in each place.
         """
         grid = self._viewer.canvas.grid
+        before = _entered.get(self._viewer.layers)
+        if before is not None and before is not self:
+            before.leave()
+        _entered[self._viewer.layers] = self
         if self._before is None:
             self._before = (grid.enabled, grid.shape, grid.stride, grid.spacing)
             self._active = self._selected_of_others(layers)
@@ -90,6 +96,8 @@ class GridView:
         """Hide these layers and show again what was hidden for them and is still there."""
         if self._before is None:
             return
+        if _entered.get(self._viewer.layers) is self:
+            del _entered[self._viewer.layers]
         grid = self._viewer.canvas.grid
         grid.enabled, grid.shape, grid.stride, grid.spacing = self._before
         self._before = None
@@ -112,3 +120,7 @@ class GridView:
             if layer.visible and not any(layer is one for one in layers)
         ]
         return others[-1] if others else None
+
+
+_entered: WeakKeyDictionary[Any, GridView] = WeakKeyDictionary()
+"""Its list of layers → the one whose layers are side by side there."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from napari_ssl_muscle.viewer.layers.grid import is_picture
+from napari_ssl_muscle.viewer.layers.scan_in_front import show_in_view
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 
 
@@ -19,14 +20,12 @@ def show_slice(viewer: Any, layer: Any, z: int) -> None:
 
 
 def slice_shown(viewer: Any, layer: Any) -> int | None:
-    """Return which slice of a layer (z, y, x) is shown; None for a layer without z."""
-    if layer.ndim != 3:
-        return None
+    """Return which slice of a layer (z, y, x) is shown; None without z, or beyond its ends."""
     point = viewer.dims.point[-3:]
-    if len(point) < 3:
+    if layer.ndim != 3 or len(point) < 3:
         return None
     z = round(float(layer.world_to_data(point)[0]))
-    return min(max(z, 0), int(layer.data.shape[0]) - 1)
+    return z if 0 <= z < int(layer.data.shape[0]) else None
 
 
 def bring_forward(viewer: Any, layer: Any, others: Iterable[Any] = ()) -> None:
@@ -36,6 +35,7 @@ def bring_forward(viewer: Any, layer: Any, others: Iterable[Any] = ()) -> None:
     of other scans) and of their scans are hidden, for they lie in the same place. The camera moves
     only if the scan would not be in view.
     """
+    viewer.layers.selection.active = layer
     mine = _family(viewer, layer)
     for other in others:
         for one in _family(viewer, other):
@@ -44,9 +44,7 @@ def bring_forward(viewer: Any, layer: Any, others: Iterable[Any] = ()) -> None:
     for one in mine:
         if not is_picture(one):  # whoever made those decides when they are seen
             one.visible = True
-    viewer.layers.selection.active = layer
-    if not _in_view(viewer, layer):
-        viewer.reset_view(layers=mine)
+    show_in_view(viewer, mine)
 
 
 def _family(viewer: Any, layer: Any) -> list[Any]:
@@ -57,10 +55,3 @@ def _family(viewer: Any, layer: Any) -> list[Any]:
         if one is layer
         or (info is not None and (own := info_of(one)) is not None and own.scan is info.scan)
     ]
-
-
-def _in_view(viewer: Any, layer: Any) -> bool:
-    """Whether the middle of what is seen lies in the layer."""
-    low, high = layer.extent.world
-    centre = getattr(viewer, "scene", viewer).camera.center[-2:]
-    return bool((low[-2:] <= centre).all() and (centre <= high[-2:]).all())

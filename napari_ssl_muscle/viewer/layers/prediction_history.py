@@ -4,7 +4,7 @@ A prediction is one step of napari's undo history. What differs from the labels 
 prediction left them was drawn since; when that prediction is undone, the one before counts again.
 napari has no public way to know a step of that history again, or to write one during a stroke;
 so its private `_undo_history`, `_redo_history`, `_block_history` and `_commit_staged_history` are
-used, and only here.
+used, and only here (with `_reset_history`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.viewer.layers.changes import Changes, apply_changes
+from napari_ssl_muscle.viewer.layers.changes import Changes, apply_changes, find_changes
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class PredictionHistory:
         self.confidence: npt.NDArray[np.floating[Any]] | None = None
         self.accepted: frozenset[int] = frozenset()
         self._steps = [_Step(np.array(layer.data, copy=True), None)]
+        # Atoms of napari's history at the last look, held so that their ids are not used again.
+        self._done: dict[int, Any] = {}
+        self._undone: dict[int, Any] = {}
 
     @property
     def _layer(self) -> Any:
@@ -70,6 +73,24 @@ class PredictionHistory:
     def reset(self, kept: npt.NDArray[np.bool_] | None = None) -> None:
         """Take the labels as they are for a model's, but for those that `kept` marks."""
         self._steps = [_Step(np.array(self._layer.data, copy=True), kept)]
+
+    def begin(self, labels: npt.NDArray[Any]) -> None:
+        """Put labels into the layer as the start of its history: undo does not go behind them."""
+        layer = self._layer
+        layer._commit_staged_history()
+        apply_changes(layer, find_changes(layer.data, labels))
+        layer._reset_history()
+        self.reset()
+
+    def take_undone(self) -> bool:
+        """Return whether anything was undone or redone since the last call."""
+        undo, redo = (
+            {id(atom): atom for item in line for atom in item}
+            for line in (self._layer._undo_history, self._layer._redo_history)
+        )
+        found = bool(self._done.keys() & redo.keys() or self._undone.keys() & undo.keys())
+        self._done, self._undone = undo, redo
+        return found
 
     def position(self) -> int:
         """Return how many predictions are in the labels, undone ones not counted."""

@@ -94,7 +94,7 @@ class Window:
     def written(self) -> bool:
         """Whether all that is drawn has come to the file of the journal, by itself."""
         store = self.corrections.store
-        path = store._journal._path(store.case)
+        path = store._journal.path_of(store.case)
         return (
             np.array_equal(self.corrections._known, self.layer.data)
             and path.exists()

@@ -118,7 +118,7 @@ def test_a_stroke_goes_to_the_journal_as_what_it_changed_and_not_in_the_window_s
     history_of(window.layer).predict(find_changes(window.layer.data, labels))
     journal = window.corrections.store._journal
     assert journal.flush()
-    path = journal._path(window.corrections.store.case)
+    path = journal.path_of(window.corrections.store.case)
     before = path.stat().st_size
     threads: list[str] = []
     append = Journal._append
