@@ -69,6 +69,16 @@ class Robot:
         _mouse.mouseClick(table.viewport(), _LEFT, _NO_KEY, table.visualRect(index).center())
         self.rest()
 
+    def click_layer(self, layer: Any) -> None:
+        """Click a layer in napari's list of layers."""
+        view = self.viewer.window._qt_viewer.layers
+        model = view.model()
+        index = model.mapFromSource(model.sourceModel().findIndex(layer))
+        view.scrollTo(index)
+        print(f"layer  {layer.name}")
+        _mouse.mouseClick(view.viewport(), _LEFT, _NO_KEY, view.visualRect(index).center())
+        self.rest()
+
     def click_tab(self, bar: Any, number: int) -> None:
         """Click a tab of a tab bar."""
         print(f"tab    {bar.tabText(number)}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_ssl_muscle.scans.naming import with_nifti_suffix
+from napari_ssl_muscle.viewer.layers.placement import moved_sentence, was_moved
 from napari_ssl_muscle.viewer.segment.saving import grid_of, save_labels
 
 
@@ -47,6 +48,8 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             "only labels of one volume can be saved as NIfTI."
         )
     geometry, info = grid_of(meta, labels.shape)
+    if info is not None and info.scan.corner is None and was_moved(meta, info.scan.placement):
+        raise BadInput(moved_sentence(str(meta.get("name", "labels"))))
     # Another layer's scan may lend its place, but not its muscle names.
     own = meta.get("metadata", {}).get("ssl_muscle") is info
     table = info.table if info is not None and own else None

@@ -93,6 +93,7 @@ class DialogRecorder:
     asked: list[str] = field(default_factory=list)
     agree: bool = True
     closing: Literal["stop", "leave"] | None = "stop"
+    restoring: Literal["restore", "discard"] | None = None
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +113,11 @@ def dialogs_shown(monkeypatch: pytest.MonkeyPatch) -> DialogRecorder:
         recorder.asked.append(f"Close with {names}? {can_stay=}")
         return recorder.closing
 
+    def ask_restoring(sentence: str, parent: object = None) -> Any:
+        recorder.asked.append(sentence)
+        return recorder.restoring
+
+    monkeypatch.setattr(dialogs, "ask_restoring", ask_restoring)
     monkeypatch.setattr(dialogs, "show_problem", show_problem)
     monkeypatch.setattr(dialogs, "confirm", confirm)
     monkeypatch.setattr(dialogs, "ask_closing", ask_closing)

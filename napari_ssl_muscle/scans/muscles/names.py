@@ -3,7 +3,8 @@
 The names, abbreviations and colours lie in `resources/muscles/*.tsv`. The colours are Okabe and
 Ito's (jfly.uni-koeln.de/color) and Paul Tol's (personal.sron.nl/~pault), plus three light or
 saturated ones, and were assigned so that muscles that touch each other stay far apart in CIELAB
-also with protanopia, deuteranopia and tritanopia (a test simulates these).
+also with protanopia, deuteranopia and tritanopia, and all of a thigh at half opacity over grey (a
+test simulates these).
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ SPARE_COLOURS: tuple[Colour, ...] = (
     (123, 95, 217),
     (153, 153, 51),
 )
+
+_FORMER_COLOURS: dict[str, Colour] = {
+    "sartorius": (123, 95, 217),
+    "semitendinosus": (170, 68, 153),
+}
+"""Model cards and tables of earlier versions hold these, which nobody chose."""
 
 _SIDES: dict[str, Side] = {
     "left": "left",
@@ -129,9 +136,32 @@ def side_of(text: str) -> Side | None:
 
 
 def colour_of(text: str) -> Colour | None:
-    """Look up a known muscle's fixed colour, the same on both sides; None if it is unknown."""
+    """Look up a known muscle's colour; on the right side a lighter or darker one than on the left.
+
+    None if the muscle is unknown.
+    """
     known = known_muscle(text)
-    return known.colour if known else None
+    if known is None:
+        return None
+    return _of_right(known.colour) if side_of(text) == "right" else known.colour
+
+
+def is_default_colour(text: str, colour: Colour) -> bool:
+    """Whether a colour is, or was in an earlier version, the program's own for a muscle."""
+    known = known_muscle(text)
+    return known is not None and colour in (
+        known.colour,
+        _of_right(known.colour),
+        _FORMER_COLOURS.get(known.name),
+    )
+
+
+def _of_right(colour: Colour) -> Colour:
+    """Return a dark colour halfway to white, and a light one nearly halfway to black."""
+    red, green, blue = colour
+    target, share = (255, 0.5) if 0.3 * red + 0.59 * green + 0.11 * blue < 128 else (0, 0.45)
+    mixed = (round(part + (target - part) * share) for part in (red, green, blue))
+    return (next(mixed), next(mixed), next(mixed))
 
 
 def _split_side(text: str) -> tuple[str, Side | None]:

@@ -16,6 +16,7 @@ from napari_ssl_muscle.scans.muscles.names import (
     Colour,
     Region,
     colour_of,
+    is_default_colour,
     known_muscle,
     known_muscles,
     standard_name,
@@ -37,8 +38,7 @@ class Muscle:
     abbreviation
         Short name, or empty.
     colour
-        Red, green and blue from 0 to 255 as a file gave them. Known muscles are shown in their
-        own fixed colour all the same.
+        Red, green and blue from 0 to 255 as a file or a person gave them.
     """
 
     value: int
@@ -48,12 +48,11 @@ class Muscle:
 
     @property
     def shown_colour(self) -> Colour:
-        """The colour to draw with: the muscle's own, the file's, or a spare one."""
-        return (
-            colour_of(self.name)
-            or self.colour
-            or SPARE_COLOURS[(self.value - 1) % len(SPARE_COLOURS)]
-        )
+        """The colour to draw with: the table's own, that of a known muscle, or a spare one."""
+        own = self.colour
+        if own is not None and not is_default_colour(self.name, own):
+            return own
+        return colour_of(self.name) or own or SPARE_COLOURS[(self.value - 1) % len(SPARE_COLOURS)]
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
-"""What a slice must be to be accepted: with labels or without, and of known muscles only."""
+"""What a slice must be to be accepted, and the study that its labels go to."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.study.correction_store import CorrectionStore
+from napari_ssl_muscle.viewer.layers.prediction_history import PredictionHistory
 
 
 def require_acceptable(
@@ -48,3 +51,45 @@ def require_acceptable(
             f"{', '.join(map(str, unknown))}, which is no muscle of this table ({known}{more}); "
             "erase it, draw with a muscle, or add it with 'Muscles…'."
         )
+
+
+def require_study(
+    store: CorrectionStore,
+    table: MuscleTable | None,
+    history: PredictionHistory,
+    folder: Path | None,
+) -> Path | None:
+    """Make a scan's study if it is in none; return its folder if it was made now.
+
+    Parameters
+    ----------
+    store, history
+        Of the labels layer.
+    table
+        Its muscles.
+    folder
+        Where the study is made; by default the proposed place.
+
+    Raises
+    ------
+    BadInput
+        If the muscles are unknown or other ones than the study's, or it cannot be made.
+    """
+    study = store.study
+    if study is not None:
+        if table is not None and not study.table.same_labels(table):
+            raise BadInput(
+                f"The study {study.folder} is about other muscles than these labels, or has "
+                "other values for them; save the labels to a file instead."
+            )
+        return None
+    if table is None:
+        raise BadInput(
+            "It is not known which muscles these labels stand for; make a table with 'Muscles…', "
+            "press 'Segment muscles', or open labels with a muscle table."
+        )
+    folder = folder or store.proposed_place()
+    study = store.make_study(folder, table)
+    if history.confidence is not None:
+        study.set_prediction(store.case, history.confidence)
+    return folder

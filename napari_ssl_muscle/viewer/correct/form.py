@@ -1,4 +1,4 @@
-"""The form "Correct": which slices are done, what comes next, and where the work is kept."""
+"""The form "Correct": states of the slices, the next one to correct, and the study's folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,24 @@ from psygnal import Signal
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.study.slice_states import ACCEPTED
-from napari_ssl_muscle.viewer.correct.keys import MUSCLE_KEYS, Keys, format_keys, format_legend
+from napari_ssl_muscle.viewer.correct.focus import ClickToLeaveField
+from napari_ssl_muscle.viewer.correct.keys import MUSCLE_KEYS, Keys, format_keys
+from napari_ssl_muscle.viewer.correct.on_screen import require_slice
 from napari_ssl_muscle.viewer.correct.session import CorrectionSession
 from napari_ssl_muscle.viewer.correct.slice_table import SliceTable
-from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
+from napari_ssl_muscle.viewer.correct.unsaved_panel import UnsavedPanel
+from napari_ssl_muscle.viewer.layers.navigation import show_slice, slice_shown
+from napari_ssl_muscle.viewer.layers.placement import (
+    is_moved,
+    listen_to_moves,
+    moved_sentence,
+    put_back,
+    require_in_place,
+)
+from napari_ssl_muscle.viewer.layers.scan_layers import info_of, layers_of, unwrap
 from napari_ssl_muscle.viewer.layers.uncertainty_layer import uncertainty_of
+from napari_ssl_muscle.viewer.muscles.muscle_list import MuscleList
+from napari_ssl_muscle.viewer.muscles.table_editor import edit_table
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.fold import Fold
@@ -28,6 +41,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
     paragraph,
     row,
     small_button,
+    wrap_qt_widget,
 )
 from napari_ssl_muscle.viewer.widgets.qt_lifetime import listen, when_destroyed
 
@@ -62,13 +76,16 @@ class CorrectForm(Form):
         self._save: Callable[[Any], str] | None = None
         super().__init__("Correct")
         self.title = paragraph(NOTHING)
-        self.unsaved_text = paragraph()
-        self.restore_button = PushButton(text="Restore", tooltip="Put the changes back.")
-        self.discard_button = PushButton(text="Discard", tooltip="Forget the changes for good.")
-        answers = row(self.restore_button, self.discard_button)
-        answers.native.layout().setStretch(1, 1)
-        self.unsaved = column(self.unsaved_text, answers)
-        self.muscles = paragraph()
+        self.unsaved = UnsavedPanel()
+        self.moved_text = paragraph()
+        self.put_back_button = PushButton(
+            text="Put it back", tooltip="Show the layer where its scan lies again."
+        )
+        self.moved = column(self.moved_text, self.put_back_button)
+        self.muscles = MuscleList()
+        self.table_button = PushButton(
+            text="Muscles…", tooltip="Make or edit the table of muscles, or export it."
+        )
         self.table = SliceTable()
         self.accept_button = PushButton(
             text="Accept (A)", tooltip="The labels of this slice are right. Again: take it back."
@@ -109,10 +126,12 @@ class CorrectForm(Form):
         for part in (
             self.title,
             self.unsaved,
+            self.moved,
             buttons,
             self.uncertainty,
             self.status,
-            self.muscles,
+            wrap_qt_widget(self.muscles),
+            self.table_button,
             self.place,
         ):
             self.append(part)
@@ -120,13 +139,14 @@ class CorrectForm(Form):
         self.append(self.save_button)
         self.append(Fold("Keys", self.help))
         layout = self.native.widget().layout()
-        layout.insertWidget(2, self.table, 1)
+        layout.insertWidget(3, self.table, 1)
         layout.setSpacing(8)
         self.accept_button.changed.connect(self.accept)
         self.empty_button.changed.connect(self.accept_empty)
         self.next_button.changed.connect(self.go_to_next)
-        self.restore_button.changed.connect(self._restore)
-        self.discard_button.changed.connect(self._discard)
+        self.put_back_button.changed.connect(self._put_back)
+        self.table_button.changed.connect(self._edit_table)
+        self.muscles.chosen.connect(self.choose_value)
         self.folder_button.changed.connect(self._browse)
         self.table.chosen.connect(self.go_to)
         self.uncertainty.changed.connect(self._set_uncertainty_visible)
@@ -140,9 +160,14 @@ class CorrectForm(Form):
                 "H": self.toggle_labels,
                 "C": self.toggle_contour,
                 "U": self.toggle_uncertainty,
-                **{str(n): partial(self.choose_muscle, n) for n in range(1, MUSCLE_KEYS + 1)},
-            }
+                **{
+                    key: partial(self.choose_muscle, number)
+                    for number, key in enumerate(MUSCLE_KEYS, 1)
+                },
+            },
+            self.native,
         )
+        ClickToLeaveField(self.viewer, self.native)
         layers = self.viewer.layers
         for name in ("inserted", "removed"):
             listen(self.native, getattr(layers.events, name), self._follow)
@@ -163,33 +188,20 @@ class CorrectForm(Form):
 
     @property
     def current(self) -> int | None:
-        """The slice that is shown; None if there is none."""
+        """The slice that is shown; None if there is none, or another place is shown."""
         if self.corrections is None:
             return None
-        z = round(float(self.corrections.layer.world_to_data(self.viewer.dims.point)[0]))
-        return min(max(z, 0), self.corrections.slices - 1)
+        return slice_shown(self.viewer, self.corrections.layer)
 
     def go_to(self, z: int) -> None:
         """Show a slice."""
         if self.corrections is not None:
-            self._show_axial()
-            world = self.corrections.layer.data_to_world((z, 0, 0))
-            self.viewer.dims.set_point(self.viewer.dims.ndim - len(world), world[0])
-
-    def _show_axial(self) -> bool:
-        """Show single axial slices, and say whether anything else was shown."""
-        dims = self.viewer.dims
-        wanted = tuple(range(dims.ndim))
-        if dims.ndisplay == 2 and dims.order == wanted:
-            return False
-        dims.ndisplay, dims.order = 2, wanted
-        return True
+            show_slice(self.viewer, self.corrections.layer, z)
 
     def go_to_next(self) -> None:
         """Show the slice that is to be corrected next."""
-        z = self.current
-        if self.corrections is not None and z is not None:
-            wanted = self.corrections.suggestion(z)
+        if self.corrections is not None:
+            wanted = self.corrections.suggestion(-1 if self.current is None else self.current)
             if wanted is None:
                 self._say("Every slice is accepted.")
             else:
@@ -205,17 +217,22 @@ class CorrectForm(Form):
         self._accept(empty=True)
 
     def choose_muscle(self, number: int) -> None:
-        """Choose the muscle to draw, counted from 1."""
+        """Choose the muscle to draw by its place in the table, counted from 1."""
+        table = None if self.corrections is None else self.corrections.table
+        if table is None:
+            self.choose_value(number)
+        elif number <= len(table.muscles):
+            self.choose_value(table.muscles[number - 1].value)
+
+    def choose_value(self, value: int) -> None:
+        """Choose the muscle to draw by its label value."""
         if self.corrections is None:
             return
-        info = info_of(self.corrections.layer)
-        table = info.table if info is not None else None
-        if table is None:
-            self.corrections.layer.selected_label = number
-        elif number <= len(table.muscles):
-            muscle = table.muscles[number - 1]
-            self.corrections.layer.selected_label = muscle.value
-            self._say(f"Drawing: {muscle.name}.")
+        self.corrections.layer.selected_label = value
+        table = self.corrections.table
+        names = {} if table is None else {muscle.value: muscle.name for muscle in table.muscles}
+        if value in names:
+            self._say(f"Drawing: {names[value]}.")
 
     def toggle_labels(self) -> None:
         """Show or hide the labels."""
@@ -239,18 +256,17 @@ class CorrectForm(Form):
             self._uncertainty_layer.visible = shown
 
     def _accept(self, *, empty: bool) -> None:
-        z = self.current
-        if self.corrections is None or z is None:
-            return
-        if self._show_axial():  # nobody accepts a slice that they do not see
-            self._say(f"This is slice {z}; press again to accept it.")
+        now = self.corrections
+        if now is None:
             return
         folder = None
-        if self.corrections.store.study is None:
+        if now.store.study is None:
             text = self.folder.value.strip()
             folder = Path(text).expanduser() if text else None
         try:
-            self.corrections.accept(z, empty=empty, folder=folder)
+            z = require_slice(self.viewer, now.layer, now.scan)
+            require_in_place([now.layer, *layers_of(self.viewer, now.scan, "image")])
+            now.accept(z, empty=empty, folder=folder)
         except BadInput as problem:
             self._say(f"⚠ {problem}")
 
@@ -276,16 +292,20 @@ class CorrectForm(Form):
         ):
             self._finetune(self.corrections.store.study.folder)
 
-    def _restore(self) -> None:
-        if self.corrections is not None:
-            try:
-                self.corrections.restore()
-            except BadInput as problem:
-                dialogs.show_problem(str(problem), parent=self.native.window())
+    def _put_back(self) -> None:
+        for layer in self._moved_layers():
+            put_back(layer)
 
-    def _discard(self) -> None:
+    def _moved_layers(self) -> list[Any]:
+        now = self.corrections
+        if now is None:
+            return []
+        layers = [now.layer, *layers_of(self.viewer, now.scan, "image")]
+        return [layer for layer in layers if is_moved(layer)]
+
+    def _edit_table(self) -> None:
         if self.corrections is not None:
-            self.corrections.discard()
+            edit_table(self.corrections.table, self.corrections.set_table, self.native.window())
 
     def _browse(self) -> None:
         folder = dialogs.ask_folder("Folder of the study", self.native.window())
@@ -308,9 +328,7 @@ class CorrectForm(Form):
             _disconnect(self._connections)
             self.corrections = found
             if found is not None:
-                for signal, act in ((found.changed, self._show), (found.message, self._say)):
-                    signal.connect(act)
-                    self._connections.append((signal, act))
+                self._listen_to(found)
             self.keys.bind(found.layer if found is not None else None)
             self.folder.value = str(found.store.proposed_place()) if found is not None else ""
             self._say("")
@@ -320,6 +338,19 @@ class CorrectForm(Form):
         info = info_of(active) if active is not None else None
         if found is not None and info is not None and info.role == "prediction":
             self._warn_of_another(active)
+
+    def _listen_to(self, corrections: CorrectionSession) -> None:
+        layer, scan = corrections.layer, corrections.scan
+        pairs: list[tuple[Any, Any]] = [
+            (corrections.changed, self._show),
+            (corrections.message, self._say),
+            (layer.events.selected_label, self._show_muscles),
+        ]
+        for signal, act in pairs:
+            signal.connect(act)
+        self._connections += pairs
+        for one in (layer, *layers_of(self.viewer, scan, "image")):
+            self._connections += listen_to_moves(one, self._show_moved)
 
     def _warn_of_another(self, layer: Any) -> None:
         """Say so if a person turns to labels of the scan that nobody follows, such as a copy."""
@@ -338,23 +369,18 @@ class CorrectForm(Form):
             part.enabled = now is not None
         self.save_button.visible = self._save is not None
         self.save_button.enabled = now is not None
+        self.table_button.enabled = now is not None
+        self.unsaved.show_corrections(now)
+        self._show_moved()
+        self._show_muscles()
         if now is None:
             self.title.value = NOTHING
-            self.unsaved.visible = False
-            self.muscles.value = ""
             self.table.show_slices(0, {}, ())
             return
         states = now.states()
         self.table.show_slices(now.slices, states, now.held_out())
         count = sum(state in ACCEPTED for state in states.values())
         self.title.value = f"{now.scan.name}: {count} of {now.slices} slices accepted."
-        unsaved = now.unsaved
-        self.unsaved.visible = unsaved is not None
-        if unsaved is not None:
-            self.unsaved_text.value = (
-                f"{unsaved.voxels:,} voxels that were changed until {unsaved.until:%d %b, %H:%M} "
-                "were not saved."
-            )
         study = now.store.study
         self.finetune_button.visible = self._finetune is not None
         self.finetune_button.enabled = study is not None and count > 0
@@ -362,12 +388,22 @@ class CorrectForm(Form):
         self.folder_button.enabled = study is None
         if study is not None:
             self.folder.value = str(study.folder)
-        info = info_of(now.layer)
-        table = info.table if info is not None else None
-        self.muscles.value = "" if table is None else format_legend(table)
         if now.problem is not None:
             self._say(f"⚠ {now.problem}")
         self._show_current()
+
+    def _show_muscles(self, *_: object) -> None:
+        now = self.corrections
+        self.muscles.show_table(
+            None if now is None else now.table,
+            0 if now is None else int(now.layer.selected_label),
+        )
+
+    def _show_moved(self, *_: object) -> None:
+        moved = self._moved_layers()
+        self.moved.visible = bool(moved)
+        if moved:
+            self.moved_text.value = f"⚠ {moved_sentence(moved[0].name)}"
 
     def _show_uncertainty(self, *_: object) -> None:
         """Follow the scan's uncertainty layer, which a person may also show, hide or remove."""

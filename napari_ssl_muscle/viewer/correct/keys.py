@@ -1,79 +1,106 @@
-"""The keys of correcting: bound to a labels layer while a form is open, and what they do."""
+"""The keys of correcting: bound to a labels layer while the form that lists them is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from napari_ssl_muscle.scans.muscles import MuscleTable
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QWidget
 
-MUSCLE_KEYS = 9
+from napari_ssl_muscle.viewer.correct.focus import hide_shortcuts, is_typing, show_shortcuts
+
+MUSCLE_KEYS: tuple[str, ...] = (
+    *"1234567890",
+    *(f"Alt-{number}" for number in range(1, 10)),
+)
+"""Keys of the muscles, in the order of the table; those after the nineteenth are clicked."""
 
 HELP: tuple[tuple[str, str], ...] = (
-    ("1 … 9", "choose a muscle, in the order of the list"),
+    (
+        "1 … 9, 0",
+        "choose a muscle, in the order of the list; Alt+1 … 9: the eleventh to nineteenth",
+    ),
     ("A", "accept this slice; again: take it back"),
     ("E", "accept it as empty: no muscle in it"),
     ("N", "next slice to correct"),
     ("H", "show or hide the labels"),
     ("C", "outlines only, or filled"),
     ("U", "show or hide where the model is unsure"),
-    ("Ctrl+Z", "undo; Ctrl+Shift+Z: redo"),
+    ("Ctrl+Z", "undo, but not in accepted slices; Ctrl+Shift+Z: redo"),
     ("[  ]", "smaller or larger brush"),
 )
 """Keys and what they do, for people. The last two are napari's own."""
 
 
-class Keys:
+_SHOWN_OR_HIDDEN = (
+    QEvent.Type.Show,
+    QEvent.Type.ShowToParent,
+    QEvent.Type.Hide,
+    QEvent.Type.HideToParent,
+)
+
+
+class Keys(QObject):
     """Keys on a layer; `bind` and `unbind` as the layer changes.
+
+    They are bound only while a widget is shown, and do nothing while somebody types into a field.
 
     Parameters
     ----------
     actions
         Key → what to do.
+    widget
+        The widget that shows what they do.
     """
 
-    def __init__(self, actions: dict[str, Callable[[], None]]) -> None:
-        self._actions = actions
+    def __init__(self, actions: dict[str, Callable[[], None]], widget: QWidget) -> None:
+        super().__init__(widget)
+        self._actions, self._widget = actions, widget
+        self._wanted: Any = None
         self._layer: Any = None
+        widget.installEventFilter(self)
 
     def bind(self, layer: Any) -> None:
         """Bind to a layer, and no more to the one before; None for no layer."""
-        if layer is self._layer:
-            return
-        self.unbind()
-        self._layer = layer
-        if layer is not None:
-            for key, act in self._actions.items():
-                layer.bind_key(key, _calling(act), overwrite=True)
+        self._wanted = layer
+        self._update(self._is_shown())
 
     def unbind(self) -> None:
         """Take the keys back; napari's own count again."""
-        layer, self._layer = self._layer, None
-        if layer is not None:
-            for key in self._actions:
-                layer.bind_key(key, None, overwrite=True)
+        self._wanted = None
+        self._update(False)
 
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Follow the widget as it is shown and hidden, by tabs as well."""
+        if event is not None and event.type() in _SHOWN_OR_HIDDEN:
+            self._update(self._is_shown())
+        return False
 
-def _calling(act: Callable[[], None]) -> Callable[[Any], None]:
-    def pressed(_: Any) -> None:
-        act()
+    def _is_shown(self) -> bool:
+        """Whether the widget is shown, or would be if its window were."""
+        return self._widget.isVisibleTo(self._widget.window())
 
-    return pressed
+    def _update(self, shown: bool) -> None:
+        layer = self._wanted if shown else None
+        if layer is self._layer:
+            return
+        for old, bound in ((self._layer, False), (layer, True)):
+            if old is not None:
+                for key, act in self._actions.items():
+                    old.bind_key(key, self._calling(act) if bound else None, overwrite=True)
+        if layer is None:
+            show_shortcuts()
+        else:
+            hide_shortcuts(self._actions)
+        self._layer = layer
 
+    def _calling(self, act: Callable[[], None]) -> Callable[[Any], None]:
+        def pressed(_: Any) -> None:
+            if self._is_shown() and not is_typing():
+                act()
 
-def format_legend(table: MuscleTable) -> str:
-    """Return the muscles with their keys and colours, in HTML."""
-    colours = table.colours()
-    return " &nbsp; ".join(
-        f'<b>{number}</b>&nbsp;<span style="color:{_hex(colours[muscle.value])}">■</span>&nbsp;'
-        + muscle.name.replace(" ", "&nbsp;")
-        for number, muscle in enumerate(table.muscles[:MUSCLE_KEYS], 1)
-    )
-
-
-def _hex(colour: Sequence[float]) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
+        return pressed
 
 
 def format_keys() -> str:
@@ -82,6 +109,7 @@ def format_keys() -> str:
         f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in HELP
     )
     return (
-        f"<table>{rows}</table><p>The keys count while the labels are chosen in the layer list. "
+        f"<table>{rows}</table><p>The keys count while this form is shown and the labels are "
+        "chosen in the layer list, and not while the pointer or the cursor is in a field. "
         "A slice that is drawn on after it was accepted has to be accepted again.</p>"
     )

@@ -18,7 +18,7 @@ from qtpy.QtCore import QTimer
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.study.correction_store import CorrectionStore
 from napari_ssl_muscle.study.slice_states import ACCEPTED, SliceState
-from napari_ssl_muscle.viewer.correct.acceptance import require_acceptable
+from napari_ssl_muscle.viewer.correct.acceptance import require_acceptable, require_study
 from napari_ssl_muscle.viewer.correct.accepted_slices import AcceptedSlices
 from napari_ssl_muscle.viewer.correct.state_changes import StateChanges
 from napari_ssl_muscle.viewer.correct.study_saver import StudySaver
@@ -81,7 +81,7 @@ class CorrectionSession:
         self._earlier = 0
         """Where the journal of earlier sessions ends."""
         try:
-            if self._table() is None and (table := self.store.saved_table()) is not None:
+            if self.table is None and (table := self.store.saved_table()) is not None:
                 show_table(layer, table)
             self._load_saved()
             self.unsaved = self.store.pending()
@@ -133,6 +133,28 @@ class CorrectionSession:
             )
         return self.store.problem
 
+    @property
+    def table(self) -> MuscleTable | None:
+        """The muscles that the label values stand for; None if nobody knows."""
+        info = info_of(self.layer)
+        return (info.table if info is not None else None) or self.scan.table
+
+    def set_table(self, table: MuscleTable) -> None:
+        """Give the labels another table of muscles, in the study as well.
+
+        Raises
+        ------
+        BadInput
+            If the study has labels of a muscle that the table lacks.
+        """
+        self.record_changes()
+        if self.store.study is not None:
+            self.store.study.set_table(table)
+        show_table(self.layer, table)
+        if self._known.any():
+            self._note_table(table)
+        self.changed.emit()
+
     def states(self) -> dict[int, SliceState]:
         """Return z → state; slices that are not there are unseen."""
         return self.store.states()
@@ -159,10 +181,11 @@ class CorrectionSession:
         BadInput
             If the slice is not what it is accepted as, or the study cannot be made or written.
         """
+        lost = self._take_lost_study()
         self.record_changes()
-        self._require_fit()
-        if (lost := self._take_lost_study()) is not None:
+        if lost is not None:
             raise BadInput(lost)
+        self._require_fit()
         if self.unsaved is not None:
             # What is saved now would count for all, and they would be gone.
             raise BadInput(
@@ -175,8 +198,8 @@ class CorrectionSession:
             self._set({z: back})
             self.message.emit(f"Slice {z}: acceptance taken back.")
         else:
-            require_acceptable(z, self.layer.data[z], self._table(), empty=empty)
-            made = self._need_study(folder)
+            require_acceptable(z, self.layer.data[z], self.table, empty=empty)
+            made = require_study(self.store, self.table, self._history, folder)
             self._set({z: wanted})
             if self.states().get(z) != wanted:
                 raise BadInput(self.problem or f"Slice {z} could not be accepted.")
@@ -250,7 +273,7 @@ class CorrectionSession:
         base = np.zeros_like(self.layer.data) if saved is None else saved
         labels = self.store.replay(base.astype(self.layer.data.dtype))
         table = self.store.pending_table()
-        if table is not None and table != self._table():
+        if table is not None and table != self.table:
             show_table(self.layer, table)
         self._begin(labels)
         if unsaved is not None:
@@ -330,7 +353,7 @@ class CorrectionSession:
 
     def _load_saved(self) -> None:
         """Put the study's labels into a layer that is still empty."""
-        table, study = self._table(), self.store.study
+        table, study = self.table, self.store.study
         if study is not None and table is not None and not study.table.same_labels(table):
             return
         saved = self.store.saved()
@@ -387,7 +410,7 @@ class CorrectionSession:
             self._known[planes] = self.layer.data[planes]
 
     def _record(self, where: tuple[Any, ...], values: Any) -> None:
-        self._note_table(self._table())
+        self._note_table(self.table)
         try:
             self.store.record(where, values)
         except BadInput as problem:
@@ -413,29 +436,3 @@ class CorrectionSession:
         if problem is not None:
             self.message.emit(f"⚠ {self._take_lost_study() or problem}")
         self.changed.emit()
-
-    def _table(self) -> MuscleTable | None:
-        info = info_of(self.layer)
-        return (info.table if info is not None else None) or self.scan.table
-
-    def _need_study(self, folder: Path | None) -> Path | None:
-        """Make the study if there is none; return its folder if it was made now."""
-        table = self._table()
-        study = self.store.study
-        if study is not None:
-            if table is not None and not study.table.same_labels(table):
-                raise BadInput(
-                    f"The study {study.folder} is about other muscles than these labels, or has "
-                    "other values for them; save the labels to a file instead."
-                )
-            return None
-        if table is None:
-            raise BadInput(
-                "It is not known which muscles these labels stand for; press 'Segment muscles' "
-                "first, or open labels with a muscle table."
-            )
-        folder = folder or self.store.proposed_place()
-        study = self.store.make_study(folder, table)
-        if self._history.confidence is not None:
-            study.set_prediction(self.store.case, self._history.confidence)
-        return folder

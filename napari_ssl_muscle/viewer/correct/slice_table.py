@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QBrush, QColor
+from qtpy.QtGui import QBrush, QColor, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_ssl_muscle.study.slice_states import SliceState
@@ -50,6 +50,16 @@ class SliceTable(QTableWidget):
         self.setMinimumHeight(150)
         self._quiet = False
         self.currentCellChanged.connect(self._on_current)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        """Move with the arrow keys; all others are for the picture, as everywhere in the form.
+
+        Qt would look for a row that begins with the letter.
+        """
+        if event is not None and event.key() not in _MOVES:
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
     def show_slices(
         self, count: int, states: Mapping[int, SliceState], held_out: Collection[int]
@@ -95,3 +105,16 @@ _USES = {
     "trains": "A model that is fine-tuned on the study learns from this slice.",
     "compares": "Every fourth accepted slice never trains: old and new models are compared on it.",
 }
+
+_MOVES = frozenset(
+    {
+        Qt.Key.Key_Up,
+        Qt.Key.Key_Down,
+        Qt.Key.Key_PageUp,
+        Qt.Key.Key_PageDown,
+        Qt.Key.Key_Home,
+        Qt.Key.Key_End,
+        Qt.Key.Key_Tab,
+        Qt.Key.Key_Backtab,
+    }
+)

@@ -16,6 +16,7 @@ from napari_ssl_muscle.learning.events import Finished
 from napari_ssl_muscle.learning.models.model_fit import ModelFit, ScanProperties, find_fit
 from napari_ssl_muscle.learning.segment import Segmenter
 from napari_ssl_muscle.text_table import counted
+from napari_ssl_muscle.viewer.layers.placement import require_in_place
 from napari_ssl_muscle.viewer.layers.scan_layers import (
     OpenScan,
     ensure_info,
@@ -172,6 +173,7 @@ class SegmentForm(WorkForm):
                     "choose images of one scan."
                 )
         target = prediction_layer(self.viewer, scan)
+        require_in_place([*images, *([target] if target is not None else [])])
         return SegmentRequest(
             model=self.model.model.path,
             images=tuple(layer.data for layer in images),

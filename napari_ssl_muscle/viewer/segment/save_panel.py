@@ -13,6 +13,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.record import record_labels
 from napari_ssl_muscle.scans.naming import label_files, label_map_name, with_nifti_suffix
 from napari_ssl_muscle.viewer.layers.layer_lists import Choices, by_name, labels_layers
+from napari_ssl_muscle.viewer.layers.placement import require_in_place
 from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of, unwrap
 from napari_ssl_muscle.viewer.segment.saving import grid_of, proposed_path, save_labels
@@ -104,6 +105,7 @@ class SavePanel(Container[Widget]):
         layer = self.layer.value
         if layer is None or layer not in self._viewer.layers:
             raise BadInput("There are no labels to save; press 'Segment muscles' first.")
+        require_in_place([layer])
         path = with_nifti_suffix(self._target())
         there = [file for file in label_files(path) if file.exists()]
         if there and not (confirm or dialogs.confirm)(
@@ -157,7 +159,20 @@ class SavePanel(Container[Widget]):
     def _on_save(self) -> None:
         files = dialogs.attempt(self.save, self.native.window())
         if files:
-            self._show(f"✓ Saved {files[0].name} in {files[0].parent}")
+            self._show(f"✓ Saved {files[0].name} in {files[0].parent}{self._unknown_values()}")
+
+    def _unknown_values(self) -> str:
+        """Return a sentence about saved values that are no muscle of the table, or nothing."""
+        layer = self.layer.value
+        info = info_of(layer) if layer is not None else None
+        if info is None or info.table is None:
+            return ""
+        unknown = info.table.unknown_values(layer.data)
+        return (
+            f". ⚠ The muscle table does not name the values {', '.join(map(str, unknown))}."
+            if unknown
+            else ""
+        )
 
     def _browse(self) -> None:
         try:

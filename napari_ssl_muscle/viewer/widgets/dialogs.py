@@ -155,6 +155,28 @@ def confirm(sentence: str, yes: str, parent: QWidget | None = None) -> bool:
     return agreed
 
 
+def ask_restoring(
+    sentence: str, parent: QWidget | None = None
+) -> Literal["restore", "discard"] | None:
+    """Ask whether unsaved work of an earlier session comes back; None to decide later."""
+    box = QMessageBox(parent)
+    box.setWindowTitle(TITLE)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(sentence)
+    restore = box.addButton("Restore", QMessageBox.ButtonRole.AcceptRole)
+    discard = box.addButton("Discard", QMessageBox.ButtonRole.DestructiveRole)
+    later = box.addButton("Later", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(restore)
+    box.setEscapeButton(later)
+    box.exec()
+    clicked = box.clickedButton()
+    box.deleteLater()
+    if clicked is restore:
+        return "restore"
+    return "discard" if clicked is discard else None
+
+
 def ask_closing(
     names: Sequence[str], can_stay: bool, parent: QWidget | None = None
 ) -> Literal["stop", "leave"] | None:

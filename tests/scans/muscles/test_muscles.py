@@ -173,17 +173,28 @@ class TestTable:
 
 
 class TestColours:
-    def test_the_same_muscle_has_one_colour_whatever_the_table(self):
+    def test_a_muscle_has_one_colour_whatever_the_table_and_its_sides_differ(self):
         colours = {}
-        tables = [default_table("thigh"), table(*ELEVEN), table("L_VL", "R_VL", "l_gracilis")]
-        for one in tables:
+        for one in (default_table("thigh"), table(*ELEVEN), table("L_VL", "R_VL", "l_gracilis")):
             for muscle in one.muscles:
-                name = standard_name(muscle.name).removesuffix(" left").removesuffix(" right")
+                name = standard_name(muscle.name).removesuffix(" left")
                 colour = one.colours()[muscle.value]
                 assert colours.setdefault(name, colour) == colour
-        file_colour = MuscleTable((Muscle(1, "VL", "", (9, 9, 9)), Muscle(2, "odd", "", (9, 9, 9))))
-        assert file_colour.colours()[1] == default_table("thigh").colours()[1]
-        assert file_colour.colours()[2] == (9 / 255, 9 / 255, 9 / 255, 1)
+        left, right = table("L_VL", "R_VL").colours().values()
+        assert smallest_difference(left, right) > 20
+
+    def test_a_table_s_own_colours_are_shown_but_not_what_older_versions_wrote(self):
+        rows = [("VL", (9, 9, 9)), ("odd", (9, 9, 9)), ("sartorius", (123, 95, 217))]
+        one = MuscleTable(tuple(Muscle(v, n, "", c) for v, (n, c) in enumerate(rows, 1)))
+        assert one.colours()[1] == one.colours()[2] == (9 / 255, 9 / 255, 9 / 255, 1)
+        assert one.colours()[3] == table("SA").colours()[3]
+
+    def test_no_two_muscles_of_the_thigh_look_alike_at_half_opacity(self):
+        shown = table(*ELEVEN).colours().values()
+        for grey in (0.2, 0.45):
+            blended = [tuple(0.5 * np.array(colour[:3]) + 0.5 * grey) for colour in shown]
+            for one, other in itertools.combinations(blended, 2):
+                assert np.linalg.norm(lab(one, np.eye(3)) - lab(other, np.eye(3))) > 16
 
     @pytest.mark.parametrize(
         "muscles",

@@ -18,6 +18,7 @@ from napari_ssl_muscle.viewer.layers.prediction_history import history_of
 from napari_ssl_muscle.viewer.layers.scan_layers import show_table, unwrap
 from napari_ssl_muscle.viewer.open import commands
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
+from tests.viewer.conftest import DialogRecorder
 from tests.viewer.helpers import press, until
 
 
@@ -188,8 +189,8 @@ def test_unsaved_strokes_are_offered_back(
     person.viewer.close()
     again = open_window(scan_file)
     assert again.corrections.unsaved is not None
-    assert "were not saved" in again.form.unsaved_text.value
-    press(again.form.restore_button)
+    assert "were not saved" in again.form.unsaved.text.value
+    press(again.form.unsaved.restore_button)
     np.testing.assert_array_equal(again.layer.data, labels)
     assert again.states() == states
     assert again.corrections.unsaved is None
@@ -199,19 +200,27 @@ def test_unsaved_strokes_are_offered_back(
     assert (again.layer.data[4] == 4).any()
 
 
-def test_discarded_strokes_are_not_offered_again(open_window: Any, scan_file: Path) -> None:
+def test_discarded_strokes_are_not_offered_again_but_can_come_back(
+    open_window: Any, scan_file: Path, dialogs_shown: DialogRecorder
+) -> None:
     person = open_window(scan_file)
     person.paint(3)
+    drawn = person.layer.data.copy()
     person.leave()
     person.viewer.close()
     again = open_window(scan_file)
     assert again.states()[3] == "touched"
-    press(again.form.discard_button)
+    press(again.form.unsaved.discard_button)
+    assert "be brought back" in dialogs_shown.asked[-1]
     assert not again.layer.data.any()
     assert set(again.states().values()) <= {"unseen"}
     again.leave()
     again.viewer.close()
-    assert open_window(scan_file).corrections.unsaved is None
+    third = open_window(scan_file)
+    assert third.corrections.unsaved is None
+    press(third.form.unsaved.back_button)
+    np.testing.assert_array_equal(third.layer.data, drawn)
+    assert {z for z, state in third.states().items() if state == "touched"} == {3}
 
 
 def test_labels_saved_to_a_file_are_not_offered_back(

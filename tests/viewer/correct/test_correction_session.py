@@ -151,6 +151,8 @@ def test_renamed_reordered_and_hidden_labels_are_kept_on(window: OpenCorrection)
     window.paint(3)
     window.form.go_to(3)
     window.form.accept()
+    assert "were hidden" in window.form.status.value  # nobody accepts what they do not see
+    window.form.accept()
     assert window.corrections.states() == dict.fromkeys(range(3), "touched") | {3: "accepted"}
     until(lambda: not window.corrections.saving)
     np.testing.assert_array_equal(window.kept, window.layer.data)
@@ -167,7 +169,7 @@ def test_labels_removed_right_after_a_stroke_are_offered_when_the_scan_is_opened
     _, layer = commands.open_paths(window.viewer, [scan_file])
     window.viewer.layers.selection.active = layer
     assert window.corrections.layer is unwrap(layer)
-    press(window.form.restore_button)
+    press(window.form.unsaved.restore_button)
     np.testing.assert_array_equal(layer.data, drawn)
 
 
@@ -257,7 +259,7 @@ def test_a_second_window_on_the_same_scan_says_so_and_mixes_nothing_up(
     np.testing.assert_array_equal(window.kept, drawn)
     window.close()
     again = open_correction(scan_file)
-    press(again.form.restore_button)
+    press(again.form.unsaved.restore_button)
     np.testing.assert_array_equal(again.layer.data, drawn)
 
 
@@ -296,7 +298,7 @@ def test_an_offer_waits_for_an_answer_and_keeps_what_was_drawn_since(
     again.form.go_to(5)
     again.form.accept()
     assert "'Restore' or 'Discard'" in again.form.status.value
-    press(again.form.restore_button)
+    press(again.form.unsaved.restore_button)
     np.testing.assert_array_equal(again.layer.data, drawn)
     again.form.accept()
     assert again.corrections.states()[5] == "accepted"

@@ -68,7 +68,7 @@ def test_in_the_middle_of_a_stroke(scan_file: Path, home: Path, start: Callable[
         assert (drawn[1] == 3).any()  # the stroke with the button still down
         assert not layer.data.any()
         assert form.unsaved.native.isVisibleTo(form.native)
-        press(form.restore_button)
+        press(form.unsaved.restore_button)
         # It went on drawing until it was killed: what was told is there, voxel by voxel, and of
         # the rest perhaps some.
         np.testing.assert_array_equal(layer.data[0], drawn[0])
@@ -84,7 +84,7 @@ def test_in_the_middle_of_writing_a_prediction(
 ) -> None:
     with window_killed(scan_file, "prediction", "half") as drawn:
         form, layer = start()
-        press(form.restore_button)
+        press(form.unsaved.restore_button)
         assert drawn.any()
         np.testing.assert_array_equal(layer.data, drawn)
         # What is drawn now is not lost behind the torn record.
@@ -101,6 +101,6 @@ def test_in_the_middle_of_accepting_a_slice(
         assert Study.read(scan_file.parent / "muscle-study").states("leg")[0] == "accepted"
         form, layer = start()
         assert form.corrections.states()[0] == "accepted"
-        press(form.restore_button)
+        press(form.unsaved.restore_button)
         assert (drawn[0] == 3).any()
         np.testing.assert_array_equal(layer.data, drawn)

@@ -1,0 +1,1 @@
+"""The table of muscles in the window: choosing one to draw, and editing the table."""

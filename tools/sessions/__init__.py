@@ -1,0 +1,1 @@
+"""Sessions of a person at the window, for `tools/walkthrough.py`."""
