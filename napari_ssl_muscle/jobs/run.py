@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.run_folder import RunFolder, check_run_folder
+from napari_ssl_muscle.jobs.run_folder import RunFolder, RunFolderGone, check_run_folder
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
 from napari_ssl_muscle.learning.events import (
     Emit,
@@ -114,12 +114,31 @@ def run_prepared(
             folder = None
         report(Failed(sentence=str(error), bad_input=True))
         raise
+    except RunFolderGone as error:
+        raise _without_folder(str(error), emit) from error
     except Exception as error:
         sentence = format_error(error)
-        report(Failed(sentence=sentence, details=traceback.format_exc()))
+        with _gone_folder_said(emit):
+            report(Failed(sentence=sentence, details=traceback.format_exc()))
         raise JobFailed(sentence) from error
-    report((Stopped if outcome.stopped else Finished)(result=outcome.result))
+    with _gone_folder_said(emit):
+        report((Stopped if outcome.stopped else Finished)(result=outcome.result))
     return outcome.result
+
+
+@contextlib.contextmanager
+def _gone_folder_said(emit: Emit) -> Iterator[None]:
+    """Say in one sentence that the run's folder has gone, and not what failed because of that."""
+    try:
+        yield
+    except RunFolderGone as error:
+        raise _without_folder(str(error), emit) from error
+
+
+def _without_folder(sentence: str, emit: Emit) -> JobFailed:
+    """Close a run that has no folder any more."""
+    emit(Failed(sentence=sentence))
+    return JobFailed(sentence)
 
 
 def format_error(error: Exception) -> str:

@@ -121,6 +121,16 @@ def add_recipe(job: FinetuneJob | PretrainJob, recipe: Recipe) -> None:
         write_job(path, job, recipe)
 
 
+class RunFolderGone(Exception):  # noqa: N818 - said as it is
+    """The folder of a run was deleted while it ran, or its disk taken away; a sentence."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The run folder {folder} is gone: deleted, moved, or its disk is away. Nothing could "
+            "be kept; start the training again."
+        )
+
+
 class RunFolder:
     """The folder of a run while it runs.
 
@@ -143,8 +153,16 @@ class RunFolder:
             self._epochs = read_epochs(self.path)
 
     def log(self, event: Event) -> None:
-        """Append an event to the run's log, which holds no progress."""
+        """Append an event to the run's log, which holds no progress.
+
+        Raises
+        ------
+        RunFolderGone
+            If there is no folder to write to; a new one would hold half a run.
+        """
         if not isinstance(event, Progress):
+            if not (self.path / JOB).is_file():
+                raise RunFolderGone(self.path)
             append_event(self.path, event)
         if isinstance(event, EpochEnd) and not event.arm:
             # What a killed run had done after its last checkpoint is done again.

@@ -1,5 +1,6 @@
 """How a job ends: events, log, folder, and what is left on disk."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,25 @@ def test_an_unexpected_error_is_a_sentence_and_its_traceback_is_logged(
     assert isinstance(last, Failed)
     assert not last.bad_input
     assert "Traceback" in last.details
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_folder_that_vanishes_is_said_in_one_sentence(
+    training: FinetuneJob, install: Install, fails: bool
+) -> None:
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        shutil.rmtree(training.out)
+        if fails:
+            raise OSError("a consequence")
+        emit(EpochEnd(step=1, epoch=1, metrics={}))
+        return Outcome()
+
+    install("finetune", work)
+    events: list[Event] = []
+    with pytest.raises(JobFailed, match=r"run folder .* is gone"):
+        run_job(training, events.append)
+    assert [type(event) for event in events] == [Failed]
+    assert not training.out.exists()
 
 
 def test_jobs_without_a_run_folder_write_none(tmp_path: Path, install: Install) -> None:
