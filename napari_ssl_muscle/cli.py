@@ -81,7 +81,8 @@ class Shell(click.Group):
             code = STOPPED
         except JobFailed as error:
             _say(str(error))
-            _say("".join(traceback.format_exception(error.__cause__)))
+            if error.__cause__ is not None:  # none where the sentence says all
+                _say("".join(traceback.format_exception(error.__cause__)))
             code = FAILED
         except BrokenPipeError:  # the reader of our output has gone, as with `| head`
             _discard_output()

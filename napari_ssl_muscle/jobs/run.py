@@ -115,7 +115,7 @@ def run_prepared(
         report(Failed(sentence=str(error), bad_input=True))
         raise
     except RunFolderGone as error:
-        raise _without_folder(str(error), emit) from error
+        raise _without_folder(str(error), emit) from None
     except Exception as error:
         sentence = format_error(error)
         with _gone_folder_said(emit):
@@ -132,7 +132,7 @@ def _gone_folder_said(emit: Emit) -> Iterator[None]:
     try:
         yield
     except RunFolderGone as error:
-        raise _without_folder(str(error), emit) from error
+        raise _without_folder(str(error), emit) from None
 
 
 def _without_folder(sentence: str, emit: Emit) -> JobFailed:
