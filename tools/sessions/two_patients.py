@@ -15,6 +15,7 @@ from qtpy.QtTest import QTest
 
 from napari_ssl_muscle.phantom.cohort import write_phantom
 from napari_ssl_muscle.phantom.settings import PhantomSettings
+from napari_ssl_muscle.scans.naming import subject_and_session
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from sessions.walker import Walkthrough, check
@@ -35,7 +36,7 @@ def run(pictures: Path, size: tuple[int, int] | None) -> None:
     first = person.segment()
     person.picture("first-patient")
     person.open_files(scans[1])
-    check(_seen(viewer) == {"sub-02_ses-01"}, "only the second patient is seen")
+    check(_seen(viewer) == {"sub-02"}, "only the second patient is seen")
     person.picture("second-patient")
     second = person.segment()
     person.show(correct)
@@ -50,7 +51,7 @@ def run(pictures: Path, size: tuple[int, int] | None) -> None:
     person.picture("second-accepted")
 
     person.click_layer(first)
-    check(_seen(viewer) == {"sub-01_ses-01"}, "only the first patient is seen")
+    check(_seen(viewer) == {"sub-01"}, "only the first patient is seen")
     check("sub-01" in correct.title.value, "the form names the first patient")
     check(correct.current is not None, "one of its slices is shown")
     person.picture("first-again")
@@ -86,6 +87,8 @@ def _move(file: Path) -> None:
 
 
 def _seen(viewer: Any) -> set[str]:
-    """Return the names of the scans of which something is visible."""
+    """Return the patients of whose scans something is visible."""
     infos = [info_of(layer) for layer in viewer.layers if layer.visible]
-    return {info.scan.name for info in infos if info is not None}
+    names = {info.scan.name for info in infos if info is not None}
+    print(f"       seen: {', '.join(sorted(names))}")
+    return {subject_and_session(name)[0] for name in names}

@@ -220,7 +220,7 @@ def test_the_scan_of_the_active_layer_is_the_one_that_is_seen(
         assert (low <= centre).all()
         assert (centre <= high).all()
     # Shown by hand, another one lies on top: nothing is accepted under it.
-    window.open(write_scan(scans_folder / "c.nii.gz", np.ones((48, 40, 6), np.int16)))
+    window.open(write_scan(scans_folder / "c.nii.gz"))
     layers.selection.active = first
     window.paint(first, 2)
     next(x for x in layers if x.name == "c").visible = True
