@@ -15,7 +15,7 @@ from qtpy.QtTest import QTest
 
 from napari_ssl_muscle.phantom.cohort import write_phantom
 from napari_ssl_muscle.phantom.settings import PhantomSettings
-from napari_ssl_muscle.scans.naming import subject_and_session
+from napari_ssl_muscle.scans.name_parts import subject_and_session
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from sessions.walker import Walkthrough, check
