@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,17 +14,16 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.freeze_plot import draw_curves
 from napari_ssl_muscle.experiments.freeze_results import (
     FreezeComparison,
-    ModeResult,
-    format_learning,
     read_comparison,
 )
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.run_folder import check_run_folder
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
-from napari_ssl_muscle.jobs.text import FREEZE_ADVICE, FREEZE_TITLES, FROZEN_PARTS
+from napari_ssl_muscle.jobs.text import FREEZE_TITLES
 from napari_ssl_muscle.learning.events import EpochEnd, Event, Finished, Stopped
 from napari_ssl_muscle.learning.models.card import read_card
+from napari_ssl_muscle.viewer.train.freeze_table import format_findings, table_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask
 from napari_ssl_muscle.viewer.widgets.form import (
@@ -38,7 +36,7 @@ from napari_ssl_muscle.viewer.widgets.form import (
 from napari_ssl_muscle.viewer.widgets.loss_curves import format_epoch
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS
 from napari_ssl_muscle.viewer.widgets.plot import PlotArea
-from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, ResultTable, Row
+from napari_ssl_muscle.viewer.widgets.result_table import ResultTable
 from napari_ssl_muscle.viewer.widgets.run_panel import RunPanel
 
 ABOUT = (
@@ -47,18 +45,7 @@ ABOUT = (
     "settings and random numbers are the same for all. It takes up to four times as long. They "
     "are compared on slices that none of them trains on."
 )
-ONE_EACH = "Each was trained once: small differences may be chance."
 PLOT_HEIGHT = 300
-
-
-@dataclass(frozen=True)
-class _Learns(Column):
-    """How many of the model's numbers learn: sorted as a number, shown as text."""
-
-    of: int = 0
-
-    def text(self, value: Cell) -> str:
-        return format_learning(int(value), self.of) if isinstance(value, float) else "–"
 
 
 class FreezingPanel(Container[Widget]):
@@ -212,11 +199,11 @@ class FreezingPanel(Container[Widget]):
         if found is None or not found.modes:
             return
         self._found = found
-        self.table.show_rows(*_table_of(found, out))
+        self.table.show_rows(*table_of(found, out))
         best = max(range(len(found.modes)), key=lambda i: found.modes[i].dice.get("mean", -1.0))
         self.table.setCurrentCell(best, 0)
         self._mark(best)
-        self.verdict.value = _format_event(found, found.modes[best])
+        self.verdict.value = format_findings(found, found.modes[best])
         self.results.show()
 
     def _on_event(self, event: Event) -> None:
@@ -292,40 +279,3 @@ def _free_folder(folder: Path) -> Path:
         number += 1
         found = folder.with_name(f"{folder.name}-{number}")
     return found
-
-
-def _table_of(found: FreezeComparison, out: Path) -> tuple[list[Column], list[Row]]:
-    first = found.modes[0]
-    classes = read_card(out / first.model).classes
-    columns = [
-        Column("Fixed", tooltip="What does not learn."),
-        _Learns("Learns", 0, tooltip="How many of the model's numbers learn.", of=first.parameters),
-        Column("Min", 1, tooltip="How many minutes the training took."),
-        Column("Dice", 3, tooltip="Mean over the muscles: 1 is perfect, 0 is a miss."),
-        *(
-            Column(short, 3, tooltip=f"Dice of {name}.")
-            for name, short in zip(classes.names, classes.short_names, strict=True)
-        ),
-    ]
-    rows = [
-        Row(
-            (
-                FROZEN_PARTS[result.mode],
-                float(result.trainable),
-                result.seconds / 60,
-                *(result.dice.get(name) for name in ("mean", *classes.names)),
-            ),
-            tooltip=f"{FREEZE_ADVICE[result.mode]}\n{result.steps} steps; the model is in "
-            f"{out / result.mode}",
-        )
-        for result in found.modes
-    ]
-    return columns, rows
-
-
-def _format_event(found: FreezeComparison, best: ModeResult) -> str:
-    said = []
-    if "mean" in best.dice and len(found.modes) > 1:
-        said.append(f"Highest Dice: {FREEZE_TITLES[best.mode].lower()} ({best.dice['mean']:.3f}).")
-    said += [ONE_EACH if len(found.modes) > 1 else "", found.validated_on]
-    return " ".join(text for text in said if text)
