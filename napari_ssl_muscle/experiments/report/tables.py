@@ -22,6 +22,14 @@ FINAL, LABELLED = "final", "labelled"
 SPLITS = {False: "by subject", True: "by slice (LEAKING)"}
 
 
+DIFFERENT_SUBJECTS = (
+    "The columns were tested on different subjects, because each fold passes on its own best two "
+    "maskings, or because trials are missing. Where pretraining is compared with the baseline "
+    "below, both are means over the same subjects."
+)
+"""What has to be said where columns are means over different subjects."""
+
+
 def mean_over_subjects(scores: Iterable[Score]) -> float | None:
     """Return the mean over subjects of their means over seeds; None without a score."""
     means = mean_by_subject(scores)
@@ -49,14 +57,16 @@ def final_table(results: Results, *, leaking: bool = False) -> Table:
     )
     spread = {arm: seed_spread(found["test", arm]) for arm in arms}
     rows.append({"row": "seeds’ standard deviation (test)", **spread})
+    subjects = {key: {score.subject for score in scores} for key, scores in found.items()}
     for part in PARTS:
-        count = {arm: len({score.subject for score in found[part, arm]}) for arm in arms}
-        rows.append({"row": f"{part} subjects", **count})
+        rows.append({"row": f"{part} subjects"} | {a: len(subjects[part, a]) for a in arms})
+    same = all(subjects["test", arm] == subjects["test", arms[0]] for arm in arms)
     return Table(
         name="final-by-slice" if leaking else "final",
         caption=f"3D Dice, mean over subjects; split {SPLITS[leaking]}",
         columns={"row": "", **{arm: arm_title(arm) for arm in arms}},
         rows=rows,
+        note="" if same else DIFFERENT_SUBJECTS,
     )
 
 

@@ -21,6 +21,7 @@ from napari_ssl_muscle.experiments.report.grids import (
 from napari_ssl_muscle.experiments.report.results import read_results
 from napari_ssl_muscle.experiments.report.table import Table
 from napari_ssl_muscle.experiments.report.tables import (
+    DIFFERENT_SUBJECTS,
     final_table,
     muscle_table,
     published_table,
@@ -87,6 +88,14 @@ def test_published_figures_stand_beside_ours_for_the_published_maskings_only(res
     renamed = [replace_arm(trial, "mask50-k16", "mask25-k8") for trial in results.trials]
     other = published_table(replace(results, trials=tuple(renamed)))
     assert [row["published"] for row in other.rows if row["arm"] == "25 %, K 8"] == [None, None]
+
+
+def test_columns_over_different_subjects_say_so(results):
+    assert final_table(results).note == ""
+    kept = [t for t in results.trials if (t.arm, t.fold) != ("mask50-k16", "test-ann")]
+    table = final_table(replace(results, trials=tuple(kept)))
+    assert table.note == DIFFERENT_SUBJECTS
+    assert row_of(table, "test subjects")["mask50-k16"] == 2
 
 
 def replace_arm(trial, old, new):
