@@ -13,6 +13,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
 from napari_ssl_muscle.viewer.evaluate.evaluate_form import EvaluateForm
 from napari_ssl_muscle.viewer.evaluate.measure_form import MeasureForm
+from napari_ssl_muscle.viewer.experiments.form import ExperimentsForm
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.open.form import OpenForm
 from napari_ssl_muscle.viewer.segment.form import SegmentForm
@@ -152,3 +153,14 @@ class EvaluateStep(Step):
         """Return "Evaluate" and "Measure"."""
         self.evaluate, self.measure = EvaluateForm(viewer), MeasureForm(viewer)
         return [("Evaluate", self.evaluate), ("Measure", self.measure)]
+
+
+class ExperimentsStep(Step):
+    """Repeat the published study on a cohort."""
+
+    title = "Experiments"
+
+    def make_forms(self, viewer: Any) -> Sequence[tuple[str, Form]]:
+        """Return the form "Experiments"."""
+        self.experiments = ExperimentsForm(viewer)
+        return [("Experiments", self.experiments)]

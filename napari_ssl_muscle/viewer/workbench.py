@@ -16,17 +16,21 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ssl_muscle.jobs.settings import PretrainJob
+from napari_ssl_muscle.jobs.settings import ExperimentsJob, PretrainJob
+from napari_ssl_muscle.viewer.experiments.form import ExperimentsForm
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
 from napari_ssl_muscle.viewer.steps import (
     ABOVE,
     EvaluateStep,
+    ExperimentsStep,
     FinetuneStep,
     OpenStep,
     PretrainStep,
     SegmentStep,
     Step,
 )
+from napari_ssl_muscle.viewer.train.finetune_form import FinetuneForm
+from napari_ssl_muscle.viewer.train.pretrain_form import PretrainForm
 from napari_ssl_muscle.viewer.widgets.background import AttachedTask
 from napari_ssl_muscle.viewer.widgets.form import INSIDE, Form
 from napari_ssl_muscle.viewer.widgets.job_list import FoundJobs
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 # Row, column and width of each step's button, in a grid of six columns.
-_PLACES = ((0, 0, 2), (0, 2, 2), (0, 4, 2), (1, 0, 3), (1, 3, 3))
+_PLACES = ((0, 0, 2), (0, 2, 2), (0, 4, 2), (1, 0, 2), (1, 2, 2), (1, 4, 2))
 SELECTED = "QPushButton:checked { background-color: #1f6f8b; color: white; }"
 
 
@@ -55,19 +59,21 @@ class Workbench(QWidget):
         viewer = unwrap(napari_viewer)
         opening, pretraining = OpenStep(viewer), PretrainStep(viewer)
         finetuning, segmenting = FinetuneStep(viewer), SegmentStep(viewer)
-        evaluating = EvaluateStep(viewer)
+        evaluating, experimenting = EvaluateStep(viewer), ExperimentsStep(viewer)
         self.steps: tuple[tuple[str, Step], ...] = (
             ("Open", opening),
             ("Pretrain", pretraining),
             ("Fine-tune", finetuning),
             ("Segment && correct", segmenting),  # Qt underlines after a single ampersand
             ("Evaluate && measure", evaluating),
+            ("Experiments", experimenting),
         )
         self.open = opening.open
         self.pretrain, self.compare = pretraining.pretrain, pretraining.compare
         self.finetune = finetuning.finetune
         self.segment, self.correct = segmenting.segment, segmenting.correct
         self.evaluate, self.measure = evaluating.evaluate, evaluating.measure
+        self.experiments = experimenting.experiments
         self.buttons = QButtonGroup(self)
         self.stack = QStackedWidget()
         # napari puts a stretch below a widget in which nothing asks for height.
@@ -117,7 +123,11 @@ class Workbench(QWidget):
 
     def _take_up(self, work: AttachedTask) -> None:
         """Show a job of an earlier session in the form that it belongs to."""
-        form = self.pretrain if isinstance(work.job, PretrainJob) else self.finetune
+        form: PretrainForm | FinetuneForm | ExperimentsForm = self.finetune
+        if isinstance(work.job, PretrainJob):
+            form = self.pretrain
+        elif isinstance(work.job, ExperimentsJob):
+            form = self.experiments
         form.attach(work)
         self.show_form(form)
 

@@ -1,0 +1,1 @@
+"""Repeat the published study from the window."""
