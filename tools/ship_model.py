@@ -1,6 +1,7 @@
 """Turn a run's model into a shipped model: name, sources of the data, weights in half precision.
 
-    python tools/ship_model.py RUN NAME --title TITLE --sources SOURCES.json [--note TEXT ...]
+    python tools/ship_model.py RUN NAME --title TITLE --sources SOURCES.json --cohort COHORT
+        [--note TEXT ...] [--out FOLDER]
 
 SOURCES.json is a list of training-data entries as on a model card (name, source, licence,
 subjects, slices, labels).
@@ -17,7 +18,7 @@ from napari_ssl_muscle.learning.models.model_file import load_model, save_model
 
 
 def main() -> None:
-    """Read the arguments and write resources/models/NAME.safetensors."""
+    """Read the arguments and write NAME.safetensors."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a run's folder or a model file")
     parser.add_argument("name", help="the shipped model's name")
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--no-dice", action="store_true", help="drop figures that are not held out")
     parser.add_argument("--dice-note", default="")
     parser.add_argument("--cohort", required=True, help="goes before the training subjects' names")
+    parser.add_argument("--out", type=Path, default=Path("resources/models"))
     given = parser.parse_args()
     model = load_model(given.run)
     sources = json.loads(given.sources.read_text(encoding="utf-8"))
@@ -47,7 +49,7 @@ def main() -> None:
     if given.no_dice:
         update["dice"] = {}
     card = type(model.card).model_validate({**model.card.model_dump(), **update})
-    path = Path("resources/models") / f"{given.name}.safetensors"
+    path = given.out / f"{given.name}.safetensors"
     save_model(path, model.net.state_dict(), card, half=True)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 

@@ -472,7 +472,9 @@ class SynthesiseJob(Job):
         "any", description="Both legs, one, or one in a quarter of the images (any)."
     )
     table: Path | None = Field(
-        None, description="Muscle table of the label maps. Default: the one beside them."
+        None,
+        description="Muscle table of the label maps: a file, or thigh-eleven for the table of that "
+        "name which comes with the program. Default: the one beside them.",
     )
     exclude_twins_of: list[Path] | None = Field(
         None,

@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from napari_ssl_muscle.scans.naming import (
     own_table,
     stem_of,
 )
+
+SHIPPED_TABLES = ("thigh-eleven",)
+"""Muscle tables that come with the program: eleven muscles of the thigh with the values of the
+public label maps of Hirriririir/Multimodal-Multiethnic-Thigh-Muscle-MRI-analysis."""
 
 Row = tuple[int, str, str, Colour | None]
 
@@ -44,7 +49,8 @@ def read_table(path: Path) -> MuscleTable:
     ----------
     path
         ITK-SNAP's label description (`.label`, `.txt`), a BIDS `dseg.tsv`, or nnU-Net's
-        `dataset.json` (either way round of its `labels`).
+        `dataset.json` (either way round of its `labels`). A name of `SHIPPED_TABLES` stands for
+        the table of that name, unless there is a file of that path.
 
     Raises
     ------
@@ -52,6 +58,9 @@ def read_table(path: Path) -> MuscleTable:
         If the file is missing, is none of these, or names no muscle.
     """
     path = Path(path)
+    if path.name in SHIPPED_TABLES and not path.exists():
+        shipped = files("napari_ssl_muscle") / "resources" / "muscles" / f"{path.name}.tsv"
+        return tidy_table(_read_bids(shipped.read_text(encoding="utf-8"), path))
     try:
         text = read_text(path)
     except OSError as error:

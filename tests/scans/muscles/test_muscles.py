@@ -414,3 +414,15 @@ def test_sides_in_names():
     assert split_side("L_VL") == ("vastus lateralis", "left")
     assert split_side("gracilis right") == ("gracilis", "right")
     assert split_side("Soleus") == ("soleus", "")
+
+
+def test_the_table_of_eleven_muscles_has_the_values_of_the_public_maps(tmp_path: Path) -> None:
+    table = read_table(Path("thigh-eleven"))
+    assert table.values == tuple(range(1, 12))
+    short = ["SA", "RF", "VL", "VI", "VM", "AM", "GR", "BL", "ST", "SM", "BB"]
+    assert [table.by_name(text).value for text in short] == list(range(1, 12))
+    # A job's paths are made absolute, and a file of that name comes first.
+    assert read_table(tmp_path / "thigh-eleven") == table
+    (tmp_path / "thigh-eleven").mkdir()
+    with pytest.raises(BadInput):
+        read_table(tmp_path / "thigh-eleven")
