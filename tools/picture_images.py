@@ -44,7 +44,7 @@ def main() -> None:
         if labels is not None and labels[places[-1]].any():
             row[-1].contour(labels[places[-1]], np.arange(0.5, labels.max()), linewidths=0.3)
     figure.subplots_adjust(0, 0, 1, 1, 0.02, 0.02)
-    figure.savefig(given.picture, dpi=70, facecolor="black")
+    figure.savefig(given.picture, dpi=54, facecolor="black")
     print(f"{given.picture}: {given.picture.stat().st_size / 1e3:.0f} kB")
 
 
