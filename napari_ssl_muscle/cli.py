@@ -182,8 +182,8 @@ def inspect(folder: Path) -> int:
     BIDS, nnU-Net raw, or images with labels beside them.
     """
     from napari_ssl_muscle.jobs.text import format_cohort
-    from napari_ssl_muscle.scans.cohort import inspect as inspect_cohort
     from napari_ssl_muscle.scans.cohort import open_cohort
+    from napari_ssl_muscle.scans.inspection import inspect as inspect_cohort
 
     cohort = open_cohort(folder)
     click.echo(format_cohort(cohort, inspect_cohort(cohort)))

@@ -92,6 +92,9 @@ def align(
     second = reference_table or prediction_table or alone
     first.require_known(prediction, names[0])
     second.require_known(reference, names[1])
+    if second.ignored:
+        unseen = np.isin(reference, second.ignored)
+        prediction, reference = np.where(unseen, 0, prediction), np.where(unseen, 0, reference)
     compared = labelled_slices(reference)
     if not compared.any():
         raise BadInput(

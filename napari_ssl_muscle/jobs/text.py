@@ -10,8 +10,9 @@ from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource
 from napari_ssl_muscle.text_table import aligned, counted, times
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.scans.cohort import CaseReport, Cohort
+    from napari_ssl_muscle.scans.cohort import Cohort
     from napari_ssl_muscle.scans.formats.dicom.listing import Export
+    from napari_ssl_muscle.scans.inspection import CaseReport
 
 FROZEN_PARTS: dict[str, str] = {
     "none": "Nothing",
@@ -141,7 +142,7 @@ _LAYOUTS = {
 def format_cohort(cohort: Cohort, reports: Sequence[CaseReport], width: int = 100) -> str:
     """Return what a cohort holds: a head, one line for each case, its muscles, its problems.
 
-    `reports` are those of `scans.cohort.inspect`; tables are at most `width` characters wide.
+    `reports` are those of `scans.inspection.inspect`; tables are at most `width` characters wide.
     """
     head = [
         f"{cohort.folder} ({_LAYOUTS[cohort.layout]})",
@@ -153,11 +154,32 @@ def format_cohort(cohort: Cohort, reports: Sequence[CaseReport], width: int = 10
         head.append(f"Muscle table: {muscles}")
     rows = [["case", "subject", "voxels", "mm", "volumes", "labelled slices", "muscles"]]
     rows += [_row(report) for report in reports]
+    from napari_ssl_muscle.scans.inspection import CHECKED, coverage
+
     problems = [*cohort.problems, *(text for report in reports for text in report.problems)]
+    counts = [report.voxels for report in reports if report.labelled_slices]
+    if cohort.table is not None:
+        problems += coverage(counts, cohort.table)
     said = [f"- {text}" for text in dict.fromkeys(problems)]
     parts = ["\n".join(head), aligned(rows, width)]
-    parts.append("\n".join(["Problems:", *said]) if said else "No problems were found.")
+    parts.append("\n".join(["Problems and notes:", *said]) if said else "No problems were found.")
+    parts.append("\n".join([*_facts(cohort, reports), f"Checked: {', '.join(CHECKED)}."]))
     return "\n\n".join(parts)
+
+
+def _facts(cohort: Cohort, reports: Sequence[CaseReport]) -> list[str]:
+    """Return what is no problem and should be known all the same."""
+    facts = []
+    bare = [case.name for case in cohort.cases if case.labels is None]
+    if bare and cohort.labelled:
+        facts.append(f"Without a label map: {', '.join(bare)}.")
+    silent = [report for report in reports if not report.unit_stated]
+    if silent:
+        say = "says" if len(silent) == 1 else "say"
+        facts.append(f"{counted(len(silent), 'case')} {say} no unit of length; it is taken for mm.")
+    if not cohort.subjects_told:
+        facts.append("Whose scans they are was read from names of files or folders only.")
+    return facts
 
 
 def format_export(export: Export, width: int = 120) -> str:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.formats.nifti import not_fetched
 from napari_ssl_muscle.scans.layouts import (
@@ -42,9 +40,7 @@ from napari_ssl_muscle.scans.volume import (
 
 __all__ = [
     "Case",
-    "CaseReport",
     "Cohort",
-    "inspect",
     "label_files_of",
     "labels_of",
     "open_cohort",
@@ -97,35 +93,6 @@ class Cohort:
         return tuple(sorted({case.subject for case in self.cases}))
 
 
-@dataclass(frozen=True)
-class CaseReport:
-    """What a case holds.
-
-    Parameters
-    ----------
-    shape
-        `(z, y, x)` in voxels of the canonical view; None if no image can be opened.
-    spacing
-        `(dz, dy, dx)` in mm.
-    volumes
-        How many volumes its images hold (the largest number).
-    labelled_slices
-        Slices with any label; None without a usable label map.
-    muscles
-        Names of the muscles that are labelled, in the table's order.
-    problems
-        Sentences.
-    """
-
-    case: Case
-    shape: tuple[int, int, int] | None
-    spacing: tuple[float, float, float] | None
-    volumes: int
-    labelled_slices: int | None
-    muscles: tuple[str, ...]
-    problems: tuple[str, ...]
-
-
 def open_cohort(folder: Path) -> Cohort:
     """Find the cases in a folder; of the images only headers are read.
 
@@ -174,7 +141,7 @@ def open_cohort(folder: Path) -> Cohort:
         missing = [channel for channel in channels if channel not in case.images]
         if missing:
             problems.append(f"{case.name} has no image of channel {', '.join(missing)}.")
-        problems += _open_case(case)[2]
+        problems += open_case(case)[2]
     if table is None and any(case.labels for case in cases):
         problems.append(
             f"No muscle table was found in {folder}, so labels are called by their numbers; "
@@ -182,20 +149,6 @@ def open_cohort(folder: Path) -> Cohort:
         )
     problems = list(dict.fromkeys(problems))
     return Cohort(folder, found.layout, cases, table, tuple(problems), persons)
-
-
-def inspect(cohort: Cohort, *, read_images: bool = True) -> list[CaseReport]:
-    """Look into every file of a cohort and say what is there and what is wrong.
-
-    The reports repeat what `cohort.problems` says of single cases.
-
-    Parameters
-    ----------
-    read_images
-        Whether to read all voxels of the images too, which finds damaged and empty ones and
-        takes about a tenth of a second each.
-    """
-    return [_inspect_case(case, cohort.table, read_images) for case in cohort.cases]
 
 
 def table_of(cohort: Cohort) -> MuscleTable:
@@ -274,19 +227,27 @@ def _one_table(paths: Iterable[Path]) -> tuple[MuscleTable | None, list[str]]:
 def _merge(paths: Iterable[Path]) -> MuscleTable | None:
     """Read tables that may each hold a part, and refuse those that contradict each other."""
     muscles: dict[int, tuple[Muscle, Path]] = {}
+    ignored: set[int] = set()
     for path in dict.fromkeys(paths):
-        for muscle in read_table(path).muscles:
+        table = read_table(path)
+        ignored.update(table.ignored)
+        for muscle in table.muscles:
             known, source = muscles.setdefault(muscle.value, (muscle, path))
             if standard_name(known.name) != standard_name(muscle.name):
                 raise BadInput(
                     f"{source} and {path} contradict each other: label {muscle.value} is "
                     f"{known.name} in one and {muscle.name} in the other; correct one of them."
                 )
-    return MuscleTable(tuple(muscle for muscle, _ in muscles.values())) if muscles else None
+    if not muscles:
+        return None
+    return MuscleTable(tuple(muscle for muscle, _ in muscles.values()), tuple(sorted(ignored)))
 
 
-def _open_case(case: Case) -> tuple[list[Scan], LabelMap | None, list[str]]:
-    """Open the headers of a case: scans (the first volume of 4D ones), labels, problems."""
+def open_case(case: Case) -> tuple[list[Scan], LabelMap | None, list[str]]:
+    """Open the headers of a case: scans (the first volume of 4D ones), labels, problems.
+
+    The labels lie on the grid of the scans; others are left out.
+    """
     scans, problems = [], []
     for path in case.images.values():
         try:
@@ -318,56 +279,5 @@ def _open_case(case: Case) -> tuple[list[Scan], LabelMap | None, list[str]]:
             problems += labels.content_notes
         except BadInput as error:
             problems.append(str(error))
+            labels = None
     return scans, labels, problems
-
-
-def _inspect_case(case: Case, table: MuscleTable | None, read_images: bool) -> CaseReport:
-    scans, labels, problems = _open_case(case)
-    if read_images:
-        for scan in scans:
-            try:
-                volume = scan.read()
-                problems += scan.notes
-            except BadInput as error:
-                problems.append(str(error))
-                continue
-            if case.labels is None and _looks_like_labels(volume):
-                problems.append(f"{scan.path} looks like a label map without a scan.")
-    slices: int | None = None
-    muscles: tuple[str, ...] = ()
-    if labels is not None:
-        try:
-            values = labels.read()
-            problems += labels.content_notes
-            slices = int(np.count_nonzero(values.any(axis=(1, 2))))
-            muscles = _names_of(present_values(values), table)
-            if slices == 0:
-                problems.append(f"{labels.path} has no labelled slice.")
-            if table is not None:
-                table.require_known(values, str(labels.path))
-        except BadInput as error:
-            problems.append(str(error))
-    return CaseReport(
-        case=case,
-        shape=scans[0].geometry.canonical_shape if scans else None,
-        spacing=scans[0].geometry.spacing if scans else None,
-        volumes=max((scan.volumes for scan in scans), default=0),
-        labelled_slices=slices,
-        muscles=muscles,
-        problems=tuple(dict.fromkeys(problems)),
-    )
-
-
-def _names_of(values: Iterable[int], table: MuscleTable | None) -> tuple[str, ...]:
-    there = set(values) - {0}
-    if table is None:
-        return tuple(f"label {value}" for value in sorted(there))
-    return tuple(muscle.name for muscle in table.muscles if muscle.value in there)
-
-
-def _looks_like_labels(volume: np.ndarray) -> bool:
-    """Whether an image holds nothing but a few small whole numbers, from 0."""
-    highest = volume.max()
-    if volume.min() != 0 or highest > 255 or not np.array_equal(volume, np.rint(volume)):
-        return False
-    return len(present_values(volume.astype(np.int32))) <= 64

@@ -121,6 +121,11 @@ class Geometry:
         return cls(shape, affine, problem=problem, remarks=remarks)
 
     @property
+    def unit_stated(self) -> bool:
+        """Whether the file says its unit of length, or its format always has mm."""
+        return self.header is None or bool(int(self.header["xyzt_units"]) & 0b111)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Everything that has to be said about it: the problem first, then the remarks."""
         return (*([self.problem] if self.problem else []), *self.remarks)

@@ -21,8 +21,11 @@ from napari_ssl_muscle.scans.formats.nifti import (
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, write_itksnap, write_tsv
 from napari_ssl_muscle.scans.naming import label_files, stem_of
-from napari_ssl_muscle.scans.voxel_values import finite_values, whole_values
+from napari_ssl_muscle.scans.voxel_values import finite_values, looks_like_labels, whole_values
 from napari_ssl_muscle.text_table import times
+
+_SMALL = 4096
+_PACKED = 0.15  # bytes per voxel; label maps take about 0.01, MRI over 0.5
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,21 @@ class Scan(ImageFile):
                 f"{self.path} is an empty image: every voxel is {low:g}; export the scan again."
             )
         return values
+
+    def holds_labels(self) -> bool:
+        """Whether the file looks like a label map; of most scans only its size is looked at.
+
+        Labels in patches pack to a fraction of what noise does. A file that cannot be read holds
+        none.
+        """
+        size = self.path.stat().st_size
+        packed = self.path.name.lower().endswith(".gz") and size > _SMALL
+        if packed and size > _PACKED * np.prod(self.geometry.shape) * self.volumes:
+            return False
+        try:
+            return self.volumes == 1 and looks_like_labels(self.read())
+        except BadInput:
+            return False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,11 @@ NEARLY_WHOLE = 1e-3
 """A label value this near to a whole number is that number: programs that store labels as float
 round them so, while interpolation of neighbouring labels leaves values all between."""
 
+MOST_LABELS = 64
+"""Whole numbers with more different values than this are taken for an image."""
+
 _SCATTERED = 0.5
+_PATCHY = 0.8  # share of neighbouring labelled voxels that have the same value, at the least
 
 
 def finite_values(
@@ -110,6 +114,25 @@ def whole_values(stored: npt.NDArray[Any], path: Path) -> tuple[npt.NDArray[np.i
         )
     note = f"In {path.name} {' and '.join(notes)}." if notes else None
     return np.ascontiguousarray(stored, dtype=np.int32), note
+
+
+def looks_like_labels(values: npt.NDArray[Any]) -> bool:
+    """Whether an image holds nothing but patches of a few small whole numbers, from 0.
+
+    In an image, even one of few grey levels, neighbouring voxels differ.
+    """
+    highest = values.max()
+    if values.min() != 0 or not 0 < highest <= 255 or not np.array_equal(values, np.rint(values)):
+        return False
+    if np.count_nonzero(np.bincount(values.astype(np.uint8).ravel())) > MOST_LABELS:
+        return False
+    alike = []
+    for axis in range(values.ndim):
+        here, beside = np.moveaxis(values, axis, 0)[1:], np.moveaxis(values, axis, 0)[:-1]
+        inside = (here > 0) & (beside > 0)
+        if inside.any():
+            alike.append(float((here == beside)[inside].mean()))
+    return max(alike, default=0.0) > _PATCHY
 
 
 def _is_scattered(bad: npt.NDArray[np.bool_]) -> bool:

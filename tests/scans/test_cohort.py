@@ -11,13 +11,13 @@ import pytest
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.cohort import (
-    inspect,
     label_files_of,
     labels_of,
     open_cohort,
     table_of,
 )
-from napari_ssl_muscle.scans.muscles import table_beside
+from napari_ssl_muscle.scans.inspection import coverage, inspect
+from napari_ssl_muscle.scans.muscles import default_table, table_beside
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 LABEL = '  1  0 0 0  1 1 1 "VL"\n  2  0 0 0  1 1 1 "VM"\n'
@@ -227,6 +227,16 @@ class TestNnunet:
         assert cohort.cases[0].images["water"].name == "leg_01_0001.nii.gz"
         assert cohort.table is not None
         assert cohort.table.values == (2, 1)
+
+    def test_what_nobody_annotated_is_no_muscle(self, tmp_path):
+        named = {"background": 0, "VL": 1, "VM": 2, "whole": [1, 2], "ignore": 3}
+        text(self.fill(tmp_path) / "dataset.json", json.dumps({"labels": named}))
+        labels(tmp_path / "labelsTr" / "leg_01.nii.gz", (1, 2, 3))
+        cohort = open_cohort(tmp_path)
+        table = table_of(cohort)
+        assert table.names == ("vastus lateralis", "vastus medialis")
+        assert table.ignored == (3,)
+        assert all(report.problems == () for report in inspect(cohort))
 
     def test_the_same_name_for_two_channels(self, tmp_path):
         content = {"channel_names": {"0": "MRI", "1": "MRI"}, "labels": {"background": 0, "VL": 1}}
@@ -480,6 +490,27 @@ class TestWrong:
         assert report.labelled_slices == 0
         assert "a_seg.nii.gz has no labelled slice." in report.problems[0]
 
+    def test_labels_of_another_grid_are_not_counted(self, tmp_path):
+        self.fill(tmp_path)
+        labels(tmp_path / "a_seg.nii.gz", shape=(4, 6, 25))
+        (report,) = inspect(open_cohort(tmp_path))
+        assert report.labelled_slices is None
+        assert "do not lie on the same grid" in report.problems[0]
+
+    def test_labels_in_air_are_said(self, tmp_path):
+        self.fill(tmp_path)
+        image = np.random.default_rng(0).normal(5, 1, (40, 40, 3))
+        drawn = np.zeros((40, 40, 3), np.uint8)
+        image[4:18, 4:36] += 200
+        drawn[6:16, 6:34] = 1
+        nib.save(nib.Nifti1Image(image, np.eye(4)), tmp_path / "a.nii.gz")
+        for seen, said in ((drawn, 0), (drawn[::-1], 1)):
+            nib.save(
+                nib.Nifti1Image(np.ascontiguousarray(seen), np.eye(4)), tmp_path / "a_seg.nii.gz"
+            )
+            (report,) = inspect(open_cohort(tmp_path))
+            assert sum("lie outside of the body" in text for text in report.problems) == said
+
     def test_several_volumes(self, tmp_path):
         scan(tmp_path / "a.nii.gz", (4, 5, 3, 6))
         cohort = open_cohort(tmp_path)
@@ -507,6 +538,14 @@ def test_a_report_says_what_a_case_holds(tmp_path):
     assert report.spacing == (5.0, 1.0, 1.0)
     assert report.labelled_slices == 1
     assert report.muscles == ("vastus medialis",)
+
+
+def test_muscles_in_no_scan_or_in_few_are_said():
+    table = default_table("thigh").select(["VL", "sartorius", "gracilis"])
+    counts = [{table.values[0]: 90, table.values[2]: 1}, *3 * [{table.values[0]: 80}]]
+    (said,) = coverage(counts, table)
+    assert said.startswith("sartorius is labelled in no scan, gracilis in 1 of 4 (1 voxel);")
+    assert coverage(counts, table.select(["VL"])) == []
 
 
 real = pytest.mark.skipif(not SHARED.is_dir(), reason="the real scans are not here")

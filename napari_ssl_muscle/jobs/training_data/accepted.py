@@ -162,7 +162,7 @@ def common_with_study(
             f"{', '.join(study.table.names)}. Choose common ones with --muscles."
         )
     notes = [f"Not learned, because the study does not know it: {name}." for name in missing]
-    return MuscleTable(kept), notes
+    return MuscleTable(kept, chosen.ignored), notes
 
 
 def add_accepted(

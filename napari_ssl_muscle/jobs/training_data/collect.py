@@ -23,13 +23,14 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
     choose_muscles,
     labelled_cases,
     labelled_slices,
+    leave_out_absent,
 )
 from napari_ssl_muscle.jobs.training_data.split_choice import choose_split, persons_apart
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.muscle_classes import in_order_of
 from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
-from napari_ssl_muscle.scans.muscles import MuscleTable
+from napari_ssl_muscle.scans.muscles import MuscleTable, standard_name
 from napari_ssl_muscle.scans.name_parts import likely_persons
 from napari_ssl_muscle.scans.split import Split
 from napari_ssl_muscle.study.study import Study
@@ -99,8 +100,10 @@ def collect(job: LabelledJob) -> TrainingData:
     split = choose_split(
         job, data.cases, slices, data.corrected, data.persons, told=data.subjects_told
     )
-    warnings = (*data.warnings, *persons_apart(split, data.persons))
-    return replace(data, card=card, slices=slices, split=split, warnings=warnings)
+    known = [standard_name(name) for name in card.table.names] if card else []
+    muscles, said = leave_out_absent(data.cases, data.muscles, job.muscles, known)
+    warnings = (*data.warnings, *said, *persons_apart(split, data.persons))
+    return replace(data, card=card, muscles=muscles, slices=slices, split=split, warnings=warnings)
 
 
 def _from_cohort(job: LabelledJob, study: Study | None, card: ModelCard | None) -> TrainingData:

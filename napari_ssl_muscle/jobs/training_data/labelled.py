@@ -12,7 +12,14 @@ from napari_ssl_muscle.jobs.record import origin_of_file
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.scans.cohort import Case, Cohort
 from napari_ssl_muscle.scans.formats.nifti import not_fetched
-from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table, split_side
+from napari_ssl_muscle.scans.inspection import count_voxels, coverage
+from napari_ssl_muscle.scans.muscles import (
+    Muscle,
+    MuscleTable,
+    default_table,
+    split_side,
+    standard_name,
+)
 from napari_ssl_muscle.scans.split import case_and_slice
 from napari_ssl_muscle.scans.volume import (
     LabelMap,
@@ -73,7 +80,57 @@ def choose_muscles(table: MuscleTable, asked: Sequence[str] | None) -> MuscleTab
     for usual in (default_table("thigh"), default_table("calf")):
         there = [m for m in table.muscles if split_side(m.name)[0] in usual.names]
         chosen = max(chosen, there, key=len)
-    return MuscleTable(tuple(chosen)) if chosen else table
+    return MuscleTable(tuple(chosen), table.ignored) if chosen else table
+
+
+def leave_out_absent(
+    cases: Sequence[TrainingCase],
+    muscles: MuscleTable,
+    asked: Sequence[str] | None,
+    known: Sequence[str] = (),
+) -> tuple[MuscleTable, list[str]]:
+    """Leave muscles out that no label map has; nothing can be learned of them but background.
+
+    Parameters
+    ----------
+    cases
+        With labels.
+    muscles
+        What shall be learned.
+    asked
+        The muscles that were asked for by name: these are not left out silently.
+    known
+        Standard names of muscles that the model to start from knows; they are kept.
+
+    Returns
+    -------
+    The muscles, and sentences about those that are in no scan or in few.
+
+    Raises
+    ------
+    BadInput
+        If a muscle that was asked for by name is in no label map.
+    """
+    counts = [count_voxels(case.labels.read()) for case in cases if case.labels is not None]
+    said = coverage(counts, muscles)
+    # A muscle with a side is there if it was drawn on either: its sides are learned together.
+    drawn = {
+        split_side(muscle.name)[0]
+        for muscle in muscles.muscles
+        if any(count.get(muscle.value) for count in counts)
+    }
+    absent = [muscle for muscle in muscles.muscles if split_side(muscle.name)[0] not in drawn]
+    if asked is not None and list(asked) != [ALL] and absent:
+        raise BadInput(
+            f"No label map has {', '.join(m.name for m in absent)}; label it in some slice, or "
+            "leave it out of --muscles."
+        )
+    gone = [m for m in absent if standard_name(m.name) not in known]
+    if not gone or len(gone) == len(muscles.muscles):
+        return muscles, said
+    kept = tuple(muscle for muscle in muscles.muscles if muscle not in gone)
+    names = ", ".join(muscle.name for muscle in gone)
+    return MuscleTable(kept, muscles.ignored), [*said, f"Not learned: {names}."]
 
 
 def accepted_slices(entries: Sequence[str] | None, cohort: Cohort) -> dict[str, frozenset[int]]:

@@ -150,6 +150,11 @@ def _open(
         found.unusable.append(str(error))
         found.warnings.append(f"{error} It is left out.")
         return None
+    for scan in scans:
+        if scan.holds_labels():
+            found.unusable.append(f"{scan.path} looks like a label map, not a scan.")
+            found.warnings.append(f"{found.unusable[-1]} It is left out.")
+            return None
     found.warnings += [note for scan in scans for note in scan.notes]
     return scans
 

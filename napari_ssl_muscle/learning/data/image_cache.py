@@ -113,6 +113,8 @@ class ImageStore:
             check_same_grid(case.scans[0], case.labels)
             values = case.labels.read()
             classes = self.classes.encode(values)
+            if self.table.ignored:
+                classes[np.isin(values, self.table.ignored)] = UNLABELLED
             left = self._named_left(values, left)
         body = body_mask(channels[0]).astype(np.uint8) if self._with_bodies else None
         added = []
@@ -124,7 +126,11 @@ class ImageStore:
                 targets = to_grid(classes, frame).numpy()
                 # A leg of a slice without any label was not drawn: unlabelled, not background.
                 labelled = [
-                    (bool(targets[z].any()) or z in case.accepted_empty) and z not in case.held_out
+                    (
+                        bool(((targets[z] > 0) & (targets[z] < UNLABELLED)).any())
+                        or z in case.accepted_empty
+                    )
+                    and z not in case.held_out
                     for z in range(len(targets))
                 ]
             added.append(len(self.series))

@@ -22,6 +22,11 @@ from napari_ssl_muscle.scans.muscles.names import (
     standard_name,
 )
 
+NOT_ANNOTATED = frozenset(
+    {"ignore", "ignored", "unlabeled", "unlabelled", "void", "not annotated", "unannotated"}
+)
+"""Names, in lower case, of a label that says that nobody looked at these voxels."""
+
 Labels = npt.NDArray[np.integer[Any]]
 
 
@@ -61,6 +66,12 @@ class MuscleTable:
 
     Class 0 is the background and class i the i-th muscle, whatever label values files use.
 
+    Parameters
+    ----------
+    ignored
+        Label values of voxels that nobody annotated, nnU-Net's "ignore": neither a muscle nor
+        background.
+
     Raises
     ------
     BadInput
@@ -68,6 +79,7 @@ class MuscleTable:
     """
 
     muscles: tuple[Muscle, ...]
+    ignored: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "muscles", tuple(self.muscles))
@@ -132,7 +144,7 @@ class MuscleTable:
         """
         if not names:
             raise BadInput("No muscle is chosen; choose at least one.")
-        return MuscleTable(tuple(self.by_name(name) for name in names))
+        return MuscleTable(tuple(self.by_name(name) for name in names), self.ignored)
 
     def colours(self) -> dict[int, tuple[float, float, float, float]]:
         """Red, green, blue and opacity from 0 to 1 for each label value."""
@@ -148,7 +160,7 @@ class MuscleTable:
 
     def unknown_values(self, values: Labels) -> tuple[int, ...]:
         """Label values, other than 0, that are in an array but not in the table."""
-        return tuple(sorted(set(present_values(values)) - {0, *self.values}))
+        return tuple(sorted(set(present_values(values)) - {0, *self.values, *self.ignored}))
 
     def require_known(self, values: Labels, name: str) -> None:
         """Refuse label values that are not in the table.
@@ -252,10 +264,13 @@ def present_values(values: Labels) -> tuple[int, ...]:
 def tidy_table(rows: Iterable[tuple[int, str, str, Colour | None]]) -> MuscleTable:
     """Make a table of what a file says: `(value, text, abbreviation, colour)`.
 
-    Known muscles get their standard name, and keep the file's own short form. Where two rows
-    would get the same name, both keep the file's words.
+    Rows named as in `NOT_ANNOTATED` are no muscles. Known muscles get their standard name, and
+    keep the file's own short form. Where two rows would get the same name, both keep the file's
+    words.
     """
-    found = list(rows)
+    given = list(rows)
+    ignored = tuple(row[0] for row in given if " ".join(row[1].lower().split("_")) in NOT_ANNOTATED)
+    found = [row for row in given if row[0] not in ignored]
     standard = [standard_name(text) for _, text, _, _ in found]
     muscles = []
     for (value, text, short, colour), name in zip(found, standard, strict=True):
@@ -267,7 +282,7 @@ def tidy_table(rows: Iterable[tuple[int, str, str, Colour | None]]) -> MuscleTab
         muscles.append(
             Muscle(value, name, short.strip() or own_short or known.abbreviation, colour)
         )
-    return MuscleTable(tuple(muscles))
+    return MuscleTable(tuple(muscles), ignored)
 
 
 def default_table(region: Region) -> MuscleTable:

@@ -222,6 +222,11 @@ def _read_nnunet(text: str, path: Path) -> list[Row]:
         rows: list[Row] = []
         for key, entry in labels.items():
             # nnU-Net 2 writes name → value, its predecessor value → name.
+            if isinstance(entry, list):
+                # A region of several labels, "whole muscle": no label of its own in the files.
+                if len(entry) != 1:
+                    continue
+                entry = entry[0]
             value, name = (entry, key) if isinstance(entry, int) else (int(key), entry)
             if not isinstance(name, str):
                 raise TypeError(name)
@@ -229,7 +234,7 @@ def _read_nnunet(text: str, path: Path) -> list[Row]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             f'{path} is not an nnU-Net dataset.json: it needs "labels" with one whole number '
-            "for each name (regions of several labels are not supported)."
+            "for each name."
         ) from error
     return rows
 

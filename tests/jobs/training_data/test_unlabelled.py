@@ -104,3 +104,14 @@ def test_a_scan_that_cannot_be_opened_is_left_out_with_a_warning(dixon: Path) ->
 def test_what_leaves_no_scan_is_said(dixon: Path, more: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         gathered(dixon, **more)
+
+
+def test_label_maps_are_no_scans_to_learn_from(tmp_path: Path) -> None:
+    for name, shift in (("a", 0), ("b", 5)):
+        save(tmp_path / f"{name}.nii.gz", shift)
+    drawn = np.zeros((12, 12, 4), np.float32)
+    drawn[2:9, 3:9], drawn[4:6, 4:6] = 1, 2
+    nib.save(nib.Nifti1Image(drawn, np.eye(4)), tmp_path / "THIGH_01.nii.gz")
+    found = gathered(tmp_path)
+    assert [case.name for case in found.cases] == ["a", "b"]
+    assert "THIGH_01.nii.gz looks like a label map" in found.warnings[0]

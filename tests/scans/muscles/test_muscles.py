@@ -350,7 +350,7 @@ class TestFiles:
             ("a.tsv", "", ["a.tsv", "columns index and name"]),
             ("dataset.json", "{", ["dataset.json", '"labels"']),
             ("dataset.json", "{}", ["dataset.json", '"labels"']),
-            ("dataset.json", '{"labels": {"both": [1, 2]}}', ["dataset.json", "regions"]),
+            ("dataset.json", '{"labels": {"both": [1, 2]}}', ["dataset.json", "names no muscle"]),
             ("a.csv", "1,VL", ["a.csv", ".label", "dseg.tsv", "dataset.json"]),
         ],
     )
