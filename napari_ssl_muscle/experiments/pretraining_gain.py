@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from textwrap import fill
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
@@ -260,7 +261,7 @@ def summary(rows: Sequence[dict[str, str]], width: int = 100) -> str:
         "Dice on test subjects, their seeds averaged\n" + aligned([head, *lines], width),
         *(_subject_table(count, parts[count], width) for count in found),
         *(_muscle_table(count, parts[count], width) for count in found),
-        VERDICT_RULE,
+        fill(VERDICT_RULE, width),
     ]
     return "\n\n".join(blocks)
 
