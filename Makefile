@@ -13,7 +13,7 @@ help:
 	@echo "make test      set up and run every test"
 	@echo "make test-qt6  the window's tests again, on PyQt6"
 	@echo "make lint      style, types, and who may import whom"
-	@echo "make walkthrough  a session with real clicks on the phantom, and pictures of it"
+	@echo "make walkthrough  sessions with real clicks on the phantom, and pictures of them"
 	@echo "make bench     how fast it is here: a table, and build/bench.json"
 	@echo "make clean     remove what was built (the environment .venv stays)"
 
