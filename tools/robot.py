@@ -73,7 +73,9 @@ class Robot:
         """Click a layer in napari's list of layers."""
         view = self.viewer.window._qt_viewer.layers
         model = view.model()
-        index = model.mapFromSource(model.sourceModel().findIndex(layer))
+        source = model.sourceModel()
+        places = [model.index(row, 0) for row in range(model.rowCount())]
+        index = next(at for at in places if source.getItem(model.mapToSource(at)) is layer)
         view.scrollTo(index)
         print(f"layer  {layer.name}")
         _mouse.mouseClick(view.viewport(), _LEFT, _NO_KEY, view.visualRect(index).center())

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
+
 from napari_ssl_muscle.viewer.layers.grid import is_picture
 from napari_ssl_muscle.viewer.layers.scan_layers import OpenScan, info_of, layers_of, unwrap
 
@@ -41,7 +43,7 @@ class ScanInFront:
         viewer = self._viewer()
         if viewer is None or scan is self.scan or _shows_pictures(viewer):
             return
-        self.scan = scan
+        before, self.scan = self.scan, scan
         mine = []
         for layer in list(viewer.layers):
             info = info_of(layer)
@@ -57,6 +59,8 @@ class ScanInFront:
         if images and not any(image.visible for image in images):
             images[0].visible = True
         if mine:
+            if before is not None and not _same_plane(before, scan):
+                viewer.reset_view(layers=mine)
             show_in_view(viewer, mine)
 
     def _on_active(self, *_: object) -> None:
@@ -80,6 +84,15 @@ def show_in_view(viewer: Any, layers: list[Any]) -> None:
             dims.set_point(dims.ndim - 3, world[0])
     if not any(_in_view(viewer, layer) for layer in layers):
         viewer.reset_view(layers=layers)
+
+
+def _same_plane(one: OpenScan, other: OpenScan) -> bool:
+    """Whether two scans are shown at the same place, so that the camera can stay as it is."""
+    grids = [(scan.placement, scan.geometry.canonical_shape[1:]) for scan in (one, other)]
+    (here, shape), (there, other_shape) = grids
+    return shape == other_shape and all(
+        np.allclose(here[name][1:], there[name][1:], atol=0.1) for name in ("scale", "translate")
+    )
 
 
 def _in_view(viewer: Any, layer: Any) -> bool:
