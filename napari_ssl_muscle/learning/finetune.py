@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data import validation_split
 from napari_ssl_muscle.learning.data.case import TrainingCase
+from napari_ssl_muscle.learning.data.image_cache import read_channels
 from napari_ssl_muscle.learning.data.muscle_classes import describe_sides
+from napari_ssl_muscle.learning.data.scan_traits import traits_of
 from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource, origin
-from napari_ssl_muscle.learning.models.model_file import Model
+from napari_ssl_muscle.learning.models.model_file import Model, load_model, replace_card
 from napari_ssl_muscle.learning.network.transfer import freeze, frozen_sentence
 from napari_ssl_muscle.learning.network.unet import UNet
+from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.segmentation_task import SegmentationTask
 from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
 from napari_ssl_muscle.learning.training.session import RunOptions, TrainedModel, TrainingSession
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import Split
+
+DESCRIBED = 3
+"""Scans whose prediction is described on a card: a few seconds' work."""
 
 
 def finetune(
@@ -107,6 +114,7 @@ def finetune(
             channels=list(channels),
             muscles=table.to_rows(),
             sides_from_leg=classes.from_leg,
+            scan_traits=traits_of([case for case in labelled if case.subject in used]),
             contrast=", ".join(channels),
             training_data=[
                 session.source(described[0], described[1], trained_on, chosen.training),
@@ -120,7 +128,44 @@ def finetune(
             notes=[f"Started from {origin(run.init)}; frozen: {freeze_mode}."] if run.init else [],
         )
         trained = session.train(net, task, "fine-tuning", card, _with_dice)
+    if not trained.stopped:
+        # First those that only selected the weights: the model is surer of what trained it.
+        validated = {series[item.series].case for item in chosen.validation}
+        own = [case for case in labelled if case.subject in used]
+        own.sort(key=lambda case: case.name not in validated)
+        describe_predictions(trained.model, own, recipe.training.device, recipe.training.threads)
     return replace(trained, metrics=_dice_on_card(trained.metrics))
+
+
+def describe_predictions(
+    path: Path, cases: Sequence[TrainingCase], device: str = "auto", threads: int | None = None
+) -> None:
+    """Note on a model's card what it makes of its own scans, to tell others from these.
+
+    Parameters
+    ----------
+    path
+        The model; its weights stay as they are.
+    cases
+        Scans that it learned from; the first `DESCRIBED` are looked at.
+    device, threads
+        Where to compute.
+    """
+    model = load_model(path)
+    found = []
+    for case in cases[:DESCRIBED]:
+        geometry = case.scans[0].geometry
+        result = segment_volume(
+            model,
+            read_channels(case),
+            geometry.spacing,
+            geometry=geometry,
+            device=device,
+            thread_count=threads,
+        )
+        if result.traits is not None and result.traits.share > 0:
+            found.append(result.traits)
+    replace_card(path, model.card.model_copy(update={"prediction_traits": found}))
 
 
 @dataclass(frozen=True)

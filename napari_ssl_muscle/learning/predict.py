@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.learning.data.contrast import differences_from_training
+from napari_ssl_muscle.learning.data.scan_check import (
+    differences_from_training,
+    differences_of_prediction,
+    headline,
+)
+from napari_ssl_muscle.learning.data.scan_traits import PredictionTraits, prediction_traits
 from napari_ssl_muscle.learning.data.slices import (
     Frame,
     common_size,
@@ -54,6 +59,11 @@ class Segmentation:
     islands_ml
         mL of islands that were set to background. Confidence and uncertainty are those of the
         network's own labels, with islands.
+    unlike
+        How the scan and its labels differ from the training scans, the worst first; the notes
+        have one line on all of it.
+    traits
+        The prediction in a few numbers.
     """
 
     labels: NDArray[np.integer[Any]]
@@ -61,6 +71,8 @@ class Segmentation:
     notes: list[str]
     uncertainty: NDArray[np.uint8] | None = None
     islands_ml: float = 0.0
+    unlike: tuple[str, ...] = ()
+    traits: PredictionTraits | None = None
 
 
 def segment_volume(
@@ -152,7 +164,15 @@ def segment_volume(
     legs, side_notes = _legs(model, frames, classes, channels, spacing, geometry, looks_left)
     dropped = drop_islands(classes, legs, spacing) if without_islands else 0
     confidence = np.where(muscle_pixels > 0, probability / np.maximum(muscle_pixels, 1), 1.0)
-    notes = [*differences_from_training(card, channels, spacing), *side_notes]
+    labelled = float(muscle_pixels.sum())
+    traits = prediction_traits(
+        classes, card.classes.count, float(probability.sum()) / max(labelled, 1.0), channels[0]
+    )
+    unlike = [
+        *differences_from_training(card, channels, spacing),
+        *differences_of_prediction(card, traits, dropped / max(labelled, 1.0)),
+    ]
+    notes = [*([headline(card, unlike)] if unlike else []), *side_notes]
     if fitter.images < BATCH:
         notes.append(
             f"Not enough memory for {BATCH} images at once: went on with {fitter.images}. "
@@ -160,7 +180,15 @@ def segment_volume(
         )
     labels = card.classes.decode(classes, legs)
     millilitres = dropped * float(np.prod(spacing)) / 1000
-    return Segmentation(labels, confidence.astype(np.float32), notes, doubt, millilitres)
+    return Segmentation(
+        labels,
+        confidence.astype(np.float32),
+        notes,
+        doubt,
+        millilitres,
+        tuple(unlike),
+        traits,
+    )
 
 
 def _legs(

@@ -71,6 +71,8 @@ class SegmentedScan:
         Of slices ``(z,)`` and voxels ``(z, y, x)``, as in `learning.predict.Segmentation`.
     islands_ml
         mL of islands that were removed.
+    unlike
+        How the scan and its labels differ from the training scans, the worst first.
     """
 
     labels: npt.NDArray[np.integer]
@@ -80,6 +82,7 @@ class SegmentedScan:
     confidence: npt.NDArray[np.float32]
     uncertainty: npt.NDArray[np.uint8] | None
     islands_ml: float = 0.0
+    unlike: tuple[str, ...] = ()
 
     @property
     def islands_text(self) -> str:
@@ -263,4 +266,5 @@ class Segmenter:
             confidence=found.confidence,
             uncertainty=found.uncertainty,
             islands_ml=found.islands_ml,
+            unlike=found.unlike,
         )

@@ -161,6 +161,7 @@ def _segment(
             "model_hash": fingerprint,
             "labels_hash": file_hash(file),
             "corrected_by_hand": False,
+            "unlike_training": list(found.unlike),
             "islands_dropped": job.drop_islands,
             "islands_ml": round(found.islands_ml, 3),
             "device": device,

@@ -1,4 +1,4 @@
-"""Whether a scan is like those that a model learned from, by contrast and spacing.
+"""The contrast of a scan in a few numbers: kept on model cards, to be compared with.
 
 A scan's contrast is described by how bright the leg is at some depths under the skin, after its
 intensities were brought to zero mean and unit deviation inside the body: gain and offset do not
@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.models.card import ModelCard
 from napari_ssl_muscle.scans.body_mask import body_mask
 
 DEPTHS = (2.0, 5.0, 8.0, 12.0, 17.0, 24.0, 32.0, 45.0)
@@ -86,43 +85,3 @@ def profiles(cases: Sequence[TrainingCase]) -> list[list[float]]:
     """Return the profiles of the first channel of some cases, evenly chosen, for a model card."""
     step = max(1, -(-len(cases) // MOST))
     return [profile(case.scans[0].read(), case.scans[0].geometry.spacing) for case in cases[::step]]
-
-
-def differences_from_training(
-    card: ModelCard, channels: NDArray[np.float32], spacing: tuple[float, float, float]
-) -> list[str]:
-    """Return sentences on how a scan differs from what the model learned from.
-
-    Parameters
-    ----------
-    card
-        The model's card; a card without profiles gives no warning.
-    channels
-        ``(c, z, y, x)``; the first channel is compared.
-    spacing
-        ``(dz, dy, dx)`` in mm.
-    """
-    notes = []
-    if card.contrast_profiles:
-        here = np.array(profile(channels[0], spacing))
-        distance = min(np.abs(here - np.array(p)).mean() for p in card.contrast_profiles)
-        if distance > FAR:
-            notes.append(
-                f"The contrast of this scan is far from what '{card.name}' learned from "
-                f"({card.contrast or 'see its card'}); look at the labels closely."
-            )
-    in_plane = max(spacing[1:])
-    pixel = card.slices.spacing or (max(card.spacing[1:]) if card.spacing else None)
-    if pixel is not None and in_plane > COARSER * pixel:
-        notes.append(
-            f"This scan's pixels ({in_plane:.2g} mm) are much coarser than those that "
-            f"'{card.name}' works on ({pixel:.2g} mm); look at the labels closely."
-        )
-    elif card.slices.spacing is None and card.spacing is not None:
-        ratio = in_plane / max(card.spacing[1:])
-        if not 1 / COARSER <= ratio <= COARSER:
-            notes.append(
-                f"This scan's pixels ({in_plane:.2g} mm) differ much from those that "
-                f"'{card.name}' learned from ({max(card.spacing[1:]):.2g} mm)."
-            )
-    return notes

@@ -24,6 +24,7 @@ from pydantic import (
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.muscle_classes import MuscleClasses
+from napari_ssl_muscle.learning.data.scan_traits import PredictionTraits, ScanTraits
 from napari_ssl_muscle.learning.models.safetensors_header import Header, no_model, read_header
 from napari_ssl_muscle.learning.settings import NetworkSettings, Recipe, SliceSettings
 from napari_ssl_muscle.scans.muscles import MuscleTable
@@ -76,6 +77,10 @@ class ModelCard(BaseModel):
     contrast_profiles: list[list[FiniteFloat]] = Field(
         [], description="Contrast profiles of training scans; see contrast.profile."
     )
+    scan_traits: list[ScanTraits] = Field([], description="Size and shape of the legs in them.")
+    prediction_traits: list[PredictionTraits] = Field(
+        [], description="What the trained model makes of some of them."
+    )
     spacing: tuple[FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(
         None, description="Typical (dz, dy, dx) in mm of the training scans."
     )
@@ -118,6 +123,11 @@ class ModelCard(BaseModel):
     def outputs(self) -> int:
         """Outputs of the head: background and muscles, or the image channels for inpainting."""
         return len(self.channels) if self.task == "inpainting" else self.classes.count
+
+    @property
+    def synthetic_only(self) -> bool:
+        """Whether nothing but synthetic images was learned from."""
+        return bool(self.training_data) and all("synthetic" in d.name for d in self.training_data)
 
     @property
     def mask_channel(self) -> bool:

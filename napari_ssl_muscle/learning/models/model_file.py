@@ -82,6 +82,20 @@ def save_model(
     return path
 
 
+def replace_card(path: Path, card: ModelCard) -> None:
+    """Give a model file another card; its weights stay, bit for bit.
+
+    Raises
+    ------
+    BadInput
+        If the file is no model or cannot be written.
+    """
+    read_header(path)
+    tensors = load_tensors(path.read_bytes())
+    metadata = card_metadata(card)
+    write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
+
+
 def load_model(name_or_path: str | Path) -> Model:
     """Load a model by file, run folder or name, as `card.find_model` does.
 

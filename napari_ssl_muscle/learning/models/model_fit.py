@@ -24,31 +24,53 @@ class ScanProperties:
 
 @dataclass(frozen=True)
 class ModelFit:
-    """A model, and sentences on how the scan differs from what it learned from."""
+    """A model, and phrases on how the scan differs from what it learned from, the worst first."""
 
     model: ListedModel | None
-    notes: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """All differences in one line; empty for none."""
+        from napari_ssl_muscle.learning.data.scan_check import headline
+
+        if self.model is None or self.model.card is None:
+            return ""
+        return headline(self.model.card, self.differences)
 
 
 def find_fit(scan: ScanProperties) -> ModelFit:
-    """Return the chosen model, or the first other one that suits the scan better."""
-    from napari_ssl_muscle.learning.data.contrast import differences_from_training
+    """Return the chosen model, or the first other one that suits the scan better.
+
+    A model of synthetic legs is not kept for a patient's scan if there is any other.
+    """
+    from napari_ssl_muscle.learning.data.scan_check import differences_from_training
 
     shape = (1,) * (4 - scan.image.ndim) + scan.image.shape
     channels = scan.image.reshape(shape).astype(np.float32, copy=False)
 
-    def notes(model: ListedModel) -> tuple[str, ...]:
+    def fit(model: ListedModel) -> ModelFit:
         assert model.card is not None
-        return tuple(differences_from_training(model.card, channels, scan.spacing))
+        found = tuple(differences_from_training(model.card, channels, scan.spacing))
+        return ModelFit(model, found)
 
-    chosen = scan.chosen
-    differences = notes(chosen) if chosen is not None else ()
-    if chosen is not None and not differences:
-        return ModelFit(chosen)
-    for model in scan.others:
-        # Models that take one image, as the chosen one does.
-        single = model.card is not None and model.card.in_channels == 1
-        other = chosen is None or model.path != chosen.path
-        if single and other and not notes(model):
-            return ModelFit(model)
-    return ModelFit(chosen, differences)
+    chosen = fit(scan.chosen) if scan.chosen is not None else ModelFit(None)
+    if chosen.model is not None and not chosen.differences:
+        return chosen
+    # Models that take one image, as the chosen one does.
+    others = [
+        fit(model)
+        for model in scan.others
+        if model.card is not None
+        and model.card.in_channels == 1
+        and model.card.task == "segmentation"
+        and (chosen.model is None or model.path != chosen.model.path)
+    ]
+    for other in others:
+        if not other.differences:
+            return other
+    if scan.others and chosen.model is not None and chosen.model.card is not None:
+        real = [o for o in others if o.model and o.model.card and not o.model.card.synthetic_only]
+        if chosen.model.card.synthetic_only and real:
+            return min(real, key=lambda other: len(other.differences))
+    return chosen

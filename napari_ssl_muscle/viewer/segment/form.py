@@ -295,8 +295,9 @@ class SegmentForm(WorkForm):
     def _show_fit(self, fit: ModelFit) -> None:
         if fit.model is not None and fit.model != self.model.model:
             self.model.choose(fit.model.path)
-        self.fit.value = "\n".join(f"⚠ {note}" for note in fit.notes)
-        self.fit.visible = bool(fit.notes)
+        self.fit.value = f"⚠ {fit.headline}" if fit.differences else ""
+        self.fit.tooltip = "\n".join(fit.differences)
+        self.fit.visible = bool(fit.differences)
 
     def _show_command(self, *_: object) -> None:
         job = self.job()
