@@ -47,7 +47,7 @@ ISLANDS = 0.25
 LABEL_VALUES = 64
 """Most different values of an image that may be a label map."""
 
-FLAT = 0.9
+FLAT = 0.7
 """Share of neighbouring voxels that are equal in a label map; noise forbids that in images."""
 
 
