@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
@@ -13,6 +14,7 @@ from napari_ssl_muscle.jobs.run_folder import check_results
 from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
 from napari_ssl_muscle.scans.muscles import read_table
+from napari_ssl_muscle.scans.naming import distinct_case_names
 
 
 def prepare(job: MeasureJob) -> PreparedJob:
@@ -26,7 +28,12 @@ def prepare(job: MeasureJob) -> PreparedJob:
     check_results(job.out, MeasureReport.FILES, overwrite=job.overwrite)
     table = None if job.table is None else read_table(job.table)
     paths = list(dict.fromkeys(path for given in job.labels for path in _label_maps(given)))
-    given = [open_labels(path, table) for path in paths]
+    opened = [open_labels(path, table) for path in paths]
+    # The same file name in several patients' folders must not make them one case.
+    given = [
+        replace(one, case=name, title=name)
+        for one, name in zip(opened, distinct_case_names(paths), strict=True)
+    ]
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         emit(Started(action="measuring", device="CPU", total=len(given)))
