@@ -120,9 +120,9 @@ def test_other_contrast_is_warned_about(trained: Path, cases: list[TrainingCase]
     body = body_mask(channels[0])
     top = np.quantile(channels[0][body], 0.99)
     inverted = np.where(body, np.maximum(1.2 * top - channels, 0.2 * top), channels)
-    assert any("contrast" in n for n in segment_volume(model, inverted, spacing).notes)
+    assert any("contrast" in n for n in segment_volume(model, inverted, spacing).unlike)
     coarse = (spacing[0], 7.0, 7.0)
-    assert any("coarser" in n for n in segment_volume(model, channels, coarse).notes)
+    assert any("coarser" in n for n in segment_volume(model, channels, coarse).unlike)
 
 
 def test_test_subjects_take_no_part(

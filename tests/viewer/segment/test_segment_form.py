@@ -306,7 +306,7 @@ def test_a_scan_of_far_contrast_is_warned_about_before_the_button_is_pressed(
 ) -> None:
     form.model.add(write_model(contrast_profiles=FAR, contrast="fat image"))
     commands.open_paths(viewer, [scan_file])
-    until(lambda: "far from what 'tiny' learned" in form.fit.value)
+    until(lambda: "unlike the training scans of 'tiny'" in form.fit.value)
     assert "fat image" in form.fit.value
 
 
@@ -324,7 +324,7 @@ def test_until_the_user_picks_a_model_that_suits_the_scan_is_chosen(
     until(lambda: form.model.model is not None and form.model.model.path == near)
     # By hand, the other one: it stays, with a warning.
     form.model.add(far)
-    until(lambda: "far from what" in form.fit.value)
+    until(lambda: "unlike the training scans" in form.fit.value)
     assert form.model.model is not None
     assert form.model.model.path == far
 
