@@ -150,7 +150,7 @@ def test_a_training_goes_on_when_its_parent_is_gone(cohort: Path, tmp_path: Path
 
 def test_the_second_ctrl_c_ends_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with cli._interrupts() as asked:
+    with cli.jobs.interrupts() as asked:
         assert not asked.is_set()
         signal.raise_signal(signal.SIGINT)
         assert asked.is_set()
@@ -165,7 +165,7 @@ def test_an_unexpected_error_is_exit_1_with_its_traceback(
     def broken(*args: object) -> None:
         raise JobFailed("It failed unexpectedly: x.") from KeyError("x")
 
-    monkeypatch.setattr(cli, "run_job", broken)
+    monkeypatch.setattr(cli.jobs, "run_job", broken)
     result = CliRunner().invoke(cli.main, ["measure", "a", "--out", "b"])
     assert result.exit_code == 1
     assert result.stderr.startswith("It failed unexpectedly: x.\n")
@@ -215,7 +215,7 @@ def test_phantom_writes_a_cohort_that_can_be_opened(tmp_path: Path) -> None:
 
 
 def test_phantom_has_the_defaults_of_its_settings() -> None:
-    options = {each.name: each.default for each in cli.phantom.params if each.name != "out"}
+    options = {each.name: each.default for each in cli.cohorts.phantom.params if each.name != "out"}
     settings = PhantomSettings()
     assert options == {name: getattr(settings, name) for name in options}
     assert len(options) == 6
