@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from napari_ssl_muscle.jobs.cohort_jobs import ImportJob, SynthesiseJob
 from napari_ssl_muscle.jobs.run import PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.settings import (
     AnyJob,
@@ -17,11 +18,9 @@ from napari_ssl_muscle.jobs.settings import (
     EvaluateJob,
     ExperimentsJob,
     FinetuneJob,
-    ImportJob,
     MeasureJob,
     PretrainJob,
     SegmentJob,
-    SynthesiseJob,
 )
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, ignore_event, never_stop
 

@@ -17,8 +17,9 @@ from napari_ssl_muscle.cli.shell import A_PATH, DONE, STOPPED, discard_output, m
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.cli_options import job_from, options_of
 from napari_ssl_muscle.jobs.display import Display, JsonLines, TextDisplay
+from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.job_file import read_job
-from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, Job, LearningJob
+from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, LearningJob
 from napari_ssl_muscle.learning.events import Failed, Stopped
 from napari_ssl_muscle.learning.settings import FreezeMode
 

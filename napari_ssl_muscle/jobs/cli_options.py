@@ -22,9 +22,10 @@ from napari_ssl_muscle.jobs.fields import (
     marked,
     option_name,
 )
+from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.preset_values import describe_default
-from napari_ssl_muscle.jobs.settings import AnyJob, Job, LearningJob
+from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
 
 _TYPES: dict[Any, Any] = {
     int: click.INT,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.fields import SECTIONS, for_recipe
-from napari_ssl_muscle.jobs.settings import LENGTHS, Job, LabelledJob, LearningJob, PretrainJob
+from napari_ssl_muscle.jobs.job import Job
+from napari_ssl_muscle.jobs.settings import LENGTHS, LabelledJob, LearningJob, PretrainJob
 from napari_ssl_muscle.learning.data.muscle_classes import MuscleClasses
 from napari_ssl_muscle.learning.models.card import ModelCard, find_model, read_card
 from napari_ssl_muscle.learning.settings import (

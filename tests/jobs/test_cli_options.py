@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from napari_ssl_muscle.cli import main
 from napari_ssl_muscle.jobs.cli_options import arguments, job_from, shell_command, split_names
+from napari_ssl_muscle.jobs.cohort_jobs import SynthesiseJob
 from napari_ssl_muscle.jobs.settings import (
     JOBS,
     AnyJob,
@@ -23,7 +24,6 @@ from napari_ssl_muscle.jobs.settings import (
     MeasureJob,
     PretrainJob,
     SegmentJob,
-    SynthesiseJob,
 )
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.synthesis.settings import CONTRASTS

@@ -9,10 +9,11 @@ import pytest
 
 from napari_ssl_muscle.actions import prepare, run_job
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, format_error, saved_results
 from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, EVENTS, JOB, check_writable
-from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, Job, MeasureJob
+from napari_ssl_muscle.jobs.settings import JOBS, FinetuneJob, MeasureJob
 from napari_ssl_muscle.learning.events import (
     EpochEnd,
     Event,

@@ -36,10 +36,11 @@ from napari_ssl_muscle.experiments.published.workers.choice import choose_worker
 from napari_ssl_muscle.experiments.report import write_report
 from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.jobs.cli_options import shell_command
+from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.job_file import absolute
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_writable
-from napari_ssl_muscle.jobs.settings import ExperimentsJob, FinetuneJob, Job, PretrainJob
+from napari_ssl_muscle.jobs.settings import ExperimentsJob, FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, Started, emit_warnings
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.scans.cohort import open_cohort

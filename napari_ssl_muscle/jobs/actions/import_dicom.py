@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.jobs.cohort_jobs import ImportJob
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_writable
-from napari_ssl_muscle.jobs.settings import ImportJob
 from napari_ssl_muscle.learning.events import (
     Emit,
     Note,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
+from napari_ssl_muscle.jobs.cohort_jobs import SynthesiseJob
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_writable
-from napari_ssl_muscle.jobs.settings import SynthesiseJob
 from napari_ssl_muscle.learning.events import (
     Emit,
     Note,

@@ -9,7 +9,7 @@ from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, SpinBox
 from pydantic.fields import FieldInfo
 
 from napari_ssl_muscle.jobs.fields import Override, bare_type, marked, section_of
-from napari_ssl_muscle.jobs.settings import Job
+from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.viewer.widgets.form import choice, line
 
 MOST_INTEGER = 2**31 - 1

@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.cli import main
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.settings import ImportJob
+from napari_ssl_muscle.jobs.cohort_jobs import ImportJob
 from napari_ssl_muscle.learning.events import Event, Note, to_line
 from napari_ssl_muscle.scans.cohort import open_cohort
 

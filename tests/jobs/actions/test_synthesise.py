@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from napari_ssl_muscle.actions import run_job
-from napari_ssl_muscle.jobs.settings import SynthesiseJob
+from napari_ssl_muscle.jobs.cohort_jobs import SynthesiseJob
 from napari_ssl_muscle.learning.events import Event, Note, Progress, Stopped
 from napari_ssl_muscle.phantom.cohort import write_phantom
 from napari_ssl_muscle.phantom.settings import PhantomSettings

@@ -1,0 +1,85 @@
+"""Jobs that make a cohort: from DICOM, or of synthetic images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from napari_ssl_muscle.jobs.fields import (
+    Argument,
+)
+from napari_ssl_muscle.jobs.job import Job
+from napari_ssl_muscle.synthesis.settings import CONTRASTS, TWIN_DICE, Contrast, Legs
+
+
+class ImportJob(Job):
+    """Import DICOM as a pseudonymous cohort.
+
+    A folder with whatever lies in it, a file, or a whole export with many patients becomes NIfTI
+    images in the layout of BIDS: subjects and sessions are counted, and no name, ID, date or text
+    of a header is written. What an earlier import wrote is skipped. See what is there with
+    ssl-muscle dicom.
+    """
+
+    action: Literal["import"] = "import"
+    dicom: Annotated[Path, Argument("DICOM")] = Field(
+        description="A folder of DICOM files, or one of them."
+    )
+    out: Path = Field(description="Folder of the cohort; a new one, or one of an earlier import.")
+    series: list[int] | None = Field(
+        None,
+        min_length=1,
+        description="Numbers of the series to import. Default: every whole anatomical one.",
+    )
+    echo: list[int] | None = Field(
+        None,
+        min_length=1,
+        description="Echoes to import, from 1 for the shortest echo time. Default: all.",
+    )
+
+
+class SynthesiseJob(Job):
+    """Draw synthetic images from label maps.
+
+    Images in many contrasts, with their labels, as a cohort to train on (nnU-Net raw layout). What
+    a label map does not say is drawn at random: outline, fat, bone, vessels, disease, contrast and
+    scanner. The same command goes on where it was stopped, and with more --images adds to them.
+    Maps of one person are found by their overlap and count as one subject.
+    """
+
+    action: Literal["synthesise"] = "synthesise"
+    maps: Annotated[list[Path], Argument("MAPS")] = Field(
+        min_length=1, description="Label maps, or folders of them."
+    )
+    out: Path = Field(description="Folder of the cohort: a new one, or one to go on with.")
+    images: int = Field(
+        ge=1, le=100_000, description="Number of images; every map gives as many as the others."
+    )
+    contrast: list[Contrast] | None = Field(
+        None,
+        min_length=1,
+        description=f"Contrasts in turn: {', '.join(CONTRASTS)}. Default: all.",
+    )
+    legs: Legs = Field(
+        "any", description="Both legs, one, or one in a quarter of the images (any)."
+    )
+    table: Path | None = Field(
+        None,
+        description="Muscle table of the label maps: a file, or thigh-eleven for the table of that "
+        "name which comes with the program. Default: the one beside them.",
+    )
+    exclude_twins_of: list[Path] | None = Field(
+        None,
+        min_length=1,
+        description="Label map of a person who tests a model: maps that are likely of the same "
+        "person are left out. May be given several times.",
+    )
+    twin_dice: float = Field(
+        TWIN_DICE,
+        gt=0,
+        lt=1,
+        description="Mean Dice after alignment from which on two maps count as one person's.",
+    )
+    seed: int = Field(0, ge=0, description="Another seed draws other images.")
