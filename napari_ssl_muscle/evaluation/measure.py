@@ -38,6 +38,8 @@ class Measure:
         Its label value.
     volume_ml
         In mL.
+    voxels
+        Number of voxels.
     csa_mm2
         Area in mm² in the plane of each slice, from the lowest slice to the highest.
     """
@@ -47,6 +49,7 @@ class Measure:
     value: int
     volume_ml: float
     csa_mm2: tuple[float, ...]
+    voxels: int = 0
 
     @property
     def _there(self) -> npt.NDArray[np.intp]:
@@ -99,6 +102,8 @@ class Measurement:
         One entry for each muscle and side that is there, in the order of the table.
     notes
         Sentences that belong to the figures.
+    spacing_known
+        False if the size of a voxel is not known: only numbers of voxels mean anything then.
     """
 
     name: str
@@ -108,6 +113,7 @@ class Measurement:
     table: MuscleTable
     measures: tuple[Measure, ...]
     notes: tuple[str, ...]
+    spacing_known: bool = True
 
 
 def measure(
@@ -158,8 +164,14 @@ def measure(
                         value=muscle.value,
                         volume_ml=float(area.sum() * dz / 1000.0),
                         csa_mm2=tuple(float(a) for a in area),
+                        voxels=int(voxels.sum()),
                     )
                 )
+    if not geometry.spacing_known:
+        notes.append(
+            "The size of a voxel is not known, so voxels are given instead of mL and mm²; write "
+            "the voxel size into the file's header."
+        )
     if absent:
         notes.append(f"Not in the label map: {', '.join(absent)}.")
     if (tilt := _tilt(geometry)) >= OBLIQUE:
@@ -169,7 +181,14 @@ def measure(
         )
     subject, session = subject_and_session(name)
     return Measurement(
-        name, subject, session, geometry.spacing, table, tuple(measures), tuple(notes)
+        name,
+        subject,
+        session,
+        geometry.spacing,
+        table,
+        tuple(measures),
+        tuple(notes),
+        geometry.spacing_known,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_ssl_muscle.evaluation.measure import Measurement
+from napari_ssl_muscle.evaluation.measure import Measure, Measurement
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.evaluation.report import Report
 from napari_ssl_muscle.files import csv_text
@@ -49,6 +49,7 @@ class MeasureReport(Report):
         "slices",
         "first_slice",
         "last_slice",
+        "voxels",
     )
 
     measurements: Sequence[Measurement]
@@ -60,7 +61,7 @@ class MeasureReport(Report):
                 "subject": found.subject,
                 "session": found.session,
                 "case": found.name,
-                **{name: getattr(measure, name) for name in self.COLUMNS[3:]},
+                **_figures(found, measure, self.COLUMNS[3:]),
             }
             for found in self.measurements
             for measure in found.measures
@@ -80,6 +81,7 @@ class MeasureReport(Report):
                 "csa_mm2": area,
             }
             for found in self.measurements
+            if found.spacing_known
             for measure in found.measures
             for z, area in enumerate(measure.csa_mm2)
             if area > 0
@@ -111,8 +113,8 @@ class MeasureReport(Report):
                     "notes": list(found.notes),
                     "measures": [
                         {
-                            **{name: getattr(measure, name) for name in self.COLUMNS[3:]},
-                            "csa_mm2": list(measure.csa_mm2),
+                            **_figures(found, measure, self.COLUMNS[3:]),
+                            "csa_mm2": list(measure.csa_mm2) if found.spacing_known else None,
                         }
                         for measure in found.measures
                     ],
@@ -126,19 +128,28 @@ class MeasureReport(Report):
         parts = []
         for found in self.measurements:
             head = "muscle,volume mL,mean area mm²,largest area mm²,in slice,slices"
+            if not found.spacing_known:
+                head += ",voxels"
             rows = [
                 head.split(","),
                 *(
                     [
                         muscle_title(measure.muscle, measure.side),
-                        number(measure.volume_ml, 1),
-                        number(measure.mean_csa_mm2, 0),
-                        number(measure.max_csa_mm2, 0),
+                        number(measure.volume_ml if found.spacing_known else None, 1),
+                        number(measure.mean_csa_mm2 if found.spacing_known else None, 0),
+                        number(measure.max_csa_mm2 if found.spacing_known else None, 0),
                         str(measure.max_csa_slice),
                         f"{measure.first_slice}–{measure.last_slice}",
+                        *([] if found.spacing_known else [str(measure.voxels)]),
                     ]
                     for measure in found.measures
                 ),
             ]
             parts.append("\n".join([found.name, aligned(rows, width), *found.notes]))
         return "\n\n".join(parts) + "\n"
+
+
+def _figures(found: Measurement, measure: Measure, names: Sequence[str]) -> dict[str, Any]:
+    """Return a measure's figures; none in mm where the size of a voxel is not known."""
+    invented = () if found.spacing_known else ("volume_ml", "mean_csa_mm2", "max_csa_mm2")
+    return {name: None if name in invented else getattr(measure, name) for name in names}

@@ -11,7 +11,7 @@ from napari_ssl_muscle.evaluation.measure_report import MeasureReport
 from napari_ssl_muscle.phantom.scan import phantom_scan
 from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, write_itksnap
+from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, default_table, write_itksnap
 
 TABLE = MuscleTable((Muscle(1, "gracilis"), Muscle(2, "sartorius"), Muscle(3, "soleus")))
 
@@ -148,3 +148,15 @@ def test_the_phantom_has_the_volumes_that_it_says():
     found = by_key(measure(scan.labels, table, Geometry(shape, scan.affine)))
     volumes = {f"{muscle} {side}": m.volume_ml for (muscle, side), m in found.items()}
     assert volumes == pytest.approx(scan.volumes_ml)
+
+
+def test_without_a_voxel_size_voxels_are_given_and_no_millilitres():
+    labels = np.zeros((3, 20, 20), np.int32)
+    labels[:, 4:9, 4:9] = 1
+    geometry = Geometry((20, 20, 3), np.zeros((4, 4)))
+    found = measure(labels, default_table("thigh"), geometry, "leg")
+    report = MeasureReport([found])
+    (row,) = report.rows()
+    assert (row["volume_ml"], row["voxels"]) == (None, 75)
+    assert report.slice_rows() == []
+    assert any("voxels are given instead of mL" in note for note in found.notes)
