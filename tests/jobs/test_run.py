@@ -214,11 +214,12 @@ def test_every_job_goes_to_the_module_of_its_action(
     kind: type[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     action = kind.model_fields["action"].default
-    room = "jobs.actions." + action.replace("-", "_")
-    if action == "compare-freezing":
-        room = "experiments.freeze_modes"
-    if action == "experiments":
-        room = "experiments.published.action"
+    elsewhere = {
+        "compare-freezing": "experiments.freeze_modes",
+        "experiments": "experiments.published.action",
+        "import": "jobs.actions.import_dicom",  # "import" is a word of Python
+    }
+    room = elsewhere.get(action, "jobs.actions." + action.replace("-", "_"))
     monkeypatch.setattr(f"napari_ssl_muscle.{room}.prepare", lambda job: job.action)
     job: Any = kind.model_construct()
     assert prepare(job) == action
