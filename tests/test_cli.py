@@ -202,7 +202,7 @@ def test_inspect_names_what_is_wrong(cohort: Path, tmp_path: Path) -> None:
     (tmp_path / "leg.nii.gz").write_bytes(b"no image")
     result = CliRunner().invoke(cli.main, ["inspect", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    assert "leg.nii.gz" in result.stdout.partition("Problems:")[2]
+    assert "leg.nii.gz" in result.stdout.partition("Problems and notes:")[2]
 
 
 def test_phantom_writes_a_cohort_that_can_be_opened(tmp_path: Path) -> None:

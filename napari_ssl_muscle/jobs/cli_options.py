@@ -177,7 +177,7 @@ def _option(name: str, value: object) -> list[str]:
     if isinstance(value, bool):
         return [option if value else option.replace("--", "--no-", 1)]
     if isinstance(value, list):
-        return [word for item in value for word in _with_value(option, _quoted(str(item)))]
+        return [word for item in value for word in _with_value(option, _quoted(item))]
     return _with_value(option, str(value))
 
 
@@ -185,8 +185,9 @@ def _with_value(option: str, value: str) -> list[str]:
     return [f"{option}={value}"] if value.startswith("-") else [option, value]
 
 
-def _quoted(name: str) -> str:
-    """Return a name quoted for `split_names`."""
-    if not any(mark in name for mark in ',"\r\n'):
+def _quoted(item: object) -> str:
+    """Return an item of a list as text, a name quoted for `split_names`; paths are not split."""
+    name = str(item)
+    if not isinstance(item, str) or not any(mark in name for mark in ',"\r\n'):
         return name
     return '"' + name.replace('"', '""') + '"'

@@ -253,7 +253,7 @@ def test_minutes_are_turned_into_steps_once(
     cohort: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter([0.25, 0.05, 0.05, 0.05])  # frozen ones are faster
-    monkeypatch.setattr(Stepper, "time_steps", lambda _: (next(seconds), 0.0))
+    monkeypatch.setattr(Stepper, "time_steps", lambda *_: (next(seconds), 0.0))
     run_job(a_job(tmp_path / "out", model, cohort=cohort, steps=None, minutes=0.02))
     found = read_comparison(tmp_path / "out")
     assert found is not None

@@ -33,7 +33,7 @@ def test_elsewhere_than_on_a_terminal_there_are_plain_lines() -> None:
     display.close()
     assert stream.getvalue().splitlines() == [
         "fine-tuning on CPU, 2 threads",
-        "epoch 1, step 20: train_loss 0.1235, dice 0.5 (best)",
+        "epoch 1, step 20: loss 0.1235, validation Dice 0.5 (best)",
         "Warning: Pixels are coarse.",
         "4 of 4 (100 %)",
     ]

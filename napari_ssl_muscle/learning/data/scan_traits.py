@@ -1,18 +1,19 @@
 """What a scan shows of the leg, in a few numbers: kept on model cards, to be compared with.
 
-Nothing here imports torch.
+Lists of models read cards: nothing here imports torch, or scipy before it is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.scans.body_mask import body_mask, gap_between_legs
+if TYPE_CHECKING:
+    from napari_ssl_muscle.learning.data.case import TrainingCase
 
 MOST = 24
 """Scans described on a card."""
@@ -73,6 +74,8 @@ def scan_traits(
     spacing
         ``(dz, dy, dx)`` in mm.
     """
+    from napari_ssl_muscle.scans.body_mask import body_mask, gap_between_legs
+
     body = body_mask(volume)
     gap = gap_between_legs(body, spacing, outlines=True)
     legs = [body] if gap is None else [body[..., :gap], body[..., gap:]]
@@ -128,6 +131,8 @@ def prediction_traits(
     """
     voxels = np.bincount(classes.ravel(), minlength=count)[1:]
     labelled = int(voxels.sum())
+    from napari_ssl_muscle.scans.body_mask import body_mask
+
     body = int(body_mask(volume).sum())
     return PredictionTraits(
         confidence=round(confidence, 4),

@@ -54,4 +54,7 @@ def apply_changes(layer: Labels, changes: Changes) -> None:
     info = info_of(layer)
     if info is not None and info.role == "truth":
         raise ValueError("ground truth is read-only")
+    if not layer.visible:
+        # napari does not keep the slice of a hidden layer up to date, but writes into it.
+        layer.set_view_slice()
     layer.data_setitem(changes.where, changes.values)

@@ -17,7 +17,8 @@ from napari_ssl_muscle.jobs.cohort_jobs import SynthesiseJob
 from napari_ssl_muscle.learning.events import Event, Note, Progress, Stopped
 from napari_ssl_muscle.phantom.cohort import write_phantom
 from napari_ssl_muscle.phantom.settings import PhantomSettings
-from napari_ssl_muscle.scans.cohort import inspect, open_cohort
+from napari_ssl_muscle.scans.cohort import open_cohort
+from napari_ssl_muscle.scans.inspection import inspect
 
 Shell = Callable[..., Result]
 
