@@ -20,8 +20,6 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_whole
 from napari_ssl_muscle.paths import studies_folder
 from napari_ssl_muscle.scans.naming import NIFTI, as_file_name
-from napari_ssl_muscle.study.draft import CASE, Draft
-from napari_ssl_muscle.study.journal import Journal, UnsavedChanges
 from napari_ssl_muscle.study.lock import FolderLocked
 from napari_ssl_muscle.study.open_studies import acquire_study, release_study
 from napari_ssl_muscle.study.places import proposed_study, study_places
@@ -29,7 +27,9 @@ from napari_ssl_muscle.study.scan_reference import fingerprint
 from napari_ssl_muscle.study.slice_states import SliceState
 from napari_ssl_muscle.study.study import Study
 from napari_ssl_muscle.study.study_folder import is_study
-from napari_ssl_muscle.study.unsaved_files import UnsavedFiles
+from napari_ssl_muscle.study.unsaved.draft import CASE, Draft
+from napari_ssl_muscle.study.unsaved.journal import Journal, UnsavedChanges
+from napari_ssl_muscle.study.unsaved.unsaved_files import UnsavedFiles
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.geometry import Geometry

@@ -29,7 +29,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of, show_table
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.muscles import MuscleTable
-    from napari_ssl_muscle.study.journal import UnsavedChanges
+    from napari_ssl_muscle.study.unsaved.journal import UnsavedChanges
 
 WAIT_MS = 300
 """Rest after a change before it is looked for; a stroke is long over by then, or goes on."""

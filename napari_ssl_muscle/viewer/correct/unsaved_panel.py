@@ -8,7 +8,7 @@ from typing import Any
 from magicgui.widgets import Container, PushButton, Widget
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.study.unsaved_files import DAYS_KEPT
+from napari_ssl_muscle.study.unsaved.unsaved_files import DAYS_KEPT
 from napari_ssl_muscle.viewer.correct.session import CorrectionSession
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.form import paragraph, row

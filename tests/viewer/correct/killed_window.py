@@ -19,8 +19,8 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.study import journal_writer
-from napari_ssl_muscle.study.journal_format import whole_length
+from napari_ssl_muscle.study.unsaved import journal_writer
+from napari_ssl_muscle.study.unsaved.journal_format import whole_length
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
 from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of

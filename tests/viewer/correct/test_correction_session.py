@@ -17,8 +17,8 @@ from qtpy.QtWidgets import QApplication
 
 from napari_ssl_muscle.scans.muscles import default_table
 from napari_ssl_muscle.study.correction_store import CorrectionStore
-from napari_ssl_muscle.study.journal import Journal
-from napari_ssl_muscle.study.journal_format import read_records
+from napari_ssl_muscle.study.unsaved.journal import Journal
+from napari_ssl_muscle.study.unsaved.journal_format import read_records
 from napari_ssl_muscle.viewer.correct.form import CorrectForm
 from napari_ssl_muscle.viewer.layers.changes import find_changes
 from napari_ssl_muscle.viewer.layers.prediction_history import history_of

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.study.journal_format import MAGIC, Record, pack, whole_length
+from napari_ssl_muscle.study.unsaved.journal_format import MAGIC, Record, pack, whole_length
 
 SUFFIX = ".journal"
 

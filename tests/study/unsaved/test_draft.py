@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.study.draft import Draft
 from napari_ssl_muscle.study.lock import FolderLocked
 from napari_ssl_muscle.study.study import Study
+from napari_ssl_muscle.study.unsaved.draft import Draft
 
 pytestmark = pytest.mark.usefixtures("home")
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.study import journal_writer
-from napari_ssl_muscle.study.journal import Journal
-from napari_ssl_muscle.study.journal_format import MAGIC, read_records
+from napari_ssl_muscle.study.unsaved import journal_writer
+from napari_ssl_muscle.study.unsaved.journal import Journal
+from napari_ssl_muscle.study.unsaved.journal_format import MAGIC, read_records
 
 SHAPE = (3, 5, 7)
 
@@ -148,7 +148,7 @@ def test_a_flipped_bit_ends_the_reading(tmp_path: Path) -> None:
 CHILD = """
 import sys
 import numpy as np
-from napari_ssl_muscle.study.journal import Journal
+from napari_ssl_muscle.study.unsaved.journal import Journal
 
 journal = Journal(sys.argv[1])
 columns = np.arange(5000)

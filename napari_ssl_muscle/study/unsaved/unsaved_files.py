@@ -19,7 +19,7 @@ from urllib.parse import quote
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_json, write_whole
 from napari_ssl_muscle.scans.muscles import MuscleTable
-from napari_ssl_muscle.study.journal import Journal
+from napari_ssl_muscle.study.unsaved.journal import Journal
 
 DAYS_KEPT = 14
 """Discarded changes are deleted after so many days."""

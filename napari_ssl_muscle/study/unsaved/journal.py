@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import write_bytes, write_whole
-from napari_ssl_muscle.study.journal_format import MAGIC, Record, pack, read_records
-from napari_ssl_muscle.study.journal_writer import SUFFIX, JournalWriter
+from napari_ssl_muscle.study.unsaved.journal_format import MAGIC, Record, pack, read_records
+from napari_ssl_muscle.study.unsaved.journal_writer import SUFFIX, JournalWriter
 
 _Kind = TypeVar("_Kind", bound=np.integer[Any])
 

@@ -1,0 +1,1 @@
+"""Strokes that are not saved yet: drafts, and the journal that survives a crash."""
