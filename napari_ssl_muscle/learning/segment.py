@@ -89,7 +89,9 @@ class SegmentedScan:
         """What was removed as islands, as a sentence; empty if nothing was."""
         if not self.islands_ml:
             return ""
-        return f"Islands of {self.islands_ml:.2g} mL, apart from their muscles, were removed."
+        amount = f"{self.islands_ml:.0f}" if self.islands_ml >= 10 else f"{self.islands_ml:.1f}"
+        volume = f"{amount} mL" if self.islands_ml >= 0.1 else "less than 0.1 mL"
+        return f"Islands of {volume}, apart from their muscles, were removed."
 
 
 def case_to_segment(
