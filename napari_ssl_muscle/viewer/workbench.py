@@ -39,8 +39,9 @@ from napari_ssl_muscle.viewer.widgets.qt_lifetime import delete_when_undocked
 if TYPE_CHECKING:
     import napari.viewer
 
-# Row, column and width of each step's button, in a grid of six columns.
-_PLACES = ((0, 0, 2), (0, 2, 2), (0, 4, 2), (1, 0, 2), (1, 2, 2), (1, 4, 2))
+_COLUMNS = 2
+"""Of the steps' buttons: in three, "Evaluate & measure" would be cut off."""
+
 SELECTED = "QPushButton:checked { background-color: #1f6f8b; color: white; }"
 
 
@@ -86,8 +87,7 @@ class Workbench(QWidget):
             button.setStyleSheet(SELECTED)
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self.buttons.addButton(button, index)
-            line, place, width = _PLACES[index]
-            grid.addWidget(button, line, place, 1, width)
+            grid.addWidget(button, *divmod(index, _COLUMNS))
             button.clicked.connect(partial(self.stack.setCurrentIndex, index))
             step.setProperty(INSIDE, True)
             self.stack.addWidget(step)
