@@ -27,6 +27,7 @@ from napari_ssl_muscle.scans.formats.dicom.bids import (
 from napari_ssl_muscle.scans.formats.dicom.library import pydicom
 from napari_ssl_muscle.scans.formats.dicom.listing import find_series
 from napari_ssl_muscle.scans.formats.dicom.series import Series, echo_number
+from napari_ssl_muscle.scans.formats.dicom.voxels import read_series
 from napari_ssl_muscle.text_table import counted
 
 _REPORT_EVERY = 100
@@ -114,7 +115,6 @@ def _write(targets: Sequence[Target], cohort: Path, emit: Emit, stop: ShouldStop
     written: list[Path] = []
     failed = 0
     stopped = False
-    describe_cohort(cohort)
     for done, target in enumerate(targets):
         if target.done:
             continue
@@ -123,13 +123,13 @@ def _write(targets: Sequence[Target], cohort: Path, emit: Emit, stop: ShouldStop
             break
         emit(Progress(done=done, total=len(targets), text=target.path.name))
         try:
-            write_target(target)
+            voxels = read_series(target.series)
         except BadInput as error:
-            if not target.path.parent.parent.is_dir():
-                raise
             emit(Note(text=f"Left out: {error}", warning=True))
             failed += 1
             continue
+        describe_cohort(cohort)
+        write_target(target, voxels)
         written.append(target.path)
     if stopped and not written:
         raise StoppedByUser

@@ -162,6 +162,31 @@ def test_a_series_with_a_gap_is_left_out_and_named(export: Path, tmp_path: Path)
     assert note.startswith("Left out: series 5, water")
 
 
+def test_a_damaged_series_does_not_keep_the_others_out(tmp_path: Path) -> None:
+    for number, name in ((1, "a"), (2, "b")):
+        paths = write_series(tmp_path / "dicom" / name, voxels(seed=number), SeriesNumber=number)
+        if number == 1:
+            paths[1].write_bytes(paths[1].read_bytes()[:-20])
+    result, events = do_import(tmp_path / "dicom", tmp_path / "cohort")
+    assert (result["left_out"], len(result["files"])) == (1, 1)
+    assert any(isinstance(event, Note) and "cut short" in event.text for event in events)
+
+
+def test_a_file_that_cannot_be_written_ends_the_import(
+    export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(image: Any, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nib, "save", full)
+        with pytest.raises(BadInput, match="No space left"):
+            do_import(export, tmp_path / "cohort", series=[6])
+    # The JSON file that is there without its image does not count as an import.
+    do_import(export, tmp_path / "cohort", series=[6])
+    assert images(tmp_path / "cohort") == ["sub-001_ses-1_acq-6_fat.nii.gz"]
+
+
 def test_echoes_can_be_chosen(export: Path, tmp_path: Path) -> None:
     do_import(export / "c", tmp_path / "cohort", echo=[2])
     assert images(tmp_path / "cohort") == ["sub-001_ses-1_acq-5_echo-2_magnitude.nii.gz"]

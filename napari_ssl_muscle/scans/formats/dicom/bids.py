@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy.typing as npt
 
 from napari_ssl_muscle.files import write_json, write_whole
 from napari_ssl_muscle.scans.formats.dicom.series import Series, echo_number
-from napari_ssl_muscle.scans.formats.dicom.voxels import read_series
 
 BIDS_VERSION = "1.10.0"
 
@@ -91,22 +91,29 @@ def plan_cohort(volumes: Sequence[Series], found: Sequence[Series], cohort: Path
     return targets
 
 
-def write_target(target: Target) -> None:
+def write_target(target: Target, voxels: npt.NDArray[Any]) -> None:
     """Write a volume as NIfTI, and the JSON file beside it.
+
+    The JSON file comes first: alone it only says whose study it is, so that an import that was
+    killed between the two writes the same files again.
+
+    Parameters
+    ----------
+    voxels
+        (columns, rows, slices), from `read_series`.
 
     Raises
     ------
     BadInput
-        If the volume cannot be read or the file not be written.
+        If a file cannot be written.
     """
     series = target.series
-    voxels = read_series(series)
+    write_json(_sidecar(target.path), _technical(series))
     image: Any = nib.Nifti1Image(voxels, series.affine)  # type: ignore[no-untyped-call]
     image.header.set_xyzt_units("mm")
     image.set_qform(series.affine, code="scanner")
     image.set_sform(series.affine, code="scanner")
     write_whole(target.path, lambda part: nib.save(image, part))
-    write_json(_sidecar(target.path), _technical(series))
 
 
 def describe_cohort(cohort: Path) -> None:
@@ -153,9 +160,10 @@ def _known(cohort: Path) -> _Known:
         except (OSError, ValueError, AttributeError):
             continue  # a file of another program
         image = sidecar.with_suffix(".nii.gz")
-        if subject and session and study and volume and image.is_file():
+        if subject and session and study:
             studies[str(study)] = (int(subject[1]), int(session[1]))
-            volumes[str(volume)] = image
+            if volume and image.is_file():
+                volumes[str(volume)] = image
     numbers = (_SUBJECT.fullmatch(path.name) for path in cohort.glob("sub-*"))
     return _Known(studies, volumes, frozenset(int(found[1]) for found in numbers if found))
 
