@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.measure import measure_labels, open_labels
-from napari_ssl_muscle.evaluation.measure_report import MeasureReport
+from napari_ssl_muscle.evaluation.measures.measure import measure_labels, open_labels
+from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_results

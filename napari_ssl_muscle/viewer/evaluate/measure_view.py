@@ -11,7 +11,7 @@ from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, Row, mus
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from napari_ssl_muscle.evaluation.measure import Measure
+    from napari_ssl_muscle.evaluation.measures.measure import Measure
     from napari_ssl_muscle.viewer.evaluate.measure_worker import MeasureAnswer, MeasuredLabels
 
 SCAN = Column("Scan", tooltip="The scan.")

@@ -16,8 +16,8 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.segment.saving import grid_of
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.evaluation.measure import LabelsToMeasure, Measurement
-    from napari_ssl_muscle.evaluation.measure_report import MeasureReport
+    from napari_ssl_muscle.evaluation.measures.measure import LabelsToMeasure, Measurement
+    from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 
 UNKNOWN_SIZE = (
     "This layer came without a scan: the size of its voxels is taken for {} mm, and left and right "
@@ -67,7 +67,7 @@ def labels_to_measure(layer: Any) -> LabelsToMeasure:
         raise BadInput(
             f"'{layer.name}' has {layer.data.ndim} axes; only labels of one scan can be measured."
         )
-    from napari_ssl_muscle.evaluation.measure import LabelsToMeasure
+    from napari_ssl_muscle.evaluation.measures.measure import LabelsToMeasure
 
     labels = np.array(layer.data, copy=True)
     if not labels.any():
@@ -108,8 +108,8 @@ def measure_layers(
     StoppedByUser
         If `stop` said so.
     """
-    from napari_ssl_muscle.evaluation.measure import measure_labels
-    from napari_ssl_muscle.evaluation.measure_report import MeasureReport
+    from napari_ssl_muscle.evaluation.measures.measure import measure_labels
+    from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 
     emit(Started(action="measuring", device="CPU", total=len(given)))
     found = measure_labels(given, report_steps(emit, stop))

@@ -6,8 +6,8 @@ import pytest
 from label_files import lps, save
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.evaluation.measure import measure, measure_labels, open_labels
-from napari_ssl_muscle.evaluation.measure_report import MeasureReport
+from napari_ssl_muscle.evaluation.measures.measure import measure, measure_labels, open_labels
+from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 from napari_ssl_muscle.phantom.scan import phantom_scan
 from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.geometry import Geometry

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_ssl_muscle.evaluation.measure import Measure, Measurement
+from napari_ssl_muscle.evaluation.measures.measure import Measure, Measurement
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.evaluation.report import Report
 from napari_ssl_muscle.files import csv_text

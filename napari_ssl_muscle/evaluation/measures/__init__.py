@@ -1,0 +1,1 @@
+"""Sizes and fat of muscles, from labels and images: no reference needed."""

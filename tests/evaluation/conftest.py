@@ -1,0 +1,1 @@
+"""Puts `label_files` within reach of the tests in the folders below."""
