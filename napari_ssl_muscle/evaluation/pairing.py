@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.scans.distinct_names import distinct_case_names
 from napari_ssl_muscle.scans.name_parts import (
     contradictions,
     likely_persons,
@@ -75,7 +77,8 @@ def match(predictions: Path, references: Path) -> Pairing:
     Names are compared without what only says what a file is (`_seg`, `_dseg`, `_label`,
     `_prediction`, …). Those that are left over are compared once more by subject, session and run
     alone where the names are BIDS names (`sub-01_ses-2_T1w_dseg` is a label map of
-    `sub-01_ses-2`), or without nnU-Net's channel number (`CASE_0000_seg` is one of `CASE`).
+    `sub-01_ses-2`), or without nnU-Net's channel number (`CASE_0000_seg` is one of `CASE`). Where a
+    name is in several folders, its folder belongs to it (`p001/water_seg` is of `p001_water`).
 
     Parameters
     ----------
@@ -94,7 +97,7 @@ def match(predictions: Path, references: Path) -> Pairing:
         if not path.exists():
             raise BadInput(f"{path} does not exist; give label maps or a folder of them.")
     if predictions.is_file() and references.is_file():
-        pair = Pair(case_name(predictions), predictions, references)
+        pair = Pair(distinct_case_names([predictions])[0], predictions, references)
         against = _against(predictions, references)
         said = f"By their names {predictions.name} and {references.name} are not of one scan"
         return Pairing((pair,), remarks=(f"{said} ({against}).",) if against else ())
@@ -110,7 +113,7 @@ def match(predictions: Path, references: Path) -> Pairing:
             raise BadInput(f"There is no NIfTI file (.nii, .nii.gz) in {folder}.")
     pairs: list[Pair] = []
     remarks: list[str] = []
-    for key in (case_name, visit_name):
+    for key in (_by_folder(left, right), case_name, visit_name):
         found = _pair_by(key, left, right, remarks)
         pairs += found
         left = [p for p in left if p not in {pair.prediction for pair in found}]
@@ -153,6 +156,20 @@ def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
             files.append(path)
     said = [path for path in files if has_role(path)]
     return said or files
+
+
+def _by_folder(*sides: Sequence[Path]) -> Callable[[Path], str]:
+    """Return the key that tells equal names in several folders apart.
+
+    Equal names in one folder keep them: which of two label maps of a case is meant is not known.
+    """
+    keys: dict[Path, str] = {}
+    for paths in sides:
+        in_folder = Counter((path.parent, case_name(path)) for path in paths)
+        rivals = {name for (_, name), count in in_folder.items() if count > 1}
+        for path, name in zip(paths, distinct_case_names(paths), strict=True):
+            keys[path] = case_name(path) if case_name(path) in rivals else name
+    return keys.__getitem__
 
 
 def _pair_by(

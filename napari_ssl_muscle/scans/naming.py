@@ -8,7 +8,6 @@ file is for (`_dseg`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
@@ -183,22 +182,3 @@ def own_table(labels: Path, name: str | None = None) -> Path | None:
     suffixes = (*TABLE_SUFFIXES, *(suffix.upper() for suffix in TABLE_SUFFIXES))
     tables = (labels.with_name(f"{stem}{suffix}") for suffix in suffixes)
     return next((table for table in tables if table.is_file()), None)
-
-
-def distinct_case_names(paths: Sequence[Path]) -> list[str]:
-    """Return a case name for each file, with a folder's name before those that are the same.
-
-    `p001/seg.nii.gz` and `p002/seg.nii.gz` are `p001_seg` and `p002_seg`: the nearest folder by
-    which they differ, and if one is not enough those above it, too.
-    """
-    names = [case_name(path) for path in paths]
-    parents = [path.absolute().parent.parts[::-1] for path in paths]
-    for depth in range(max((len(parts) for parts in parents), default=0)):
-        same = {name for name in names if names.count(name) > 1}
-        for name in same:
-            group = [i for i, one in enumerate(names) if one == name]
-            parts = [parents[i][depth] if depth < len(parents[i]) else "" for i in group]
-            if len(set(parts)) > 1:
-                for i, part in zip(group, parts, strict=True):
-                    names[i] = f"{as_file_name(part)}_{names[i]}"
-    return names

@@ -141,3 +141,14 @@ def test_missing_paths_and_a_file_against_a_folder(tmp_path):
         match(folder, tmp_path / "nowhere")
     with pytest.raises(BadInput, match="a file and a folder"):
         match(folder / "a.nii.gz", folder)
+
+
+def test_a_name_in_a_folder_for_each_patient_is_of_that_patient(tmp_path):
+    folders = ("p001/water", "p002/water")
+    references = fill(tmp_path / "r", *(f"{name}_seg.nii.gz" for name in folders))
+    beside = fill(tmp_path / "p", *(f"{name}_dseg.nii.gz" for name in folders))
+    together = fill(tmp_path / "out", "p001_water_dseg.nii.gz", "p002_water_dseg.nii.gz")
+    for predictions in beside, together:
+        pairs = match(predictions, references).pairs
+        assert [pair.name for pair in pairs] == ["p001_water", "p002_water"]
+        assert [pair.reference.parent.name for pair in pairs] == ["p001", "p002"]

@@ -7,7 +7,6 @@ from napari_ssl_muscle.scans.naming import (
     PREDICTION_ENDING,
     as_file_name,
     case_name,
-    distinct_case_names,
     has_role,
     is_image,
     label_files,
@@ -68,11 +67,3 @@ def test_files_of_a_label_map():
 def test_names_that_every_file_system_takes():
     assert as_file_name("Müller: leg/left?") == "Müller_leg_left"
     assert as_file_name("…") == "scan"
-
-
-def test_the_same_file_name_in_two_folders_is_two_cases():
-    files = ["p1/anat/seg.nii.gz", "p2/anat/seg.nii.gz", "p2/x_seg.nii.gz"]
-    names = distinct_case_names([Path(file) for file in files])
-    assert names == ["p1_seg", "p2_seg", "x"]
-    deeper = ["p1/pre/T1.nii.gz", "p1/post/T1.nii.gz", "p2/pre/T1.nii.gz"]
-    assert len(set(distinct_case_names([Path(file) for file in deeper]))) == 3

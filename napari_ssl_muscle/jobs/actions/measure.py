@@ -13,8 +13,8 @@ from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_results
 from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
+from napari_ssl_muscle.scans.distinct_names import distinct_case_names
 from napari_ssl_muscle.scans.muscles import read_table
-from napari_ssl_muscle.scans.naming import distinct_case_names
 
 
 def prepare(job: MeasureJob) -> PreparedJob:

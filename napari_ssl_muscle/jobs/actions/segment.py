@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByU
 from napari_ssl_muscle.learning.models.card import ModelCard, check_segments, find_model, read_card
 from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter, case_to_segment
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
+from napari_ssl_muscle.scans.distinct_names import distinct_names
 from napari_ssl_muscle.scans.name_parts import subject_and_session
 from napari_ssl_muscle.scans.naming import label_files, label_map_name, split_channel
 from napari_ssl_muscle.scans.volume import Scan, open_scan, save_label_map
@@ -45,23 +47,15 @@ def prepare(job: SegmentJob) -> PreparedJob:
     Raises
     ------
     BadInput
-        If the model cannot segment or is for other channels, a scan cannot be opened, two scans
-        would get the same file, or one of the files exists.
+        If the model cannot segment or is for other channels, a scan cannot be opened or is given
+        twice, or one of the files exists.
     """
     path = find_model(job.model)
     card = read_card(path)
     check_segments(card, path)
     check_writable(job.out)
-    targets = [target for given in job.scans for target in _targets(given, job, card)]
-    files: dict[Path, _Target] = {}
-    for target in targets:
-        file = job.out / label_map_name(target.name)
-        if file in files:
-            raise BadInput(
-                f"{files[file].scans[0].path} and {target.scans[0].path} would both be saved as "
-                f"{file}; segment them into different folders."
-            )
-        files[file] = target
+    targets = _named([target for given in job.scans for target in _targets(given, job, card)], job)
+    files = {job.out / label_map_name(target.name): target for target in targets}
     check_free((out for file in files for out in label_files(file)), overwrite=job.overwrite)
     record = read_record(job.out)
 
@@ -69,6 +63,29 @@ def prepare(job: SegmentJob) -> PreparedJob:
         return _segment(job, path, files, record, emit, stop)
 
     return work
+
+
+def _named(targets: list[_Target], job: SegmentJob) -> list[_Target]:
+    """Give the label maps of several patients names that differ, and say whose they are.
+
+    Beside its scan a label map has the scan's name alone, by which it is found again.
+
+    Raises
+    ------
+    BadInput
+        If a scan is given twice.
+    """
+    scans = [target.scans[0].path for target in targets]
+    twice = [path for path, count in Counter(path.resolve() for path in scans).items() if count > 1]
+    if twice:
+        raise BadInput(f"{twice[0]} is given more than once; give each scan once.")
+    beside_scan = [scan.absolute().parent == job.out.absolute() for scan in scans]
+    counts = Counter(target.name for target in targets)
+    names = distinct_names([target.name for target in targets], scans)
+    return [
+        target if beside and counts[target.name] == 1 else replace(target, name=name)
+        for target, name, beside in zip(targets, names, beside_scan, strict=True)
+    ]
 
 
 def _targets(given: Path, job: SegmentJob, card: ModelCard) -> list[_Target]:

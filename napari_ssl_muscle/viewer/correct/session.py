@@ -68,7 +68,7 @@ class CorrectionSession:
         self.layer = layer
         self.scan = scan = info.scan
         self._history = history_of(layer)
-        self.store = CorrectionStore(scan.name, scan.geometry, scan.file, image)
+        self.store = CorrectionStore(scan.own_name, scan.geometry, scan.file, image)
         self._saver = StudySaver(layer, self.store)
         self._saver.ended.connect(self._on_saved)
         self._known = np.array(layer.data, copy=True)

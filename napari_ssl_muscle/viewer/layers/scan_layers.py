@@ -57,7 +57,8 @@ class OpenScan:
     Parameters
     ----------
     name
-        What people see: "sub-01_ses-02", or the file's name.
+        What people see: "sub-01_ses-02", or the file's name; with a folder's before it where
+        another open scan has the same (`layer_rules`).
     geometry
         Shape and affine as stored, from which every label map is written.
     file
@@ -73,6 +74,10 @@ class OpenScan:
     file: Scan | None = None
     table: MuscleTable | None = None
     corner: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self.own_name = self.name
+        """What it is called by itself, whatever else is open: drafts are found by it again."""
 
     @property
     def placement(self) -> dict[str, Any]:
@@ -108,6 +113,8 @@ class LayerInfo:
         The channel's name, for images of a cohort with several.
     provenance
         The model that made the labels, if one did.
+    own_name, given_name
+        An image's name by itself, and the layer's name as it was last set here.
     """
 
     role: Role
@@ -116,6 +123,8 @@ class LayerInfo:
     path: Path | None = None
     channel: str | None = None
     provenance: Provenance | None = None
+    own_name: str | None = None
+    given_name: str | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LayerInfo:
         # A duplicate is a layer of its own: its muscle table can change by itself.

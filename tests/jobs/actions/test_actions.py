@@ -1,6 +1,7 @@
 """What each action leaves behind, from the shell and as a job."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,24 @@ def test_a_cohort_is_segmented_case_by_case_with_progress_over_all_slices(
     assert (done[0], done[-1]) == (0, 18)
     assert {event.total for event in events if isinstance(event, Progress)} == {18}
     assert isinstance(events[-1], Finished)
+
+
+def test_scans_of_one_name_are_saved_under_names_that_say_whose_they_are(
+    scan: Path, model: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / patient / "water.nii.gz" for patient in ("p001", "p002")]
+    for file in files:
+        file.parent.mkdir()
+        shutil.copy(scan, file)
+    out = tmp_path / "out"
+    result = run_job(SegmentJob(scans=files, model=str(model), out=out))
+    names = ["p001_water_dseg.nii.gz", "p002_water_dseg.nii.gz"]
+    assert [Path(file).name for file in result["files"]] == names
+    # Beside the scan it is the scan's own, by which it is found again.
+    beside = run_job(SegmentJob(scans=files[:1], model=str(model), out=files[0].parent))
+    assert beside["files"] == [str(files[0].with_name("water_dseg.nii.gz"))]
+    with pytest.raises(BadInput, match="more than once"):
+        run_job(SegmentJob(scans=files[:1] * 2, model=str(model), out=out, overwrite=True))
 
 
 def test_stopping_keeps_whole_scans_only(cohort: Path, model: Path, tmp_path: Path) -> None:

@@ -126,6 +126,34 @@ def test_the_layers_of_the_first_subject_are_renamed_when_a_second_comes(
     assert first[1].name == "one · Prediction"
 
 
+def test_two_scans_of_one_file_name_are_told_apart(viewer: Any, tmp_path: Path) -> None:
+    shown = []
+    for patient in "p001", "p002":
+        (tmp_path / patient).mkdir()
+        shown += opened(viewer, write_scan(tmp_path / patient / "leg.nii.gz"))
+    assert [layer.name for layer in shown] == [
+        "p001_leg",
+        "p001_leg · Prediction",
+        "p002_leg",
+        "p002_leg · Prediction",
+    ]
+    infos = [info for layer in shown[::2] if (info := info_of(layer)) is not None]
+    assert [info.scan.name for info in infos] == ["p001_leg", "p002_leg"]
+    # Drafts of earlier days are found by the name that the scan has alone.
+    assert {info.scan.own_name for info in infos} == {"leg"}
+
+
+def test_two_images_of_a_subject_have_their_files_names(viewer: Any, tmp_path: Path) -> None:
+    for kind in "T1w", "T2w":
+        opened(viewer, write_scan(tmp_path / f"sub-01_{kind}.nii.gz"))
+    assert [layer.name for layer in viewer.layers] == [
+        "sub-01_T1w",
+        "sub-01_T1w · Prediction",
+        "sub-01_T2w",
+        "sub-01_T2w · Prediction",
+    ]
+
+
 def test_a_duplicate_belongs_to_the_same_subject_but_is_a_layer_of_its_own(
     viewer: Any, scan_file: Path
 ) -> None:
