@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from napari_ssl_muscle.jobs.cohort_jobs import ImportJob, SynthesiseJob
+from napari_ssl_muscle.jobs.cohort_jobs import ImportJob, MeasureJob, SynthesiseJob
 from napari_ssl_muscle.jobs.run import PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.settings import (
     AnyJob,
@@ -18,7 +18,6 @@ from napari_ssl_muscle.jobs.settings import (
     EvaluateJob,
     ExperimentsJob,
     FinetuneJob,
-    MeasureJob,
     PretrainJob,
     SegmentJob,
 )

@@ -32,7 +32,7 @@ class Report(ABC):
 
     @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each case, muscle and side, with `COLUMNS` as keys."""
+        """Return one row for each case, muscle and side, with `columns` as keys."""
 
     @abstractmethod
     def content(self) -> dict[str, Any]:
@@ -42,15 +42,20 @@ class Report(ABC):
     def to_text(self, width: int = 100) -> str:
         """Return the report for the screen, in lines of `width` characters."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the first CSV of this report: `COLUMNS`, and what else it has."""
+        return self.COLUMNS
+
     def frame(self) -> pd.DataFrame:
         """Return `rows` as a table of pandas."""
         import pandas as pd  # heavy: only for those who want it
 
-        return pd.DataFrame(self.rows(), columns=list(self.COLUMNS))
+        return pd.DataFrame(self.rows(), columns=list(self.columns))
 
     def to_csv(self) -> str:
         """Return `rows` as CSV: an empty field is "not counted", "inf" an infinite distance."""
-        return csv_text(self.COLUMNS, self.rows())
+        return csv_text(self.columns, self.rows())
 
     def tables(self) -> tuple[str, ...]:
         """Return the CSVs."""

@@ -124,7 +124,7 @@ def _parameter(kind: type[Job], name: str, default: str = "") -> click.Parameter
     metavar = None  # click's own
     if marked(field, ModelReference):
         metavar = "MODEL"
-    elif many and what not in (Path, int):
+    elif many and what not in (Path, int, float):
         metavar = "NAME,..."
     kind_of_value: Any = _TYPES.get(what, click.STRING)
     if get_origin(what) is Literal and not many:

@@ -1,4 +1,4 @@
-"""Jobs that make a cohort: from DICOM, or of synthetic images."""
+"""Jobs that make a cohort, from DICOM or of synthetic images, and those that measure one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from napari_ssl_muscle.jobs.fields import (
-    Argument,
-)
+from napari_ssl_muscle.jobs.fields import Argument, Name, OverwriteTables, TablesFolder
 from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.synthesis.settings import CONTRASTS, TWIN_DICE, Contrast, Legs
 
@@ -83,3 +81,56 @@ class SynthesiseJob(Job):
         description="Mean Dice after alignment from which on two maps count as one person's.",
     )
     seed: int = Field(0, ge=0, description="Another seed draws other images.")
+
+
+Water = Annotated[
+    Name | None,
+    Field(description="Channel of the water image, where its name does not say so."),
+]
+Fat = Annotated[
+    Name | None, Field(description="Channel of the fat image, where its name does not say so.")
+]
+Erosion = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=20,
+        description="Millimetres by which muscles are made smaller, in their slices, before the "
+        "fat fraction is taken.",
+    ),
+]
+Level = Annotated[
+    list[Annotated[float, Field(ge=0, le=100)]] | None,
+    Field(
+        min_length=1,
+        description="Where a cross-section is given, in per cent of the scan's length from its "
+        "lower end; may be given several times. Default: 25, 50 and 75.",
+    ),
+]
+
+
+class MeasureJob(Job):
+    """Measure volumes, cross-sections and fat of label maps.
+
+    Per muscle and side: mL, mm² per slice, left against right, and the fat fraction where water
+    and fat images are given. No reference is needed.
+    """
+
+    action: Literal["measure"] = "measure"
+    labels: Annotated[list[Path], Argument("LABELS")] = Field(
+        min_length=1, description="Label maps, or folders of them."
+    )
+    out: TablesFolder
+    table: Path | None = Field(
+        None, description="Muscle table of the label maps. Default: the one beside them."
+    )
+    images: Path | None = Field(
+        None,
+        description="Folder of the cohort that the labels were drawn on. Its water and fat images, "
+        "fat fraction images, or images in and out of phase, give fat fractions.",
+    )
+    water: Water = None
+    fat: Fat = None
+    erosion: Erosion = 0.0
+    level: Level = None
+    overwrite: OverwriteTables = False

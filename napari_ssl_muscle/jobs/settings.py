@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from napari_ssl_muscle.jobs.cohort_jobs import ImportJob, SynthesiseJob
+from napari_ssl_muscle.jobs.cohort_jobs import ImportJob, MeasureJob, SynthesiseJob
 from napari_ssl_muscle.jobs.fields import (
     AUGMENT,
     Argument,
@@ -392,23 +392,6 @@ class EvaluateJob(Job):
         False,
         description="Count slices without any reference label as background; else they are left "
         "out as unlabelled.",
-    )
-    overwrite: OverwriteTables = False
-
-
-class MeasureJob(Job):
-    """Measure volumes and cross-sections of label maps.
-
-    Per muscle and side, in mL and mm² per slice; no reference is needed.
-    """
-
-    action: Literal["measure"] = "measure"
-    labels: Annotated[list[Path], Argument("LABELS")] = Field(
-        min_length=1, description="Label maps, or folders of them."
-    )
-    out: TablesFolder
-    table: Path | None = Field(
-        None, description="Muscle table of the label maps. Default: the one beside them."
     )
     overwrite: OverwriteTables = False
 

@@ -1,4 +1,4 @@
-"""Volume and cross-sectional area per muscle and side: no reference needed."""
+"""Volume, cross-sectional area and fat per muscle and side: no reference needed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from napari_ssl_muscle.evaluation.measures.fat import FatMap, muscle_fat
+from napari_ssl_muscle.evaluation.measures.fat_images import FatImages
+from napari_ssl_muscle.evaluation.measures.figures import (
+    USUAL,
+    Coverage,
+    Measure,
+    Measurement,
+    MeasureSettings,
+    asymmetry,
+)
 from napari_ssl_muscle.evaluation.sides import legs
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
@@ -22,102 +32,22 @@ OBLIQUE = 10.0
 """Degrees between the slices and the patient's axial plane from which a note is made: the area in
 the plane of the slice is then over 1.5 % larger than that of the axial section."""
 
+CUT = 0.2
+"""A muscle that ends in the last labelled slice, with slices beyond, counts as cut there if its
+area is over this share of its largest: nothing that tapers to a tendon ends so wide."""
 
-@dataclass(frozen=True)
-class Measure:
-    """Size of one muscle, in one leg where legs are told apart.
-
-    Attributes
-    ----------
-    muscle
-        Its standard name, without a side.
-    side
-        "left" or "right" of the patient; "first leg" or "second leg" where the affine does not
-        tell; "single leg"; "" where nothing is known of legs.
-    value
-        Its label value.
-    volume_ml
-        In mL.
-    voxels
-        Number of voxels.
-    csa_mm2
-        Area in mm² in the plane of each slice, from the lowest slice to the highest.
-    """
-
-    muscle: str
-    side: str
-    value: int
-    volume_ml: float
-    csa_mm2: tuple[float, ...]
-    voxels: int = 0
-
-    @property
-    def _there(self) -> npt.NDArray[np.intp]:
-        return np.flatnonzero(self.csa_mm2)
-
-    @property
-    def slices(self) -> int:
-        """Number of slices that show the muscle."""
-        return int(self._there.size)
-
-    @property
-    def first_slice(self) -> int:
-        """Index of the lowest slice that shows it."""
-        return int(self._there[0])
-
-    @property
-    def last_slice(self) -> int:
-        """Index of the highest slice that shows it."""
-        return int(self._there[-1])
-
-    @property
-    def mean_csa_mm2(self) -> float:
-        """Mean area over the slices that show it."""
-        return float(np.asarray(self.csa_mm2)[self._there].mean())
-
-    @property
-    def max_csa_mm2(self) -> float:
-        """Largest area."""
-        return float(max(self.csa_mm2))
-
-    @property
-    def max_csa_slice(self) -> int:
-        """Index of the slice with the largest area."""
-        return int(np.argmax(self.csa_mm2))
-
-
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """All muscles of one label map.
-
-    Attributes
-    ----------
-    name, subject, session
-        Whose label map it is, from the file's name; session None where it says none.
-    spacing
-        Voxel size (dz, dy, dx) in mm.
-    table
-        What the label values mean.
-    measures
-        One entry for each muscle and side that is there, in the order of the table.
-    notes
-        Sentences that belong to the figures.
-    spacing_known
-        False if the size of a voxel is not known: only numbers of voxels mean anything then.
-    """
-
-    name: str
-    subject: str
-    session: str | None
-    spacing: tuple[float, float, float]
-    table: MuscleTable
-    measures: tuple[Measure, ...]
-    notes: tuple[str, ...]
-    spacing_known: bool = True
+REPLACED = 60.0
+"""Per cent of fat in most muscles from which on it is asked whether water and fat are swapped."""
 
 
 def measure(
-    labels: npt.NDArray[np.integer], table: MuscleTable, geometry: Geometry, name: str = ""
+    labels: npt.NDArray[np.integer],
+    table: MuscleTable,
+    geometry: Geometry,
+    name: str = "",
+    *,
+    fat: FatMap | None = None,
+    settings: MeasureSettings = USUAL,
 ) -> Measurement:
     """Measure every muscle of a label array.
 
@@ -134,6 +64,10 @@ def measure(
         Of the scan.
     name
         Name of the case; subject and session are taken from it.
+    fat
+        Fat fraction of every voxel, of the shape of `labels`; None where it is not known.
+    settings
+        What is chosen about the figures.
 
     Raises
     ------
@@ -146,6 +80,7 @@ def measure(
     found = legs(labels, table, geometry)
     if found.note:
         notes.append(found.note)
+    labelled = {k: np.flatnonzero((found.index == k).any(axis=(1, 2))) for k in range(1, 3)}
     measures, absent = [], []
     for muscle in table.muscles:
         standard, own_side = split_side(muscle.name)
@@ -154,9 +89,11 @@ def measure(
             absent.append(muscle.name)
             continue
         for k, leg in enumerate(found.names, 1):
-            voxels = (here & (found.index == k)).sum(axis=(1, 2))
+            mask = here & (found.index == k)
+            voxels = mask.sum(axis=(1, 2))
             if voxels.any():
                 area = voxels * dy * dx
+                shown = (int(labelled[k][0]), int(labelled[k][-1]))
                 measures.append(
                     Measure(
                         muscle=standard,
@@ -165,8 +102,16 @@ def measure(
                         volume_ml=float(area.sum() * dz / 1000.0),
                         csa_mm2=tuple(float(a) for a in area),
                         voxels=int(voxels.sum()),
+                        slice_mm=dz,
+                        coverage=_coverage(area, shown),
+                        level_csa_mm2=tuple(_at_level(area, p, shown) for p in settings.levels),
+                        fat=None
+                        if fat is None
+                        else muscle_fat(fat, mask, geometry.spacing, settings.erosion_mm),
                     )
                 )
+    measures = [replace(m, asymmetry_percent=asymmetry(m, measures)) for m in measures]
+    notes += _notes_of(measures, fat)
     if not geometry.spacing_known:
         notes.append(
             "The size of a voxel is not known, so voxels are given instead of mL and mm²; write "
@@ -189,7 +134,64 @@ def measure(
         tuple(measures),
         tuple(notes),
         geometry.spacing_known,
+        settings,
     )
+
+
+def _coverage(area: npt.NDArray[np.floating], labelled: tuple[int, int]) -> Coverage:
+    """Say whether a muscle ends within the scan.
+
+    Parameters
+    ----------
+    area
+        Of every slice, from the lowest to the highest.
+    labelled
+        The lowest and the highest slice in which any muscle of the leg is labelled: outside of
+        these nothing may have been labelled at all.
+    """
+
+    def cut(at: int, end: int) -> bool:
+        return bool(area[at] > 0 and (at == end or area[at] > CUT * area.max()))
+
+    below, above = cut(labelled[0], 0), cut(labelled[1], len(area) - 1)
+    if below and above:
+        return "cut at both ends"
+    return "cut below" if below else "cut above" if above else "whole"
+
+
+def _at_level(
+    area: npt.NDArray[np.floating], percent: float, labelled: tuple[int, int]
+) -> float | None:
+    """Return the area at a level of the scan; None beyond the labelled slices.
+
+    Slice k lies from k to k + 1 slice distances above the scan's lower end, its area in between.
+    """
+    place = percent / 100.0 * len(area)
+    if not labelled[0] <= place <= labelled[1] + 1:
+        return None
+    return float(np.interp(place - 0.5, np.arange(len(area)), area))
+
+
+def _notes_of(measures: Sequence[Measure], fat: FatMap | None) -> list[str]:
+    notes = []
+    cut = list(dict.fromkeys(m.muscle for m in measures if m.coverage != "whole"))
+    if cut:
+        every = len(cut) == len({m.muscle for m in measures})
+        notes.append(
+            f"Cut by the end of the scan: {'every muscle' if every else ', '.join(cut)}. Volumes "
+            "and totals are those of the part that is seen."
+        )
+    if fat is not None and fat.remark:
+        notes.append(fat.remark)
+    known = [m.fat_percent for m in measures if m.fat_percent is not None]
+    if known and float(np.median(known)) > REPLACED:
+        notes.append(
+            f"Over {REPLACED:g} % of most muscles is fat: check that the water and the fat image "
+            "are not swapped."
+        )
+    if fat is not None and len(known) < len(measures):
+        notes.append("A muscle without a fat fraction has no voxel left after the erosion.")
+    return notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +212,8 @@ class LabelsToMeasure:
         What the values mean; without it they stand for themselves.
     notes
         Sentences that belong to the figures; looked at when the labels have been read.
+    fat
+        Images of the same scan that tell where fat is.
     """
 
     case: str
@@ -219,6 +223,7 @@ class LabelsToMeasure:
     geometry: Geometry
     table: MuscleTable | None
     notes: Sequence[str] = ()
+    fat: FatImages | None = None
 
 
 def open_labels(path: Path, table: MuscleTable | None = None) -> LabelsToMeasure:
@@ -238,7 +243,9 @@ def open_labels(path: Path, table: MuscleTable | None = None) -> LabelsToMeasure
 
 
 def measure_labels(
-    given: Sequence[LabelsToMeasure], progress: Callable[[int, int, str], None] | None = None
+    given: Sequence[LabelsToMeasure],
+    progress: Callable[[int, int, str], None] | None = None,
+    settings: MeasureSettings = USUAL,
 ) -> list[Measurement]:
     """Measure labels, for the shell command and the window.
 
@@ -249,6 +256,8 @@ def measure_labels(
     progress
         Called before each with how many are done, how many there are, and its title; what it
         raises ends the work.
+    settings
+        What is chosen about the figures.
 
     Raises
     ------
@@ -262,7 +271,8 @@ def measure_labels(
         labels = one.read()
         table = one.table or table_by_values(labels)
         table.require_known(labels, one.name)
-        result = measure(labels, table, one.geometry, one.case)
+        fat = None if one.fat is None else one.fat.read(one.geometry)
+        result = measure(labels, table, one.geometry, one.case, fat=fat, settings=settings)
         notes = tuple(dict.fromkeys([*one.notes, *result.notes]))
         found.append(replace(result, notes=notes))
     return found

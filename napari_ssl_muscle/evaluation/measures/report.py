@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_ssl_muscle.evaluation.measures.measure import Measure, Measurement
+from napari_ssl_muscle.evaluation.measures.figures import Measure, Measurement
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.evaluation.report import Report
 from napari_ssl_muscle.files import csv_text
@@ -50,9 +50,22 @@ class MeasureReport(Report):
         "first_slice",
         "last_slice",
         "voxels",
+        "length_mm",
+        "coverage",
+        "asymmetry_percent",
+        "fat_percent",
+        "fat_free_volume_ml",
+        "fat_erosion_mm",
+        "fat_source",
     )
 
     measurements: Sequence[Measurement]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """`COLUMNS`, then an area for each level that was asked for: `csa_at_50_percent_mm2`."""
+        levels = dict.fromkeys(level for m in self.measurements for level in m.settings.levels)
+        return (*self.COLUMNS, *(level_column(level) for level in levels))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each case, muscle and side."""
@@ -61,7 +74,7 @@ class MeasureReport(Report):
                 "subject": found.subject,
                 "session": found.session,
                 "case": found.name,
-                **_figures(found, measure, self.COLUMNS[3:]),
+                **_figures(found, measure),
             }
             for found in self.measurements
             for measure in found.measures
@@ -113,7 +126,7 @@ class MeasureReport(Report):
                     "notes": list(found.notes),
                     "measures": [
                         {
-                            **_figures(found, measure, self.COLUMNS[3:]),
+                            **_figures(found, measure),
                             "csa_mm2": list(measure.csa_mm2) if found.spacing_known else None,
                         }
                         for measure in found.measures
@@ -127,29 +140,70 @@ class MeasureReport(Report):
         """Return one table for each case, with its notes."""
         parts = []
         for found in self.measurements:
-            head = "muscle,volume mL,mean area mm²,largest area mm²,in slice,slices"
-            if not found.spacing_known:
-                head += ",voxels"
+            fat = any(m.fat is not None for m in found.measures)
+            head = "muscle,volume mL,mean mm²,largest mm²,in slice,slices"
+            head += ",fat %" if fat else ""
+            head += "" if found.spacing_known else ",voxels"
             rows = [
                 head.split(","),
                 *(
                     [
                         muscle_title(measure.muscle, measure.side),
-                        number(measure.volume_ml if found.spacing_known else None, 1),
+                        _seen(found, measure.volume_ml, measure.coverage != "whole"),
                         number(measure.mean_csa_mm2 if found.spacing_known else None, 0),
                         number(measure.max_csa_mm2 if found.spacing_known else None, 0),
                         str(measure.max_csa_slice),
                         f"{measure.first_slice}–{measure.last_slice}",
+                        *([number(measure.fat_percent, 1)] if fat else []),
                         *([] if found.spacing_known else [str(measure.voxels)]),
                     ]
                     for measure in found.measures
                 ),
             ]
+            if len(found.measures) > 1:
+                total = _seen(found, sum(m.volume_ml for m in found.measures), found.cut)
+                rows.append(["total", total, *[""] * (len(rows[0]) - 2)])
             parts.append("\n".join([found.name, aligned(rows, width), *found.notes]))
         return "\n\n".join(parts) + "\n"
 
 
-def _figures(found: Measurement, measure: Measure, names: Sequence[str]) -> dict[str, Any]:
+def _seen(found: Measurement, volume_ml: float, cut: bool) -> str:
+    """Return a volume as text; "≥" where the scan holds only a part."""
+    text = number(volume_ml if found.spacing_known else None, 1)
+    return f"≥ {text}" if cut and found.spacing_known else text
+
+
+def level_column(level: float) -> str:
+    """Return the column of the area at a level of the scan in per cent."""
+    return f"csa_at_{level:g}_percent_mm2"
+
+
+def _figures(found: Measurement, measure: Measure) -> dict[str, Any]:
     """Return a measure's figures; none in mm where the size of a voxel is not known."""
-    invented = () if found.spacing_known else ("volume_ml", "mean_csa_mm2", "max_csa_mm2")
-    return {name: None if name in invented else getattr(measure, name) for name in names}
+    figures = {
+        "muscle": measure.muscle,
+        "side": measure.side,
+        "volume_ml": measure.volume_ml,
+        "mean_csa_mm2": measure.mean_csa_mm2,
+        "max_csa_mm2": measure.max_csa_mm2,
+        "max_csa_slice": measure.max_csa_slice,
+        "slices": measure.slices,
+        "first_slice": measure.first_slice,
+        "last_slice": measure.last_slice,
+        "voxels": measure.voxels,
+        "length_mm": measure.length_mm,
+        "coverage": measure.coverage,
+        "asymmetry_percent": measure.asymmetry_percent,
+        "fat_percent": measure.fat_percent,
+        "fat_free_volume_ml": measure.fat_free_volume_ml,
+        "fat_erosion_mm": None if measure.fat is None else measure.fat.erosion_mm,
+        "fat_source": None if measure.fat is None else measure.fat.source,
+        **{
+            level_column(level): area
+            for level, area in zip(found.settings.levels, measure.level_csa_mm2, strict=True)
+        },
+    }
+    if not found.spacing_known:
+        invented = (name for name in figures if name.endswith(("_ml", "_mm2", "length_mm")))
+        figures |= dict.fromkeys(invented)
+    return figures

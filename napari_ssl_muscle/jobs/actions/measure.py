@@ -1,20 +1,25 @@
-"""Measure label maps: mL and mm² per slice, per muscle and side."""
+"""Measure label maps: mL, mm² per slice and fat, per muscle and side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.measures.fat_images import FatImages, fat_images
+from napari_ssl_muscle.evaluation.measures.figures import USUAL, MeasureSettings
 from napari_ssl_muscle.evaluation.measures.measure import measure_labels, open_labels
 from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
+from napari_ssl_muscle.jobs.cohort_jobs import MeasureJob
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_results
-from napari_ssl_muscle.jobs.settings import MeasureJob
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
+from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.distinct_names import distinct_case_names
 from napari_ssl_muscle.scans.muscles import read_table
+from napari_ssl_muscle.scans.naming import case_name, visit_name
 
 
 def prepare(job: MeasureJob) -> PreparedJob:
@@ -23,7 +28,8 @@ def prepare(job: MeasureJob) -> PreparedJob:
     Raises
     ------
     BadInput
-        If a label map cannot be opened, a folder holds none, or one of the tables exists.
+        If a label map cannot be opened, a folder holds none, one of the tables exists, or the
+        images that are named cannot be used.
     """
     check_results(job.out, MeasureReport.FILES, overwrite=job.overwrite)
     table = None if job.table is None else read_table(job.table)
@@ -34,14 +40,64 @@ def prepare(job: MeasureJob) -> PreparedJob:
         replace(one, case=name, title=name)
         for one, name in zip(opened, distinct_case_names(paths), strict=True)
     ]
+    if job.images is not None:
+        found = find_fat_images(paths, job.images, job.water, job.fat)
+        given = [replace(one, fat=fat) for one, fat in zip(given, found, strict=True)]
+    elif job.water or job.fat:
+        raise BadInput("Channels are those of a cohort; give its folder with --images.")
+    settings = measure_settings(job)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         emit(Started(action="measuring", device="CPU", total=len(given)))
-        report = MeasureReport(measure_labels(given, report_steps(emit, stop)))
+        report = MeasureReport(measure_labels(given, report_steps(emit, stop), settings))
         emit(Progress(done=len(given), total=len(given)))
         return saved_results(job.out, report.write(job.out), report.to_text())
 
     return work
+
+
+def find_fat_images(
+    labels: Sequence[Path], folder: Path, water: str | None, fat: str | None
+) -> list[FatImages | None]:
+    """Find, for each label map, the images in a cohort's folder that tell where fat is.
+
+    Parameters
+    ----------
+    labels
+        Label maps, each of the name of its case.
+    folder
+        Of the cohort.
+    water, fat
+        Channels, where their names do not say so.
+
+    Returns
+    -------
+    None for a label map whose scan has no such images.
+
+    Raises
+    ------
+    BadInput
+        If it is no cohort, there is no such channel, or no label map has images at all.
+    """
+    cohort = open_cohort(folder)
+    found = []
+    for path in labels:
+        names = (case_name(path), visit_name(path))
+        case = next((case for name in names for case in cohort.cases if case.name == name), None)
+        found.append(None if case is None else fat_images(case.images, water, fat))
+    if not any(found):
+        raise BadInput(
+            f"No scan in {folder} has the name of a label map and images that tell where fat is "
+            f"(its channels: {', '.join(cohort.channels)}); name them with --water and --fat."
+        )
+    return found
+
+
+def measure_settings(job: MeasureJob) -> MeasureSettings:
+    """Return what a job chooses about the figures."""
+    return replace(
+        USUAL, erosion_mm=job.erosion, **({} if job.level is None else {"levels": tuple(job.level)})
+    )
 
 
 def _label_maps(given: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.measures.report import MeasureReport
-from napari_ssl_muscle.jobs.settings import MeasureJob
+from napari_ssl_muscle.jobs.cohort_jobs import MeasureJob
 from napari_ssl_muscle.viewer.evaluate import measure_worker
 from napari_ssl_muscle.viewer.evaluate.measure_view import (
     area_plot,

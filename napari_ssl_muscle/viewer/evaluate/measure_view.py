@@ -11,7 +11,7 @@ from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, Row, mus
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from napari_ssl_muscle.evaluation.measures.measure import Measure
+    from napari_ssl_muscle.evaluation.measures.figures import Measure
     from napari_ssl_muscle.viewer.evaluate.measure_worker import MeasureAnswer, MeasuredLabels
 
 SCAN = Column("Scan", tooltip="The scan.")
@@ -32,6 +32,7 @@ DIFFERENCE = Column(
     signed=True,
     tooltip="Volume on the left minus that on the right, in % of the mean of both.",
 )
+FAT = Column("Fat\n%", 1, tooltip="Mean fat fraction in %, from the scan's water and fat images.")
 _ONE_LEG = ("", "single leg")
 _DARK = 0.35
 """Lines darker than this are lightened until they are seen on the dark window."""
@@ -44,13 +45,15 @@ def table_rows(
     measures = [m for one in answer.measured for m in one.found.measures]
     several = len(answer.measured) > 1
     sided = any(m.side not in _ONE_LEG for m in measures)
-    paired = any(side_difference(m, one.found.measures) is not None for one, m in _all(answer))
+    paired = any(m.asymmetry_percent is not None for m in measures)
+    fat = any(m.fat is not None for m in measures)
     columns = [
         *([SCAN] if several else []),
         MUSCLE,
         *([SIDE] if sided else []),
         VOLUME,
         *([DIFFERENCE] if paired else []),
+        *([FAT] if fat else []),
         *FIGURES,
     ]
     rows: list[Row] = []
@@ -59,7 +62,6 @@ def table_rows(
     for number, one in enumerate(answer.measured):
         whose: tuple[Cell, ...] = (one.name,) if several else ()
         for index, m in enumerate(one.found.measures):
-            difference = side_difference(m, one.found.measures)
             rows.append(
                 Row(
                     (
@@ -67,13 +69,14 @@ def table_rows(
                         muscle_cell(m.muscle, short=several),
                         *((m.side,) if sided else ()),
                         m.volume_ml,
-                        *((difference,) if paired else ()),
+                        *((m.asymmetry_percent,) if paired else ()),
+                        *((m.fat_percent,) if fat else ()),
                         m.max_csa_mm2,
                         m.mean_csa_mm2,
                         float(m.first_slice),
                         float(m.last_slice),
                     ),
-                    tooltip=f"{one.name}: {m.muscle} {m.side}".strip(),
+                    tooltip=_row_tooltip(one.name, m),
                 )
             )
             targets.append((number, index))
@@ -89,13 +92,11 @@ def _all(answer: MeasureAnswer) -> list[tuple[MeasuredLabels, Measure]]:
     return [(one, m) for one in answer.measured for m in one.found.measures]
 
 
-def side_difference(measure: Measure, among: Sequence[Measure]) -> float | None:
-    """Return left minus right of a muscle in % of the mean of both; None without both sides."""
-    volumes = {m.side: m.volume_ml for m in among if m.muscle == measure.muscle}
-    if "left" not in volumes or "right" not in volumes:
-        return None
-    left, right = volumes["left"], volumes["right"]
-    return 200.0 * (left - right) / (left + right)
+def _row_tooltip(name: str, measure: Measure) -> str:
+    said = f"{name}: {measure.muscle} {measure.side}".strip()
+    if measure.coverage == "whole":
+        return said
+    return f"{said}, {measure.coverage} by the end of the scan: the volume of what is seen"
 
 
 def headline(answer: MeasureAnswer) -> str:
@@ -104,7 +105,8 @@ def headline(answer: MeasureAnswer) -> str:
     volume = sum(m.volume_ml for _, m in _all(answer))
     scans = len(answer.measured)
     if scans == 1:
-        return f"✓ {counted(count, 'muscle')}, {volume:.1f} mL in all."
+        least = "at least " if answer.measured[0].found.cut else ""
+        return f"✓ {counted(count, 'muscle')}, {least}{volume:.1f} mL in all."
     return f"✓ {scans} scans measured."
 
 

@@ -16,7 +16,8 @@ from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.segment.saving import grid_of
 
 if TYPE_CHECKING:
-    from napari_ssl_muscle.evaluation.measures.measure import LabelsToMeasure, Measurement
+    from napari_ssl_muscle.evaluation.measures.figures import Measurement
+    from napari_ssl_muscle.evaluation.measures.measure import LabelsToMeasure
     from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 
 UNKNOWN_SIZE = (
