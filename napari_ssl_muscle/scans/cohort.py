@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
@@ -24,6 +25,7 @@ from napari_ssl_muscle.scans.muscles import (
     read_table,
     standard_name,
 )
+from napari_ssl_muscle.scans.naming import files_in
 from napari_ssl_muscle.scans.subjects import (
     guessed_persons,
     one_person,
@@ -43,6 +45,7 @@ __all__ = [
     "Cohort",
     "label_files_of",
     "labels_of",
+    "list_cohort",
     "open_cohort",
     "table_of",
 ]
@@ -104,14 +107,46 @@ def open_cohort(folder: Path) -> Cohort:
         `dataset.json` channels are called by their numbers), one with images that have their
         labels beside them (`X.nii.gz` with `X_seg`, `X_dseg`, `X_label` or `X_labels`), or one
         with a folder for each patient, in which files are called by their channel. A table
-        `subjects.tsv` in it says whose the scans are (see `scans.subjects`).
+        `subjects.tsv` in it says what names do not (see `scans.subjects`).
 
     Raises
     ------
     BadInput
         If there is no such folder, no scan in it, or `subjects.tsv` cannot be used.
     """
-    folder = Path(folder)
+    cohort, found = _listed(Path(folder))
+    problems = list(cohort.problems)
+    table, table_problems = _one_table(_tables(found))
+    problems += table_problems
+    for case in cohort.cases:
+        missing = [channel for channel in cohort.channels if channel not in case.images]
+        if missing:
+            problems.append(f"{case.name} has no image of channel {', '.join(missing)}.")
+        problems += open_case(case)[2]
+    if table is None and cohort.labelled:
+        problems.append(
+            f"No muscle table was found in {folder}, so labels are called by their numbers; "
+            "put an ITK-SNAP .label file or a dseg.tsv beside them."
+        )
+    return replace(cohort, table=table, problems=tuple(dict.fromkeys(problems)))
+
+
+def list_cohort(folder: Path) -> Cohort:
+    """Find the cases in a folder from the names of its files; no file but tables is opened.
+
+    Returns
+    -------
+    Without a muscle table, and with those `problems` only that names show.
+
+    Raises
+    ------
+    BadInput
+        As `open_cohort`.
+    """
+    return _listed(Path(folder))[0]
+
+
+def _listed(folder: Path) -> tuple[Cohort, Found]:
     if not folder.exists():
         raise BadInput(f"{folder} does not exist; check the path.")
     if not folder.is_dir():
@@ -134,21 +169,7 @@ def open_cohort(folder: Path) -> Cohort:
     cases = tuple(sorted(told, key=lambda case: case.name))
     persons = guessed_persons(cases)
     problems += one_person(persons.values(), folder)
-    table, table_problems = _one_table(_tables(found))
-    problems += table_problems
-    channels = sorted({channel for case in cases for channel in case.images})
-    for case in cases:
-        missing = [channel for channel in channels if channel not in case.images]
-        if missing:
-            problems.append(f"{case.name} has no image of channel {', '.join(missing)}.")
-        problems += open_case(case)[2]
-    if table is None and any(case.labels for case in cases):
-        problems.append(
-            f"No muscle table was found in {folder}, so labels are called by their numbers; "
-            "put an ITK-SNAP .label file or a dseg.tsv beside them."
-        )
-    problems = list(dict.fromkeys(problems))
-    return Cohort(folder, found.layout, cases, table, tuple(problems), persons)
+    return Cohort(folder, found.layout, cases, None, tuple(problems), persons), found
 
 
 def table_of(cohort: Cohort) -> MuscleTable:
@@ -213,7 +234,10 @@ def _label_maps(cases: Iterable[Case]) -> list[Path]:
 
 def _tables(found: Found) -> list[Path]:
     """Find the tables of a folder's label maps; without label maps, those of the folder."""
-    own = [table for path in _label_maps(found.cases) if (table := find_table(path)) is not None]
+    # A folder of many label maps is listed once, not once for each of them.
+    listing = cache(files_in)
+    paths = _label_maps(found.cases)
+    own = [table for path in paths if (table := find_table(path, listing)) is not None]
     return list(dict.fromkeys(own)) or found.tables
 
 

@@ -53,9 +53,20 @@ _DATE_OR_CHANNEL = re.compile(r"(19|20)\d{6}|\d{4}")
 _PHASE = re.compile(r"(in|out|opp|opposed)[_\- ](?:of[_\- ])?phase", re.IGNORECASE)
 _WORD_LAST = r"(?P<of>.+?)[_\-. ](?P<word>[A-Za-z]+)"
 _WORD_FIRST = r"(?P<word>[A-Za-z]+)[_\-. ](?P<of>.+)"
-_SIDES = frozenset(
-    {"left", "right", "l", "r", "lt", "rt", "li", "re", "links", "rechts", "both", "bilateral"}
-)
+SIDE_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("left", "l", "lt", "li", "links"), "left"),
+    **dict.fromkeys(("right", "r", "rt", "re", "rechts"), "right"),
+    **dict.fromkeys(("both", "bilateral"), "both"),
+}
+"""What the side is called that a scan shows."""
+
+STATIONS: Mapping[str, str] = {
+    **dict.fromkeys(("thigh", "thighs", "upperleg", "oberschenkel"), "thigh"),
+    **dict.fromkeys(("calf", "calves", "lowerleg", "shank", "unterschenkel"), "calf"),
+    **{word: word for word in ("pelvis", "hip", "knee", "foot")},
+}
+"""What the part of the body is called that a scan shows."""
+
 _CONTRASTS = re.compile(r"t[12](w|star|map)?|pd(w)?|dixon|te\d+|echo\d*|e\d|stir|dwi|flair")
 
 
@@ -82,6 +93,22 @@ def subject_and_session(name: str) -> tuple[str, str | None]:
     if "sub" in known:
         return f"sub-{known['sub']}", session
     return (name.partition("_ses-")[0] if session else name), session
+
+
+def side_and_station(name: str) -> tuple[str | None, str | None]:
+    """Read which leg and part of the body a name says: `P01_left_calf` gives `left` and `calf`.
+
+    A single letter says a side only in BIDS' words (`hemi-L`); None where the name says nothing.
+    """
+    words = [word.lower() for word in re.split(r"[^A-Za-z]+", name)]
+    hemi = dict(entities(name)).get("hemi", "").lower()
+    said = [hemi, *(word for word in words if len(word) > 2)]
+    sides = {SIDE_WORDS[word] for word in said if word in SIDE_WORDS}
+    stations = {STATIONS[word] for word in words if word in STATIONS}
+    return (
+        sides.pop() if len(sides) == 1 else None,
+        stations.pop() if len(stations) == 1 else None,
+    )
 
 
 def names_a_subject(name: str) -> bool:
@@ -169,7 +196,7 @@ def says_only_the_image(name: str) -> bool:
 
 def _says_no_person(word: str) -> bool:
     return (
-        word in _SIDES
+        word in SIDE_WORDS
         or word in CHANNEL_WORDS
         or _VISIT.fullmatch(word) is not None
         or _CONTRASTS.fullmatch(word) is not None

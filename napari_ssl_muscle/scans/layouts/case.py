@@ -35,6 +35,9 @@ class Case:
         those of all images.
     subject_known
         Whether the subject was told, by a BIDS name or by a table, and is not just a file's name.
+    side, station
+        The leg (left, right, both) and the part of the body (thigh, calf, …) that it shows, as
+        its name or a table says; None where nothing does.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Case:
     labels: Path | None
     labels_by_channel: Mapping[str, Path] | None = None
     subject_known: bool = False
+    side: str | None = None
+    station: str | None = None
 
     def labels_for(self, channels: Sequence[str]) -> Path | None:
         """Return the label map that belongs to these images; of several, to the first that has one.

@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import re
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,9 @@ def table_beside(path: Path) -> MuscleTable | None:
     return None if table is None else read_table(table)
 
 
-def find_table(path: Path) -> Path | None:
+def find_table(
+    path: Path, listing: Callable[[Path, tuple[str, ...]], list[Path]] = files_in
+) -> Path | None:
     """Find the file of the muscle table that belongs to a label map, or None.
 
     Looked for, in this order: a table of the label map's own name (`NAME.label`, `NAME.tsv`), and
@@ -104,6 +107,8 @@ def find_table(path: Path) -> Path | None:
     label map's name has too (`dseg.tsv`, `desc-manual_dseg.tsv`), and an ITK-SNAP `.label` file if
     there is exactly one that is not another label map's own. It is looked for one folder up, and
     in BIDS up to the dataset, as its inheritance principle has it.
+
+    `listing` is `files_in`, or what remembers its answers.
     """
     table = own_table(path) or own_table(path, case_name(path))
     if table is not None:
@@ -111,12 +116,12 @@ def find_table(path: Path) -> Path | None:
     for folder in _folders_above(path):
         if (table := folder / NNUNET_TABLE).is_file():
             return table
-        inherited = [one for one in files_in(folder, (BIDS_TABLE,)) if _applies(one, path)]
+        inherited = [one for one in listing(folder, (BIDS_TABLE,)) if _applies(one, path)]
         if inherited:
             return max(inherited, key=lambda one: len(entities(stem_of(one))))
         shared = [
             table
-            for table in files_in(folder, (".label",))
+            for table in listing(folder, (".label",))
             if not any((folder / f"{table.stem}{suffix}").exists() for suffix in NIFTI)
         ]
         if len(shared) == 1:
