@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,15 @@ def _without_recipe(text: str) -> str:
     if not isinstance(content, dict) or _RECIPE not in content:
         return text
     return json.dumps({name: value for name, value in content.items() if name != _RECIPE})
+
+
+@contextmanager
+def invalid_as_bad_input() -> Iterator[None]:
+    """Turn what a job's class refuses into a `BadInput`."""
+    try:
+        yield
+    except ValidationError as error:
+        raise BadInput(f"{what_is_wrong(error)}.") from None
 
 
 def what_is_wrong(error: ValidationError, *, as_option: bool = False) -> str:

@@ -66,11 +66,8 @@ def start_card(job: LabelledJob | PretrainJob) -> ModelCard | None:
     return None if job.init is None else read_card(find_model(job.init))
 
 
-def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[str]]:
-    """Return the recipe of a training that may start from a model, and notes for the user.
-
-    A model's weights fit its own network only, and know muscles at its own pixel size: what the
-    user does not ask for by name is taken from the model instead of the preset.
+def require_network(job: LearningJob, card: ModelCard | None) -> None:
+    """Refuse settings that do not fit the model to start from.
 
     Raises
     ------
@@ -78,7 +75,7 @@ def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[
         If the user asks for another network than the model's.
     """
     if card is None:
-        return recipe_of(job), []
+        return
     asked = {name: getattr(job, name) for name in NetworkSettings.model_fields}
     different = [
         f"{name} {getattr(card.network, name)} instead of {value}"
@@ -90,6 +87,22 @@ def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[
             f"The model {card.name} to start from has {' and '.join(different)}; "
             "ask for the same, or start from another model."
         )
+
+
+def recipe_from(job: LearningJob, card: ModelCard | None) -> tuple[Recipe, list[str]]:
+    """Return the recipe of a training that may start from a model, and notes for the user.
+
+    A model's weights fit its own network only, and know muscles at its own pixel size: what the
+    user does not ask for by name is taken from the model instead of the preset.
+
+    Raises
+    ------
+    BadInput
+        As `require_network`.
+    """
+    if card is None:
+        return recipe_of(job), []
+    require_network(job, card)
     base = preset(job.preset)
     recipe = recipe_of(
         job, base.model_copy(update={"network": card.network, "slices": card.slices})

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from napari_ssl_muscle.learning.data.case import TrainingCase
+from napari_ssl_muscle.learning.events import ignore_event, never_stop
+from napari_ssl_muscle.learning.finetune import finetune
 from napari_ssl_muscle.learning.settings import (
     AugmentSettings,
     NetworkSettings,
@@ -14,6 +16,7 @@ from napari_ssl_muscle.learning.settings import (
     SliceSettings,
     TrainingSettings,
 )
+from napari_ssl_muscle.learning.training.session import RunOptions
 from napari_ssl_muscle.phantom.scan import phantom_scan
 from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import MuscleTable, default_table
@@ -71,3 +74,19 @@ def tiny() -> Recipe:
             steps=40, batch=4, lr=5e-3, validate_every=20, threads=1, device="cpu"
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def trained(
+    cases: list[TrainingCase],
+    table: MuscleTable,
+    tiny: Recipe,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A model, without sides, of the first two subjects."""
+    recipe = tiny.model_copy(
+        update={"training": tiny.training.model_copy(update={"steps": 300, "validate_every": 60})}
+    )
+    out = tmp_path_factory.mktemp("runs") / "first"
+    out.mkdir()
+    return finetune(cases[:2], table, recipe, RunOptions(out, ignore_event, never_stop)).model

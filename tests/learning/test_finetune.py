@@ -46,20 +46,6 @@ def learn(
     return finetune(cases, table, recipe, RunOptions(out, emit, never_stop, init), **more)
 
 
-@pytest.fixture(scope="module")
-def trained(
-    cases: list[TrainingCase],
-    table: MuscleTable,
-    tiny: Recipe,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    recipe = tiny.model_copy(
-        update={"training": tiny.training.model_copy(update={"steps": 300, "validate_every": 60})}
-    )
-    out = tmp_path_factory.mktemp("runs") / "first"
-    return learn(cases[:2], table, recipe, out).model
-
-
 def test_it_segments_a_subject_that_it_never_saw(
     trained: Path, cases: list[TrainingCase], table: MuscleTable
 ) -> None:

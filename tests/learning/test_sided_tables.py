@@ -11,7 +11,7 @@ from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
 from napari_ssl_muscle.learning.data.muscle_classes import LEFT, RIGHT, MuscleClasses
 from napari_ssl_muscle.learning.data.slices import Frame
-from napari_ssl_muscle.learning.events import Event, Note, ignore_event, never_stop
+from napari_ssl_muscle.learning.events import Event, Note, never_stop
 from napari_ssl_muscle.learning.finetune import finetune
 from napari_ssl_muscle.learning.leg_sides import lone_leg
 from napari_ssl_muscle.learning.models.card import read_card
@@ -54,22 +54,6 @@ def sided_cases(
         save_label_map(path, values, case.scans[0].geometry, sided_table)
         found.append(replace(case, labels=open_label_map(path)))
     return found
-
-
-@pytest.fixture(scope="module")
-def trained(
-    cases: list[TrainingCase],
-    table: MuscleTable,
-    tiny: Recipe,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """A model without sides."""
-    recipe = tiny.model_copy(
-        update={"training": tiny.training.model_copy(update={"steps": 300, "validate_every": 60})}
-    )
-    out = tmp_path_factory.mktemp("runs") / "first"
-    out.mkdir()
-    return finetune(cases[:2], table, recipe, RunOptions(out, ignore_event, never_stop)).model
 
 
 def test_a_new_subject_gets_sides_by_its_legs(

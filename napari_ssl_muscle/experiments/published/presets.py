@@ -94,83 +94,79 @@ PRESETS: dict[str, GridPreset] = {
     ),
 }
 
+
+def _experiment(key: str, name: str, question: str, **more: Any) -> Experiment:
+    """Return an experiment whose cells come from the preset, unless they are given."""
+    return Experiment(key=key, name=name, question=question, **{"cells": (), **more})
+
+
 _EXPERIMENTS: dict[str, Experiment] = {
     found.key: found
     for found in (
-        Experiment(
-            key="0",
-            name="Baseline network parameters",
-            question="Which learning rate, optimiser, momentum and batch size train best from "
-            "scratch?",
-            cells=(),
+        _experiment(
+            "0",
+            "Baseline network parameters",
+            "Which learning rate, optimiser, momentum and batch size train best from scratch?",
             selects=True,
         ),
-        Experiment(
-            key="1",
-            name="Pretext parameters",
-            question="Which parameters of the pretraining give the best start to the same "
-            "fine-tuning?",
-            cells=(),
+        _experiment(
+            "1",
+            "Pretext parameters",
+            "Which parameters of the pretraining give the best start to the same fine-tuning?",
             varies="pretrain",
             selects=True,
         ),
-        Experiment(
-            key="2",
-            name="Masking",
-            question="Which share of the image shall be masked, in squares of which size?",
-            cells=(),
+        _experiment(
+            "2",
+            "Masking",
+            "Which share of the image shall be masked, in squares of which size?",
             varies="pretrain",
             selects=True,
         ),
-        Experiment(
-            key="3",
-            name="Frozen parts",
-            question="Which part of the pretrained network shall keep its weights?",
-            cells=(),
+        _experiment(
+            "3",
+            "Frozen parts",
+            "Which part of the pretrained network shall keep its weights?",
             selects=True,
         ),
-        Experiment(
-            key="4",
-            name="Fine-tuning parameters",
-            question="Which parameters of the fine-tuning are best for each start?",
-            cells=(),
+        _experiment(
+            "4",
+            "Fine-tuning parameters",
+            "Which parameters of the fine-tuning are best for each start?",
             selects=True,
         ),
-        Experiment(
-            key="final",
-            name="Baseline and pretrained",
-            question="How good are the chosen models on subjects that nothing was chosen by?",
+        _experiment(
+            "final",
+            "Baseline and pretrained",
+            "How good are the chosen models on subjects that nothing was chosen by?",
             cells=({},),
             tested=True,
         ),
-        Experiment(
-            key="labelled",
-            name="Few labelled subjects",
-            question="What does pretraining gain where few subjects are labelled?",
+        _experiment(
+            "labelled",
+            "Few labelled subjects",
+            "What does pretraining gain where few subjects are labelled?",
             cells=({},),
             tested=True,
         ),
-        Experiment(
-            key="5",
-            name="Deeper and larger networks",
-            question="Does a larger network gain, from scratch or pretrained?",
-            cells=(),
+        _experiment(
+            "5",
+            "Deeper and larger networks",
+            "Does a larger network gain, from scratch or pretrained?",
             varies="both",
             tested=True,
         ),
-        Experiment(
-            key="6",
-            name="Other pretext tasks",
-            question="Does another pretext task give a better start?",
-            cells=(),
+        _experiment(
+            "6",
+            "Other pretext tasks",
+            "Does another pretext task give a better start?",
             varies="pretrain",
             tested=True,
         ),
-        Experiment(
-            key="7",
-            name="More unlabelled scans",
-            question="Does pretraining on more scans give a better start?",
-            cells=(),
+        _experiment(
+            "7",
+            "More unlabelled scans",
+            "Does pretraining on more scans give a better start?",
             varies="pretrain",
             tested=True,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.recipe import recipe_from, start_card
+from napari_ssl_muscle.jobs.recipe import require_network, start_card
 from napari_ssl_muscle.jobs.settings import LabelledJob
 from napari_ssl_muscle.jobs.training_data.accepted import (
     AcceptedLabels,
@@ -87,7 +87,7 @@ def collect(job: LabelledJob) -> TrainingData:
         If cohort, study, labels, muscles, channels, model or split cannot be used.
     """
     card = start_card(job)
-    recipe_from(job, card)  # refuses another network before any scan is opened
+    require_network(job, card)  # before any scan is opened
     study = None if job.study is None else Study.read(job.study)
     if job.cohort is None:
         assert study is not None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, Widget
-from pydantic import ValidationError
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 
@@ -16,17 +14,14 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.published.files import REPORT
 from napari_ssl_muscle.experiments.published.presets import PRESETS as GRIDS
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.settings import ExperimentsJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import summarise_labelled
 from napari_ssl_muscle.learning.events import Finished, Stopped
-from napari_ssl_muscle.paths import runs_folder
+from napari_ssl_muscle.viewer.job_form import JobForm
 from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
-from napari_ssl_muscle.viewer.viewer_form import WorkForm
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask
 from napari_ssl_muscle.viewer.widgets.form import (
-    CommandLine,
     Fields,
     paragraph,
     row,
@@ -47,45 +42,45 @@ PRESETS = (
     ("Quick: a demonstration, too short to conclude", "quick"),
     ("As published (needs a GPU, takes days)", "poster"),
 )
-BUSY = "Experiments are running in this form already; show it when they have ended."
 
 
-class ExperimentsForm(WorkForm):
+class ExperimentsForm(JobForm):
     """Runs the experiments in a child process and opens their report."""
 
+    TITLE = "Experiments"
+    JOB = ExperimentsJob
+    BUSY = "Experiments are running in this form already; show it when they have ended."
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.fields = fields = JobFields(ExperimentsJob)
-        super().__init__(
-            napari_viewer,
-            "Experiments",
-            ("Start or go on", "Run what is missing. You can go on working meanwhile."),
-            "trial",
-        )
-        self.scans = FolderPicker(
+        fields = JobFields(ExperimentsJob)
+        scans = FolderPicker(
             lambda folders: summarise_labelled(folders[0]),
             tooltip=fields.help("cohort"),
             hint="folder with scans and label maps",
             channel_tooltip=fields.help("channels"),
             title="Folder with scans and label maps",
         )
+        super().__init__(
+            napari_viewer,
+            scans,
+            ("Start or go on", "Run what is missing. You can go on working meanwhile."),
+            "trial",
+            browse="Choose the folder: a new one, or one to go on in.",
+        )
         self.preset = fields.choice("preset", PRESETS, "Preset")
         self.larger = CheckBox(text="Larger networks", tooltip="Experiment 5, beside 0 to 4.")
         self.tasks = CheckBox(text="Other pretext tasks", tooltip="Experiment 6, beside 0 to 4.")
         self.seeds = fields.integer("seeds", "Seeds")
-        self._proposed = self._next_folder()
-        self.out = fields.line("out", str(self._proposed))
-        self.out_button = small_button("…", "Choose the folder: a new one, or one to go on in.")
         self.settings = Fields(
             self.preset,
             row(self.larger, self.tasks, label="Also"),
             self.seeds,
-            row(self.out, self.out_button, label="Save in"),
+            self.out_row,
         )
         self.plan_button = small_button(
             "Show the plan", "List the trials, and how long they take on this computer."
         )
         self.report_button = small_button("Open the report", "Open it in the web browser.")
-        self.command = CommandLine()
         self.add_parts(
             paragraph(ABOUT),
             self.scans,
@@ -96,11 +91,8 @@ class ExperimentsForm(WorkForm):
             self.command,
         )
         self.preset.changed.connect(self._propose_seeds)
-        self.out_button.changed.connect(self._choose_out)
         self.plan_button.changed.connect(self.show_plan)
         self.report_button.changed.connect(self.open_report)
-        self.changed.connect(self._update)
-        self.scans.contents_changed.connect(self._on_contents)
         self.remember(scans=self.scans.folders, preset=self.preset, out=self.out)
         self._update()
 
@@ -109,45 +101,22 @@ class ExperimentsForm(WorkForm):
         """What cannot be changed while the work goes on."""
         return self.scans, self.settings, self.plan_button
 
-    def job(self) -> ExperimentsJob:
-        """Return the job that the form asks for.
-
-        Raises
-        ------
-        BadInput
-            If something is missing or refused.
-        """
+    def _make_job(self) -> ExperimentsJob:
         if self.scans.contents is None:
             raise BadInput(NO_SCANS)
         further = [5] * self.larger.value + [6] * self.tasks.value
-        try:
-            return ExperimentsJob(
-                cohort=self.scans.contents.folders[0],
-                out=Path(self.out.value.strip()).expanduser(),
-                preset=self.preset.value,
-                experiment=[4, *further] if further else None,
-                seeds=self.seeds.value,
-                channels=self.scans.channels,
-            )
-        except ValidationError as error:
-            raise BadInput(f"{what_is_wrong(error)}.") from None
+        return ExperimentsJob(
+            cohort=self.scans.contents.folders[0],
+            out=self.folder,
+            preset=self.preset.value,
+            experiment=[4, *further] if further else None,
+            seeds=self.seeds.value,
+            channels=self.scans.channels,
+        )
 
     def task(self) -> ChildTask:
         """Return the experiments that the form asks for."""
         return ChildTask(self.job())
-
-    def attach(self, work: ChildTask) -> None:
-        """Show experiments of an earlier session that still run, or have ended since.
-
-        Raises
-        ------
-        BadInput
-            If other ones are shown here.
-        """
-        if self.panel.running:
-            raise BadInput(BUSY)
-        self.out.value = str(work.job.out)
-        self.run(work)
 
     def show_plan(self) -> None:
         """List the trials in a window of its own (the button)."""
@@ -161,7 +130,7 @@ class ExperimentsForm(WorkForm):
 
     @property
     def _report(self) -> Path:
-        return Path(self.out.value.strip()).expanduser().absolute() / REPORT
+        return self.folder.absolute() / REPORT
 
     def _on_ended(self, event: object) -> None:
         task, self._task = self._task, None
@@ -184,14 +153,6 @@ class ExperimentsForm(WorkForm):
 
     def _propose_seeds(self) -> None:
         self.seeds.value = GRIDS[self.preset.value].seeds
-
-    @staticmethod
-    def _next_folder() -> Path:
-        return runs_folder() / f"experiments-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
-
-    def _on_contents(self) -> None:
-        self._update()
-        self.fit_width()
 
     def _update(self, *_: Any) -> None:
         free = not self.panel.running

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Widget
-from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.job_file import what_is_wrong
 from napari_ssl_muscle.jobs.preset_values import describe_length
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FREEZE_ADVICE
@@ -158,14 +156,7 @@ class FinetuneForm(TrainingForm):
         length = describe_length(preset(self.preset.value))
         self.minutes.native.setSpecialValueText(AS_PRESET.format(length))
 
-    def job(self) -> FinetuneJob:
-        """Return the job that the form asks for.
-
-        Raises
-        ------
-        BadInput
-            If something is missing or refused.
-        """
+    def _make_job(self) -> FinetuneJob:
         view = self.scans.contents
         if view is None:
             raise BadInput(NO_COHORT)
@@ -173,21 +164,18 @@ class FinetuneForm(TrainingForm):
         if not checked:
             raise BadInput("No muscle is chosen; check at least one.")
         init = self.model.reference
-        try:
-            return FinetuneJob(
-                cohort=self._earlier_labels() if view.is_study else view.folder,
-                study=view.folder if view.is_study else None,
-                out=Path(self.out.value.strip()).expanduser(),
-                init=init,
-                freeze=self.freeze.value if init is not None else "none",
-                preset=self.preset.value,
-                split=self.split.value,
-                muscles=None if tuple(checked) == view.usual else checked,
-                channels=self.scans.channels,
-                **{"minutes": self.minutes.value or None},
-            )
-        except ValidationError as error:
-            raise BadInput(f"{what_is_wrong(error)}.") from None
+        return FinetuneJob(
+            cohort=self._earlier_labels() if view.is_study else view.folder,
+            study=view.folder if view.is_study else None,
+            out=self.folder,
+            init=init,
+            freeze=self.freeze.value if init is not None else "none",
+            preset=self.preset.value,
+            split=self.split.value,
+            muscles=None if tuple(checked) == view.usual else checked,
+            channels=self.scans.channels,
+            **{"minutes": self.minutes.value or None},
+        )
 
     def choose_study(self, folder: Path, model: Path | None) -> None:
         """Choose the accepted slices of a study, and the model to start from.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from magicgui.widgets import Container, PushButton, Widget
 from psygnal import Signal
-from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.freeze_plot import draw_curves
@@ -17,7 +16,7 @@ from napari_ssl_muscle.experiments.freeze_results import (
     read_comparison,
 )
 from napari_ssl_muscle.jobs.cli_options import shell_command
-from napari_ssl_muscle.jobs.job_file import what_is_wrong
+from napari_ssl_muscle.jobs.job_file import invalid_as_bad_input
 from napari_ssl_muscle.jobs.run_folder import check_run_folder
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FREEZE_TITLES
@@ -267,10 +266,8 @@ def comparison_of(job: FinetuneJob) -> CompareFreezingJob:
     """
     values = {name: getattr(job, name) for name in LabelledJob.model_fields}
     values["out"] = _free_folder(job.out.with_name(f"{job.out.name}-freezing"))
-    try:
+    with invalid_as_bad_input():
         return CompareFreezingJob.model_validate(values)
-    except ValidationError as error:
-        raise BadInput(f"{what_is_wrong(error)}.") from None
 
 
 def _free_folder(folder: Path) -> Path:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Widget
-from pydantic import ValidationError
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.job_file import what_is_wrong
+from napari_ssl_muscle.jobs.job_file import invalid_as_bad_input
 from napari_ssl_muscle.jobs.recipe import recipe_from, recipe_of, start_card
 from napari_ssl_muscle.jobs.settings import PretrainJob
 from napari_ssl_muscle.jobs.training_data.folder_summary import summarise_unlabelled
@@ -111,33 +110,24 @@ class PretrainForm(TrainingForm):
         refresh(self.scan)
         self._update()
 
-    def job(self) -> PretrainJob:
-        """Return the job that the form asks for.
-
-        Raises
-        ------
-        BadInput
-            If something is missing or refused.
-        """
+    def _make_job(self) -> PretrainJob:
         if self.scans.contents is None:
             raise BadInput(NO_SCANS)
-        return self._job(list(self.scans.contents.folders))
+        return self._job_on(list(self.scans.contents.folders))
 
-    def _job(self, folders: list[Path]) -> PretrainJob:
-        try:
-            return PretrainJob(
-                cohorts=folders,
-                out=Path(self.out.value.strip()).expanduser(),
-                init=self.model.reference,
-                channels=self.scans.channels,
-                **self.settings.values(),
-            )
-        except ValidationError as error:
-            raise BadInput(f"{what_is_wrong(error)}.") from None
+    def _job_on(self, folders: list[Path]) -> PretrainJob:
+        return PretrainJob(
+            cohorts=folders,
+            out=self.folder,
+            init=self.model.reference,
+            channels=self.scans.channels,
+            **self.settings.values(),
+        )
 
     def _recipe(self) -> Recipe:
         """Return what the settings come to, with or without folders of scans."""
-        job = self._job([Path()])
+        with invalid_as_bad_input():
+            job = self._job_on([Path()])
         model = self.model.model
         return recipe_of(job) if model is None else recipe_from(job, model.card)[0]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,16 +15,14 @@ from napari_ssl_muscle.jobs.run_folder import MODEL, check_run_folder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.learning.events import Finished, Stopped
 from napari_ssl_muscle.paths import runs_folder
+from napari_ssl_muscle.viewer.job_form import JobForm
 from napari_ssl_muscle.viewer.train.folder_picker import FolderPicker
-from napari_ssl_muscle.viewer.viewer_form import WorkForm
 from napari_ssl_muscle.viewer.widgets import dialogs
 from napari_ssl_muscle.viewer.widgets.background import ChildTask
 from napari_ssl_muscle.viewer.widgets.form import (
-    CommandLine,
     row,
     small_button,
 )
-from napari_ssl_muscle.viewer.widgets.job_fields import JobFields
 from napari_ssl_muscle.viewer.widgets.model_picker import MODELS, ModelPicker
 
 AS_PRESET = "as set: {}"
@@ -36,7 +33,7 @@ PRESETS = (
 )
 
 
-class TrainingForm(WorkForm):
+class TrainingForm(JobForm):
     """Trains a model in a child process and shows how it learns.
 
     A subclass makes the parts that are its own, puts all into the form, and calls `_update`.
@@ -51,19 +48,20 @@ class TrainingForm(WorkForm):
         Of the button that starts.
     """
 
-    TITLE: ClassVar[str]
     JOB: ClassVar[type[PretrainJob] | type[FinetuneJob]]
     TASKS: ClassVar[tuple[str, ...]]
     """What the models to start from were trained for."""
     RESUMES: ClassVar[tuple[type[Training], ...]]
     """Which stopped trainings go on in this form."""
-    BUSY: ClassVar[str]
-    """Why a running training cannot be shown: the form shows another one."""
 
     def __init__(self, napari_viewer: Any, scans: FolderPicker, tooltip: str) -> None:
-        super().__init__(napari_viewer, self.TITLE, (self.TITLE, tooltip), "step")
-        self.fields = JobFields(self.JOB)
-        self.scans = scans
+        super().__init__(
+            napari_viewer,
+            scans,
+            (self.TITLE, tooltip),
+            "step",
+            browse="Choose another folder for the run.",
+        )
         self.model = ModelPicker(
             "Start from",
             self.TASKS,
@@ -71,48 +69,17 @@ class TrainingForm(WorkForm):
             tooltip=self.fields.help("init"),
             unfolded=False,
         )
-        self._proposed = self.next_run()
-        self.out = self.fields.line("out", str(self._proposed))
-        self.out_button = small_button("…", "Choose another folder for the run.")
-        self.out_row = row(self.out, self.out_button, label="Save in")
-        self.command = CommandLine()
         self.resume_button = small_button(
             "Resume…", "Go on with a training that was stopped: choose the folder of its run."
         )
         self.resume_button.native.setMinimumHeight(self.start_button.native.minimumHeight())
         self.start_row = row(self.start_button, self.resume_button)
         self._stopped: Path | None = None
-        self.out_button.changed.connect(self._choose_out)
         self.resume_button.changed.connect(self._choose_stopped)
         self.panel.curves_shown.connect(lambda: self.scroll_to(self.panel.curves))
-        self.changed.connect(self._update)
         self.model.model_changed.connect(self._update)
-        self.scans.contents_changed.connect(self._on_contents)
 
     # --- what a subclass says
-
-    def job(self) -> PretrainJob | FinetuneJob:
-        """Return the job that the form asks for.
-
-        Raises
-        ------
-        BadInput
-            If something is missing or refused.
-        """
-        raise NotImplementedError
-
-    @property
-    def busy(self) -> bool:
-        """Whether a training is going on."""
-        return self.panel.running
-
-    def next_run(self) -> Path:
-        """Return a folder for the next training; it is not made."""
-        action = self.JOB.model_fields["action"].default
-        return runs_folder() / f"{action}-{datetime.datetime.now():%Y-%m-%d-%H%M%S}"
-
-    def _prepare(self, job: Any) -> None:
-        """Get ready to show a training; `BadInput` says why that cannot be."""
 
     def _describe_model(self, name: str, metrics: Mapping[str, float]) -> str:
         """Return how good a model became, and where to find it."""
@@ -149,19 +116,6 @@ class TrainingForm(WorkForm):
         if folder is not None:
             self.resume(folder)
 
-    def attach(self, work: ChildTask) -> None:
-        """Show a training of an earlier session that still runs, or has ended since.
-
-        Raises
-        ------
-        BadInput
-            If another one is shown here, or the model that it began with is gone.
-        """
-        if self.busy:
-            raise BadInput(self.BUSY)
-        self._prepare(work.job)
-        self.run(work)
-
     def _on_ended(self, event: object) -> None:
         task, self._task = self._task, None
         self._enable(True)
@@ -197,10 +151,6 @@ class TrainingForm(WorkForm):
         )
         if folder is not None:
             self.out.value = str(folder / TrainingForm.next_run(self).name)
-
-    def _on_contents(self) -> None:
-        self._update()
-        self.fit_width()
 
     def _update(self, *_: object) -> None:
         view, model = self.scans.contents, self.model.model
