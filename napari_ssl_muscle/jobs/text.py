@@ -35,6 +35,7 @@ FREEZE_ADVICE: dict[str, str] = {
 
 _FIGURES = {
     "train_loss": "loss",
+    "validation_loss": "validation loss",
     "lr": "learning rate",
     "dice": "validation Dice",
     "masked_error": "error inside the masks",

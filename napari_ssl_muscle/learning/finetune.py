@@ -211,8 +211,9 @@ def _with_dice(card: ModelCard, metrics: Mapping[str, float]) -> ModelCard:
 
 
 def _dice_on_card(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Rename a validation's figures: "dice" to "mean", "dice/sartorius" to "sartorius"."""
+    """Return a validation's Dice, "dice" as "mean" and "dice/sartorius" as "sartorius"."""
     return {
         "mean" if name == "dice" else name.removeprefix("dice/"): value
         for name, value in metrics.items()
+        if name.partition("/")[0] == "dice"
     }

@@ -51,11 +51,13 @@ class SegmentationTask(ImageTask):
         return loss
 
     def validate(self, net: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return Dice per muscle and their mean, over subjects in 3D.
+        """Return Dice per muscle and their mean over subjects in 3D, and the mean loss.
 
         A subject's Dice of a muscle sums over all its validation images, both legs together. A
-        muscle that a subject lacks in both label map and prediction does not count there.
+        muscle that a subject lacks in both label map and prediction does not count there. The
+        loss is that of training, over batches of validation images.
         """
+        loss, images_seen = 0.0, 0
         found: dict[str, np.ndarray] = {}
         for series in sorted({item.series for item in self.validation}):
             items = [item for item in self.validation if item.series == series]
@@ -67,10 +69,10 @@ class SegmentationTask(ImageTask):
                 part = items[start : start + AT_ONCE]
                 images = self.store.images(part, size)
                 targets = self.store.targets(part, size).to(device).long()
-                classes = self.fitter.in_parts(
-                    lambda given: net(given.to(device)).argmax(dim=1), images
-                )
-                counts += overlap_counts(classes, targets, len(self.names) + 1)
+                logits = self.fitter.in_parts(lambda given: net(given.to(device)), images)
+                loss += float(self._loss(logits, targets)) * len(part)
+                images_seen += len(part)
+                counts += overlap_counts(logits.argmax(dim=1), targets, len(self.names) + 1)
         if not found:
             return {}
         with np.errstate(invalid="ignore"):
@@ -80,7 +82,7 @@ class SegmentationTask(ImageTask):
         mean = float(_mean_of_counted(subjects[:, None])[0])
         if not np.isfinite(mean):  # no muscle anywhere: nothing to select by
             return {}
-        figures = {"dice": mean}
+        figures = {"dice": mean, "validation_loss": loss / images_seen}
         figures.update(
             (f"dice/{name}", float(value))
             for name, value in zip(self.names, per_muscle, strict=True)

@@ -14,6 +14,7 @@ from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.image_cache import read_channels
 from napari_ssl_muscle.learning.events import (
     Emit,
+    EpochEnd,
     Event,
     Note,
     StoppedByUser,
@@ -139,6 +140,18 @@ def test_few_labelled_slices_train_without_validation(
     result = learn([few], table, tiny, tmp_path / "run")
     assert result.metrics == {}
     assert any("Fewer than 8 labelled slices" in note for note in result.notes)
+
+
+def test_each_validation_reports_the_loss_and_only_dice_is_on_the_card(
+    cases: list[TrainingCase], table: MuscleTable, tiny: Recipe, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    trained = learn(cases[:2], table, tiny, tmp_path / "run", emit=events.append)
+    losses = [e.metrics["validation_loss"] for e in events if isinstance(e, EpochEnd)]
+    assert len(losses) == 2
+    assert losses[1] < losses[0]
+    names = {"mean", *(muscle.name for muscle in table.muscles)}
+    assert set(trained.metrics) == set(read_card(trained.model).dice) <= names
 
 
 @pytest.mark.parametrize("frozen", ["encoder", "decoder", "both", "none"])

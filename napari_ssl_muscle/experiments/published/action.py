@@ -119,7 +119,7 @@ def plan_of(job: ExperimentsJob, found: LabelledCohort, experiments: Sequence[Ex
         If there are too few labelled subjects or slices.
     """
     chosen = PRESETS[job.preset]
-    folds = folds_of(found, by_subject=chosen.by_subject)
+    folds = folds_of(found, by_subject=chosen.by_subject, most=chosen.folds)
     given = {name: value for name in _SETTINGS if (value := getattr(job, name)) is not None}
     if job.steps is not None and job.epochs is not None:
         raise BadInput("--steps and --epochs both say how long to train; give one of them.")
@@ -141,7 +141,7 @@ def plan_of(job: ExperimentsJob, found: LabelledCohort, experiments: Sequence[Ex
         base=base,
         carried=chosen.carried,
         seeds=tuple(range(job.seeds or chosen.seeds)),
-        labelled_counts=_labelled_counts(job, min(_training_counts(folds))),
+        labelled_counts=_labelled_counts(job, min(_training_counts(folds)), chosen.labelled),
         threads=job.threads,
         device=job.device or "auto",
         versions=versions(),
@@ -162,9 +162,13 @@ def _training_counts(folds: Sequence[Any]) -> list[int]:
     return [len(fold.train) for fold in folds if not fold.leaking]
 
 
-def _labelled_counts(job: ExperimentsJob, most: int) -> tuple[int, ...]:
-    """Return the numbers of labelled subjects: those asked for, or 1, 2, 4, … up to `most`."""
+def _labelled_counts(job: ExperimentsJob, most: int, proposed: int | None) -> tuple[int, ...]:
+    """Return the numbers of labelled subjects: those asked for, or 1, 2, 4, … as far as there are.
+
+    Unless asked for, none is above `proposed`.
+    """
     if job.labelled is None:
+        most = most if proposed is None else min(most, proposed)
         return tuple(2**k for k in range(most.bit_length()) if 2**k <= most)
     wrong = [count for count in job.labelled if not 1 <= count <= most]
     if wrong:

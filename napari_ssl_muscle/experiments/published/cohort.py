@@ -69,7 +69,9 @@ def open_labelled(job: ExperimentsJob) -> LabelledCohort:
     return LabelledCohort(cohort, cases, muscles, channels, slices, (*cohort.problems, *left_out))
 
 
-def folds_of(found: LabelledCohort, *, by_subject: bool) -> tuple[Fold, ...]:
+def folds_of(
+    found: LabelledCohort, *, by_subject: bool, most: int | None = None
+) -> tuple[Fold, ...]:
     """Return the folds: by subject, and the published split by slice, which leaks.
 
     Parameters
@@ -78,6 +80,9 @@ def folds_of(found: LabelledCohort, *, by_subject: bool) -> tuple[Fold, ...]:
         The labelled scans.
     by_subject
         Split the subjects 75, 12.5 and 12.5 % even if there are few.
+    most
+        Where subjects test in turn: the largest number of folds; each then tests several. None
+        for a fold for each subject.
 
     Raises
     ------
@@ -95,7 +100,8 @@ def folds_of(found: LabelledCohort, *, by_subject: bool) -> tuple[Fold, ...]:
     if by_subject or len(subjects) >= SPLIT_FROM:
         folds = [_fold(SUBJECTS, split_by_subject(subjects))]
     else:
-        folds = [_one_tests(found, tested) for tested in subjects]
+        count = min(most or len(subjects), len(subjects))
+        folds = [_in_turn(found, subjects[k::count]) for k in range(count)]
     return (*folds, _fold(SLICES, split_by_slice(slice_names(found.slices))))
 
 
@@ -109,22 +115,23 @@ def _fold(name: str, split: Split) -> Fold:
     )
 
 
-def _one_tests(found: LabelledCohort, tested: str) -> Fold:
-    """Return the fold in which one subject tests and slices of the others validate."""
+def _in_turn(found: LabelledCohort, tested: tuple[str, ...]) -> Fold:
+    """Return the fold in which some subjects test and slices of the others validate."""
     blocks = {
         case.name: tuple(middle_block(found.slices[case.name]))
         for case in found.cases
-        if case.subject != tested
+        if case.subject not in tested
     }
     blocks = {name: block for name, block in blocks.items() if block}
+    train = tuple(name for name in found.subjects if name not in tested)
     if not blocks:
-        others = [name for name in found.subjects if name != tested]
         raise BadInput(
-            f"Where {tested} tests, slices of {', '.join(others)} select the settings, and that "
-            f"takes {FEWEST} labelled slices in one of their scans; label more slices."
+            f"Where {' and '.join(tested)} {'tests' if len(tested) == 1 else 'test'}, slices of "
+            f"{', '.join(train)} select the settings, and that takes {FEWEST} labelled slices in "
+            "one of their scans; label more slices."
         )
-    train = tuple(name for name in found.subjects if name != tested)
-    return Fold(name=f"test-{tested}", unit="subject", train=train, test=(tested,), held_out=blocks)
+    name = f"test-{'+'.join(tested)}"
+    return Fold(name=name, unit="subject", train=train, test=tested, held_out=blocks)
 
 
 def split_of(fold: Fold) -> Split | None:

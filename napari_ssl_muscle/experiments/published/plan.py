@@ -60,7 +60,7 @@ class Fold(BaseModel):
     ----------
     name
         "subjects" (75, 12.5 and 12.5 % of the subjects, as published but by subject),
-        "test-SUBJECT" (fewer than 8 labelled subjects: each tests once), or "slices" (as
+        "test-SUBJECT+SUBJECT" (fewer than 8 labelled subjects: each tests once), or "slices" (as
         published; leaking).
     unit
         What `train`, `validation` and `test` name: subjects, or slices as "case:z".

@@ -332,12 +332,18 @@ class _Comparison:
 
 
 def _mask_of(plan: Plan) -> tuple[float, int]:
-    """Return the masking under which pretext parameters are compared: the first of experiment 2."""
+    """Return the masking under which pretext parameters are compared.
+
+    Its numbers are those of a cell that has the same ones: 10, not 10.0, or the same training
+    would be two runs.
+    """
     if plan.carried:
         percent, _, kernel = plan.carried[0].removeprefix("mask").partition("-k")
-        return float(percent), int(kernel)
-    given = plan.base["pretrain"]
-    return float(given["mask_percent"]), int(given["kernel_size"])
+        masked, size = float(percent), int(kernel)
+    else:
+        given = plan.base["pretrain"]
+        masked, size = float(given["mask_percent"]), int(given["kernel_size"])
+    return int(masked) if masked.is_integer() else masked, size
 
 
 def _masking(percent: float, kernel: int) -> Settings:

@@ -52,7 +52,7 @@ def pretraining_curves(results: Results) -> dict[str, tuple[str, Curve]]:
 
 
 def curve_figures(results: Results) -> list[Markup]:
-    """Draw loss and validation Dice over steps, and the pretrainings' error inside the masks.
+    """Draw losses and validation Dice over steps, and the pretrainings' error inside the masks.
 
     One thin line for each training (fold and seed), so that their spread is seen.
     """
@@ -66,6 +66,14 @@ def curve_figures(results: Results) -> list[Markup]:
     pretrained = list(pretraining_curves(results).values())
     figures = [
         _lines("curve-loss", "Training loss", "Training loss", by_arm, arms, "train_loss"),
+        _lines(
+            "curve-validation-loss",
+            "Validation loss",
+            "Validation loss",
+            by_arm,
+            arms,
+            "validation_loss",
+        ),
         _lines("curve-dice", "Validation Dice", "Validation Dice", by_arm, arms, "dice"),
         _lines(
             "curve-pretext",
@@ -141,6 +149,9 @@ def spread_table(results: Results) -> Table:
                 "trainings": len(trials),
                 "last_loss": _mean(last(curve.get("train_loss")) for curve in here),
                 "loss_spread": _mean(epoch_spread(curve.get("train_loss")) for curve in here),
+                "validation_loss_spread": _mean(
+                    epoch_spread(curve.get("validation_loss")) for curve in here
+                ),
                 "dice_spread": _mean(epoch_spread(curve.get("dice")) for curve in here),
                 "pretext_loss_spread": _mean(epoch_spread(c.get("train_loss")) for c in before),
                 "masked_error_spread": _mean(epoch_spread(c.get("masked_error")) for c in before),
@@ -154,6 +165,7 @@ def spread_table(results: Results) -> Table:
             "trainings": "Trainings",
             "last_loss": "Last training loss",
             "loss_spread": "Spread of the training loss",
+            "validation_loss_spread": "Spread of the validation loss",
             "dice_spread": "Spread of the validation Dice",
             "pretext_loss_spread": "Pretraining: spread of the loss",
             "masked_error_spread": "Pretraining: spread of the error in the masks",

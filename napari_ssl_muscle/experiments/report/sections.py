@@ -198,8 +198,13 @@ def _experiment(results: Results, key: str) -> Section:
     if found is None:
         return Section(anchor, f"Experiment {key}", (_missing(results, key),))
     title = f"Experiment {key}: {found.name}"
+    question = [found.question]
+    if key == "2" and not results.plan.carried and len(found.cells) <= 2:
+        question.append(
+            f"Its best two go on, and the grid has {len(found.cells)}, so nothing is left out."
+        )
     if not results.finetunings(key):
-        return Section(anchor, title, (found.question, _missing(results, key)))
+        return Section(anchor, title, (*question, _missing(results, key)))
     chosen = [
         (f"Chosen ({arm})" if arm else "Chosen", text)
         for arm, text in winners(results, key)
@@ -208,7 +213,7 @@ def _experiment(results: Results, key: str) -> Section:
     return Section(
         anchor,
         title,
-        (found.question,),
+        tuple(question),
         facts=tuple(chosen),
         figures=_there([mask_figure(results)]) if key == "2" else (),
         drawings=_freezing(results) if key == "3" else (),

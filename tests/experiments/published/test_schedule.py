@@ -11,6 +11,8 @@ from napari_ssl_muscle.experiments.published.plan import CohortSummary, Fold, Pl
 from napari_ssl_muscle.experiments.published.presets import PRESETS, experiments_of
 from napari_ssl_muscle.experiments.published.schedule import Schedule, schedule
 from napari_ssl_muscle.experiments.published.trial import BASELINE, Trial
+from napari_ssl_muscle.phantom.cohort import write_phantom
+from napari_ssl_muscle.phantom.settings import PhantomSettings
 from tests.experiments.published.conftest import toy_job
 
 COHORT = CohortSummary(
@@ -89,6 +91,18 @@ def of(found: Schedule, key: str, arm: str | None = None) -> list[Trial]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("preset", "only"),
+    [("quick", ["lr=0.006"]), ("poster", ["lr=1e-5", "momentum=0.9", "batch=1", "optimizer=adam"])],
+)
+def test_experiment_2_does_not_repeat_the_masking_of_experiment_1(
+    preset: str, only: list[str]
+) -> None:
+    found = finish(plan_of(preset, only=only), {})
+    (first,) = of(found, "1")
+    assert first.run in {trial.run for trial in of(found, "2")}
+
+
 def test_nothing_follows_before_the_baseline_is_scored() -> None:
     found = schedule(plan_of(), {})
     assert [trial.cell for trial in found.trials] == [{"lr": 0.006}, {"lr": 0.002}]
@@ -108,7 +122,7 @@ def test_each_experiment_takes_the_winners_of_those_before() -> None:
     pretrained = {t.run: t for t in found.trials if t.kind == "pretrain"}
     assert all(trial.settings["lr"] == 0.002 for trial in of(found, "1"))
     assert all(pretrained[trial.start].settings["lr"] == 0.006 for trial in of(found, "2"))
-    assert [trial.arm for trial in of(found, "2")] == ["mask10-k16", "mask50-k16"]
+    assert [trial.arm for trial in of(found, "2")] == ["mask50-k16", "mask10-k16"]
     assert {t.settings["freeze"] for t in of(found, "4", "mask10-k16")} == {"encoder"}
     assert {t.settings["freeze"] for t in of(found, "4", "mask50-k16")} == {"none"}
     (final,) = of(found, "final", "mask50-k16")
@@ -213,3 +227,12 @@ def test_few_subjects_test_in_turn_and_slices_of_the_others_select(
     assert slices.leaking
     with pytest.raises(BadInput, match="at least 3 labelled subjects"):
         folds_of(found, by_subject=True)
+
+
+def test_in_few_folds_each_subject_tests_once(tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    write_phantom(cohort, PhantomSettings(subjects=3, sessions=1, slices=8, size=32), None)
+    found = open_labelled(toy_job(cohort, tmp_path / "out"))
+    first, second, _ = folds_of(found, by_subject=False, most=2)
+    assert (first.test, first.train) == (("sub-01", "sub-03"), ("sub-02",))
+    assert (second.test, second.train) == (("sub-02",), ("sub-01", "sub-03"))

@@ -195,6 +195,7 @@ def test_learning_curves_are_read_from_the_runs(results):
     assert [row["trainings"] for row in table.rows] == [3 * len(SEEDS)] * 3  # folds
     assert table.rows[0]["last_loss"] == pytest.approx(2 / 60, abs=0.02)
     assert table.rows[0]["loss_spread"] > 0
+    assert table.rows[0]["validation_loss_spread"] > 0
     assert table.rows[0]["dice_spread"] is None  # too few validations
     assert table.rows[0]["pretext_loss_spread"] is None  # from scratch
     assert table.rows[1]["pretext_loss_spread"] > 0
