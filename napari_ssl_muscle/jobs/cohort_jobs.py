@@ -133,4 +133,9 @@ class MeasureJob(Job):
     fat: Fat = None
     erosion: Erosion = 0.0
     level: Level = None
+    resume: bool = Field(
+        False,
+        description="Go on where a run was stopped: label maps that were measured are not measured "
+        "again.",
+    )
     overwrite: OverwriteTables = False

@@ -127,3 +127,16 @@ def origin_of_file(file: Path) -> tuple[Provenance | None, bool | None]:
     if fingerprint is not None and fingerprint != file_hash(file):
         corrected = True  # by another program
     return origin, corrected
+
+
+def whose_labels(file: Path) -> tuple[str, str | None] | None:
+    """Return subject and session of the scan that a label map was made from; None if unknown.
+
+    Raises
+    ------
+    BadInput
+        If there is a record beside it that cannot be read.
+    """
+    entry = read_record(file.parent)["scans"].get(file.name, {})
+    subject, session = entry.get("subject"), entry.get("session")
+    return None if subject is None else (str(subject), None if session is None else str(session))

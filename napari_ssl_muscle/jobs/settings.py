@@ -309,6 +309,10 @@ class SegmentJob(Job):
     )
     device: ComputeDevice = "auto"
     threads: Threads = None
+    resume: bool = Field(
+        False,
+        description="Go on where a run was stopped: label maps that this model has made are kept.",
+    )
     overwrite: bool = Field(False, description="Replace label maps that are there already.")
 
 

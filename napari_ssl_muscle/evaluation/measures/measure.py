@@ -214,6 +214,8 @@ class LabelsToMeasure:
         Sentences that belong to the figures; looked at when the labels have been read.
     fat
         Images of the same scan that tell where fat is.
+    whose
+        Subject and session, where they are known from elsewhere than the name.
     """
 
     case: str
@@ -224,6 +226,7 @@ class LabelsToMeasure:
     table: MuscleTable | None
     notes: Sequence[str] = ()
     fat: FatImages | None = None
+    whose: tuple[str, str | None] | None = None
 
 
 def open_labels(path: Path, table: MuscleTable | None = None) -> LabelsToMeasure:
@@ -274,7 +277,8 @@ def measure_labels(
         fat = None if one.fat is None else one.fat.read(one.geometry)
         result = measure(labels, table, one.geometry, one.case, fat=fat, settings=settings)
         notes = tuple(dict.fromkeys([*one.notes, *result.notes]))
-        found.append(replace(result, notes=notes))
+        subject, session = one.whose or (result.subject, result.session)
+        found.append(replace(result, notes=notes, subject=subject, session=session))
     return found
 
 

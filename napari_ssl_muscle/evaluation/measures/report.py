@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from napari_ssl_muscle.evaluation.measures.figures import Measure, Measurement
+from napari_ssl_muscle.evaluation.measures.outliers import RULE, Outlier, outliers
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.evaluation.report import Report
 from napari_ssl_muscle.files import csv_text
@@ -57,9 +59,21 @@ class MeasureReport(Report):
         "fat_free_volume_ml",
         "fat_erosion_mm",
         "fat_source",
+        "outlier",
     )
 
     measurements: Sequence[Measurement]
+
+    @cached_property
+    def outliers(self) -> list[Outlier]:
+        """Figures that stand far apart from those of the other label maps."""
+        return outliers(self.measurements)
+
+    def _outlying(self, found: Measurement, measure: Measure) -> str | None:
+        """Return which figures of a muscle are outliers, as `measures.csv` has them."""
+        whose = (found.name, measure.muscle, measure.side)
+        said = [o.figure for o in self.outliers if (o.case, o.muscle, o.side) == whose]
+        return ";".join(said) or None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,6 +89,7 @@ class MeasureReport(Report):
                 "session": found.session,
                 "case": found.name,
                 **_figures(found, measure),
+                "outlier": self._outlying(found, measure),
             }
             for found in self.measurements
             for measure in found.measures
@@ -134,6 +149,8 @@ class MeasureReport(Report):
                 }
                 for found in self.measurements
             ],
+            "outliers": [asdict(one) for one in self.outliers],
+            "outlier_rule": RULE,
         }
 
     def to_text(self, width: int = 100) -> str:
@@ -164,7 +181,22 @@ class MeasureReport(Report):
                 total = _seen(found, sum(m.volume_ml for m in found.measures), found.cut)
                 rows.append(["total", total, *[""] * (len(rows[0]) - 2)])
             parts.append("\n".join([found.name, aligned(rows, width), *found.notes]))
+        if self.outliers:
+            parts.append("\n".join([*map(outlier_text, self.outliers), RULE]))
         return "\n\n".join(parts) + "\n"
+
+
+def outlier_text(one: Outlier) -> str:
+    """Return an outlier as a sentence."""
+    name, digits = {
+        "volume_ml": ("volume in mL", 1),
+        "mean_csa_mm2": ("mean cross-section in mm²", 0),
+        "asymmetry_percent": ("left minus right in %", 1),
+        "fat_percent": ("fat in %", 1),
+    }[one.figure]
+    value, median = (f"{number:.{digits}f}" for number in (one.value, one.median))
+    muscle = f"{one.muscle} {one.side}".strip()
+    return f"{one.case}: {muscle}, {name}, is {value}; the median is {median}."
 
 
 def _seen(found: Measurement, volume_ml: float, cut: bool) -> str:

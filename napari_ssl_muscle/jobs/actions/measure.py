@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.measures.fat_images import FatImages, fat_images
-from napari_ssl_muscle.evaluation.measures.figures import USUAL, MeasureSettings
-from napari_ssl_muscle.evaluation.measures.measure import measure_labels, open_labels
+from napari_ssl_muscle.evaluation.measures.figures import USUAL, Measurement, MeasureSettings
+from napari_ssl_muscle.evaluation.measures.measure import (
+    LabelsToMeasure,
+    measure_labels,
+    open_labels,
+)
+from napari_ssl_muscle.evaluation.measures.measured_so_far import NAME as JOURNAL
+from napari_ssl_muscle.evaluation.measures.measured_so_far import MeasuredSoFar
 from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
+from napari_ssl_muscle.files import file_hash
 from napari_ssl_muscle.jobs.cohort_jobs import MeasureJob
+from napari_ssl_muscle.jobs.record import whose_labels
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_results
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
@@ -34,7 +42,7 @@ def prepare(job: MeasureJob) -> PreparedJob:
     check_results(job.out, MeasureReport.FILES, overwrite=job.overwrite)
     table = None if job.table is None else read_table(job.table)
     paths = list(dict.fromkeys(path for given in job.labels for path in _label_maps(given)))
-    opened = [open_labels(path, table) for path in paths]
+    opened = [replace(open_labels(path, table), whose=whose_labels(path)) for path in paths]
     # The same file name in several patients' folders must not make them one case.
     given = [
         replace(one, case=name, title=name)
@@ -49,11 +57,53 @@ def prepare(job: MeasureJob) -> PreparedJob:
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         emit(Started(action="measuring", device="CPU", total=len(given)))
-        report = MeasureReport(measure_labels(given, report_steps(emit, stop), settings))
+        report = MeasureReport(_measure(job, paths, given, settings, emit, stop))
         emit(Progress(done=len(given), total=len(given)))
-        return saved_results(job.out, report.write(job.out), report.to_text())
+        written = report.write(job.out)
+        (job.out / JOURNAL).unlink(missing_ok=True)
+        return saved_results(job.out, written, report.to_text(), outliers=len(report.outliers))
 
     return work
+
+
+def _measure(
+    job: MeasureJob,
+    paths: Sequence[Path],
+    given: Sequence[LabelsToMeasure],
+    settings: MeasureSettings,
+    emit: Emit,
+    stop: ShouldStop,
+) -> list[Measurement]:
+    """Measure label maps one by one; of several, what is done is kept for after a stop."""
+    if len(given) == 1:
+        return measure_labels(given, report_steps(emit, stop), settings)
+    before = report_steps(emit, stop)
+    so_far = MeasuredSoFar(job.out, go_on=job.resume)
+    found = []
+    for number, (path, one) in enumerate(zip(paths, given, strict=True)):
+        before(number, len(given), one.title)
+        key = {
+            "labels": file_hash(path),
+            "case": one.case,
+            "whose": one.whose,
+            "table": None if one.table is None else one.table.to_rows(),
+            "settings": asdict(settings),
+            "fat": None if one.fat is None else _state_of(one.fat),
+        }
+        measured = so_far.get(key)
+        if measured is None:
+            (measured,) = measure_labels([one], settings=settings)
+            so_far.add(key, measured)
+        found.append(measured)
+    return found
+
+
+def _state_of(fat: FatImages) -> dict[str, list[str | int]]:
+    """Return what says whether images have changed since."""
+    return {
+        role: [str(path), path.stat().st_size, path.stat().st_mtime_ns]
+        for role, path in fat.files.items()
+    }
 
 
 def find_fat_images(

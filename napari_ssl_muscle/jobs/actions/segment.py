@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class _Target:
     name: str
     subjects: frozenset[str]
     scans: tuple[Scan, ...]
+    subject: str | None = None
+    session: str | None = None
 
     @property
     def slices(self) -> int:
@@ -54,13 +57,22 @@ def prepare(job: SegmentJob) -> PreparedJob:
     card = read_card(path)
     check_segments(card, path)
     check_writable(job.out)
-    targets = _named([target for given in job.scans for target in _targets(given, job, card)], job)
-    files = {job.out / label_map_name(target.name): target for target in targets}
-    check_free((out for file in files for out in label_files(file)), overwrite=job.overwrite)
+    left_out: list[str] = []
+    given = [t for place in job.scans for t in _targets(place, job, card, left_out)]
+    files = {job.out / label_map_name(target.name): target for target in _named(given, job)}
     record = read_record(job.out)
+    there = _made_by(record, files, file_hash(path)) if job.resume else set()
+    missing = {file: target for file, target in files.items() if file not in there}
+    check_free((out for file in missing for out in label_files(file)), overwrite=job.overwrite)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
-        return _segment(job, path, files, record, emit, stop)
+        emit_warnings(emit, left_out)
+        if there:
+            text = f"{len(there)} of {len(files)} label maps are there already and stay."
+            emit(Note(text=text))
+            if not missing:
+                return Outcome({"files": [], "model": card.name, "out": str(job.out), "text": text})
+        return _segment(job, path, missing, record, emit, stop)
 
     return work
 
@@ -88,9 +100,29 @@ def _named(targets: list[_Target], job: SegmentJob) -> list[_Target]:
     ]
 
 
-def _targets(given: Path, job: SegmentJob, card: ModelCard) -> list[_Target]:
+def _made_by(record: dict[str, Any], files: Iterable[Path], model: str) -> set[Path]:
+    """Return the label maps that are there and that a model of this hash made, corrected or not."""
+    return {
+        file
+        for file in files
+        if file.is_file() and record["scans"].get(file.name, {}).get("model_hash") == model
+    }
+
+
+def _targets(given: Path, job: SegmentJob, card: ModelCard, left_out: list[str]) -> list[_Target]:
+    """Return what to segment of a scan or a folder; a folder's scans that do not fit are said."""
     if given.is_dir():
-        return [_of_case(case, job, card) for case in open_cohort(given).cases]
+        targets: list[_Target] = []
+        refused: list[BadInput] = []
+        for case in open_cohort(given).cases:
+            try:
+                targets.append(_of_case(case, job, card))
+            except BadInput as problem:
+                refused.append(problem)
+        if refused and not targets:
+            raise refused[0]
+        left_out += [f"Left out: {problem}" for problem in refused]
+        return targets
     scan = open_scan(given, job.volume)
     if card.in_channels > 1:
         raise BadInput(
@@ -122,7 +154,8 @@ def _of_case(case: Case, job: SegmentJob, card: ModelCard) -> _Target:
             + (", or an image with --channel." if card.in_channels == 1 else ".")
         )
     scans = tuple(open_scan(case.images[channel], job.volume) for channel in wanted)
-    return _Target(case.name, frozenset({case.name, case.subject}), scans)
+    whose = frozenset({case.name, case.subject})
+    return _Target(case.name, whose, scans, case.subject, case.session)
 
 
 def _nameless(channel: str) -> bool:
@@ -174,6 +207,8 @@ def _segment(
         record["models"][fingerprint] = model_entry(found.provenance, model.card.versions)
         record["scans"][file.name] = {
             "scans": [str(scan.path.absolute()) for scan in target.scans],
+            "subject": target.subject,
+            "session": target.session,
             "volume": target.scans[0].volume,
             "model_hash": fingerprint,
             "labels_hash": file_hash(file),

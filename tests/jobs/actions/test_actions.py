@@ -115,6 +115,65 @@ def test_stopping_keeps_whole_scans_only(cohort: Path, model: Path, tmp_path: Pa
     ]
 
 
+def test_a_stopped_segmentation_goes_on_with_what_is_missing(
+    cohort: Path, model: Path, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = out / "sub-01_ses-01_dseg.nii.gz"
+    job = SegmentJob(scans=[cohort], model=str(model), out=out)
+    run_job(job, stop=first.exists)
+    before = first.stat().st_mtime_ns
+    with pytest.raises(BadInput, match="sub-01_ses-01_dseg"):
+        run_job(job)
+    job = job.model_copy(update={"resume": True})
+    events: list[Event] = []
+    result = run_job(job, events.append)
+    assert [Path(file).name[:6] for file in result["files"]] == ["sub-02", "sub-03"]
+    assert first.stat().st_mtime_ns == before
+    assert "1 of 3 label maps are there already" in notes(events)
+    assert run_job(job)["files"] == []
+    # Those of another model are none of this run.
+    other = make_model(tmp_path / "other.safetensors", name="other")
+    with pytest.raises(BadInput, match="sub-01_ses-01_dseg"):
+        run_job(job.model_copy(update={"model": str(other)}))
+
+
+def test_scans_of_a_folder_without_the_model_s_channel_are_left_out_and_said(
+    cohort: Path, model: Path, tmp_path: Path
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(cohort, mixed)
+    (other,) = (mixed / "sub-02").rglob("*.nii.gz")
+    other.rename(other.with_name(other.name.replace("T1w", "T2w")))
+    events: list[Event] = []
+    out = tmp_path / "out"
+    result = run_job(SegmentJob(scans=[mixed], model=str(model), out=out), events.append)
+    assert len(result["files"]) == 2
+    assert "Left out: The model plain was trained on T1w" in notes(events)
+
+
+def test_the_record_says_whose_a_label_map_is_and_measures_take_it_over(
+    shell: Shell, scan: Path, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for name in ("IM1", "IM2"):
+        shutil.copy(scan, folder / f"{name}.nii.gz")
+    table = "scan\tsubject\tsession\tchannel\n" + "".join(
+        f"IM{number}\tP1\t{number}\tT1w\n" for number in (1, 2)
+    )
+    (folder / "subjects.tsv").write_text(table)
+    out = tmp_path / "out"
+    assert shell("segment", folder, "--model", model, "--out", out).exit_code == 0
+    done = shell("measure", out, "--out", tmp_path / "figures")
+    assert done.exit_code == 0, done.output
+    lines = (tmp_path / "figures" / "measures.csv").read_text().splitlines()[1:]
+    assert {tuple(line.split(",")[:3]) for line in lines} == {
+        ("P1", "1", "IM1"),
+        ("P1", "2", "IM2"),
+    }
+
+
 def test_one_broken_scan_does_not_spoil_the_others(scan: Path, model: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.nii.gz"
     nib.save(nib.Nifti1Image(np.zeros((8, 8, 2), np.float32), np.eye(4)), broken)
