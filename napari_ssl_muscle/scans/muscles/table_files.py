@@ -1,4 +1,4 @@
-"""Muscle tables as files: ITK-SNAP, BIDS and nnU-Net."""
+"""Muscle tables as files: ITK-SNAP, 3D Slicer, BIDS and nnU-Net."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ Row = tuple[int, str, str, Colour | None]
 
 # index, red, green, blue, opacity, visible, mesh visible, "name"
 _ITKSNAP = re.compile(r'^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\d+)\s+(\d+)\s+"(.*)"\s*$')
+# index, name without spaces, red, green, blue, opacity
+_SLICER = re.compile(r"^\s*(\d+)\s+(\S+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s*$")
 _HEADER = """\
 ################################################
 # ITK-SnAP Label Description File
@@ -49,7 +51,8 @@ def read_table(path: Path) -> MuscleTable:
     Parameters
     ----------
     path
-        ITK-SNAP's label description (`.label`, `.txt`), a BIDS `dseg.tsv`, or nnU-Net's
+        ITK-SNAP's label description (`.label`, `.txt`), 3D Slicer's colour table (`.ctbl`), a
+        BIDS `dseg.tsv`, or nnU-Net's
         `dataset.json` (either way round of its `labels`). A name of `SHIPPED_TABLES` stands for
         the table of that name, unless there is a file of that path.
 
@@ -69,12 +72,12 @@ def read_table(path: Path) -> MuscleTable:
             f"The muscle table {path} cannot be read ({error.strerror or error}); check the path."
         ) from error
     readers = {".json": _read_nnunet, ".tsv": _read_bids, ".label": _read_itksnap}
-    readers[".txt"] = _read_itksnap
+    readers |= {".txt": _read_itksnap, ".ctbl": _read_slicer}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise BadInput(
             f"{path} is no muscle table that can be read; give an ITK-SNAP .label or .txt, "
-            "a BIDS dseg.tsv or an nnU-Net dataset.json."
+            "a 3D Slicer .ctbl, a BIDS dseg.tsv or an nnU-Net dataset.json."
         )
     rows = [row for row in reader(text, path) if row[0] != 0]
     if not rows:
@@ -194,6 +197,24 @@ def _read_itksnap(text: str, path: Path) -> list[Row]:
             )
         value, red, green, blue = (int(match[group]) for group in (1, 2, 3, 4))
         rows.append((value, match[8], "", (red, green, blue)))
+    return rows
+
+
+def _read_slicer(text: str, path: Path) -> list[Row]:
+    """Read 3D Slicer's colour table, which writes spaces in names as underscores."""
+    rows: list[Row] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _SLICER.match(line)
+        if match is None:
+            raise BadInput(
+                f"Line {number} of {path} is not a line of a 3D Slicer colour table: write the "
+                "number, the name without spaces, red, green, blue and opacity."
+            )
+        if match[2] != "(none)":  # Slicer fills up unused numbers
+            red, green, blue = (int(match[group]) for group in (3, 4, 5))
+            rows.append((int(match[1]), match[2].replace("_", " "), "", (red, green, blue)))
     return rows
 
 
