@@ -24,6 +24,7 @@ from napari_ssl_muscle.evaluation.statistics import (
     mean_by_subject,
 )
 from napari_ssl_muscle.experiments.arms import read_rows, train_arm, write_rows
+from napari_ssl_muscle.jobs.run_folder import ClaimedFolder
 from napari_ssl_muscle.jobs.settings import FinetuneJob, PretrainJob
 from napari_ssl_muscle.jobs.training_data.labelled import (
     choose_channels,
@@ -119,6 +120,16 @@ def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
     cohort = open_cohort(plan.cohort)
     subjects = tuple(dict.fromkeys(case.subject for case in cohort.labelled))
     trials = trials_of(subjects, plan.labelled, plan.test)
+    claimed = ClaimedFolder(plan.out)
+    try:
+        claimed.make()
+        return _run_trials(plan, trials, emit, stop)
+    finally:
+        claimed.release()
+
+
+def _run_trials(plan: GainPlan, trials: list[Trial], emit: Emit, stop: ShouldStop) -> Path:
+    """Run those whose rows are not saved yet."""
     path = plan.out / "gain.csv"
     rows = read_rows(path)
     done = {(row["trial"], row["arm"], row["seed"]) for row in rows}

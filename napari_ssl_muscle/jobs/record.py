@@ -5,15 +5,53 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import Provenance, versions
-from napari_ssl_muscle.files import file_hash, write_json
+from napari_ssl_muscle.files import FileSet, file_hash, require_whole_set
+from napari_ssl_muscle.scans.naming import label_files
 
 NAME = "segment.json"
 
 _FORMAT = 1
+
+
+class _Model(BaseModel):
+    """What the record says of a model; `extra` keeps what newer versions add."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    split_hash: str | None
+    leaking: bool
+    training_subjects: list[str] | None
+
+
+class _Labels(BaseModel):
+    """What the record says of a label map."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model_hash: str
+    labels_hash: str | None = None
+    tables: dict[str, str] | None = None
+    corrected_by_hand: bool | None = None
+    islands_dropped: bool | None = None
+
+
+class _Record(BaseModel):
+    format: Literal[1]
+    models: dict[str, _Model]
+    scans: dict[str, _Labels]
+
+    @model_validator(mode="after")
+    def _known_models(self) -> _Record:
+        if not all(entry.model_hash in self.models for entry in self.scans.values()):
+            raise ValueError("a label map is of a model that the record does not know")
+        return self
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -30,27 +68,73 @@ def read_record(folder: Path) -> dict[str, Any]:
         If the file is there and is no such record.
     """
     path = folder / NAME
+    require_whole_set(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        models, scans = content["models"], content["scans"]
-        if content["format"] != _FORMAT or not isinstance(models, dict | list):
-            raise ValueError
-        if not all(entry["model_hash"] in models for entry in scans.values()):
-            raise ValueError
+        content = _Record.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return {"format": _FORMAT, "models": {}, "scans": {}}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(
             f"{path} is no record of this program or of a newer one; "
             "move it away or choose another folder."
         ) from error
-    return {"format": _FORMAT, "models": models, "scans": scans}
+    return content.model_dump(exclude_unset=True)
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> Path:
-    """Write the record of a folder, whole or not at all; return its path."""
-    write_json(folder / NAME, record)
-    return folder / NAME
+def with_labels(
+    folder: Path, hashes: Mapping[str, str], model: Mapping[str, Any], entry: Mapping[str, Any]
+) -> tuple[str, str]:
+    """Return name and text of a folder's record once a label map is in it.
+
+    Parameters
+    ----------
+    folder
+        Its record is read anew: a window may have saved there meanwhile.
+    hashes
+        Name → hash of the label map, then of its tables.
+    model
+        See `model_entry`.
+    entry
+        What is known of the labels; `model_hash` is the model's.
+    """
+    record = read_record(folder)
+    (name, labels), *tables = hashes.items()
+    record["models"][entry["model_hash"]] = dict(model)
+    record["scans"][name] = {**entry, "labels_hash": labels, "tables": dict(tables)}
+    return NAME, _text(record)
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def check_replaceable(image: Path) -> None:
+    """Refuse to replace a label map or a table of it that is not as a model's labels were written.
+
+    Whether it was drawn or corrected by hand, here or elsewhere, or comes from somewhere else: only
+    what the folder's record knows unchanged can be made again.
+
+    Raises
+    ------
+    BadInput
+        If there is such a file; the message names it.
+    """
+    there = [path for path in label_files(image) if path.exists()]
+    if not there:
+        return
+    entry = read_record(image.parent)["scans"].get(image.name, {})
+    corrected = entry.get("corrected_by_hand") is not False
+    # Records of older versions know no tables: theirs are as good as the label map.
+    tables = entry.get("tables")
+    known = {image.name: entry.get("labels_hash"), **(tables or {})}
+    for path in there:
+        old = tables is None and path != image and image.exists() and entry
+        if corrected or (not old and known.get(path.name) != file_hash(path)):
+            raise BadInput(
+                f"{path} is not as a model has made it in this folder (it was drawn or changed by "
+                "hand, or comes from elsewhere), so it is not replaced; move it away, or choose "
+                "another folder."
+            )
 
 
 def model_entry(origin: Provenance, trained_with: Mapping[str, str]) -> dict[str, Any]:
@@ -83,21 +167,23 @@ def record_labels(file: Path, origin: Provenance | None, corrected: bool | None)
     BadInput
         If the record cannot be read or written.
     """
-    record = read_record(file.parent)
-    before = record["scans"].pop(file.name, None)
-    if origin is None or origin.model_hash is None:
-        if before is None:
-            return
-    else:
-        record["models"][origin.model_hash] = model_entry(origin, origin.versions)
-        record["scans"][file.name] = {
-            "model_hash": origin.model_hash,
-            "labels_hash": file_hash(file),
-            "corrected_by_hand": corrected,
-            "islands_dropped": origin.islands_dropped,
-            "versions": versions(),
-        }
-    write_record(file.parent, record)
+    with FileSet(file.parent) as files:  # so that nobody else writes the record at the same time
+        record = read_record(file.parent)
+        before = record["scans"].pop(file.name, None)
+        if origin is None or origin.model_hash is None:
+            if before is None:
+                return
+        else:
+            record["models"][origin.model_hash] = model_entry(origin, origin.versions)
+            record["scans"][file.name] = {
+                "model_hash": origin.model_hash,
+                "labels_hash": file_hash(file),
+                "tables": {t.name: file_hash(t) for t in label_files(file)[1:] if t.is_file()},
+                "corrected_by_hand": corrected,
+                "islands_dropped": origin.islands_dropped,
+                "versions": versions(),
+            }
+        files.write_text(NAME, _text(record))
 
 
 def origin_of_file(file: Path) -> tuple[Provenance | None, bool | None]:

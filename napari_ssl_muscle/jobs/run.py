@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.run_folder import RunFolder, RunFolderGone, check_run_folder
+from napari_ssl_muscle.files import CannotWrite
+from napari_ssl_muscle.jobs.run_folder import (
+    ClaimedFolder,
+    RunFolder,
+    RunFolderGone,
+    begun_anew,
+    check_run_folder,
+)
 from napari_ssl_muscle.jobs.settings import AnyJob, LearningJob
 from napari_ssl_muscle.learning.events import (
     Emit,
@@ -51,6 +58,9 @@ def saved_results(out: Path, files: Iterable[Path], text: str, **figures: Any) -
     result = {"text": text, "files": [str(path) for path in files], "out": str(out)}
     return Outcome({**result, **figures})
 
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+"""What a disk that is full, write-protected or away answers."""
 
 PreparedJob = Callable[[Emit, ShouldStop], Outcome]
 """The work of a job whose settings and files were checked."""
@@ -87,6 +97,18 @@ def run_prepared(
     JobFailed
         If anything else went wrong; the traceback is in the event and in the run's log.
     """
+    with contextlib.ExitStack() as held:
+        return _run(job, prepare, emit, stop, held)
+
+
+def _run(
+    job: AnyJob,
+    prepare: Callable[[Any], PreparedJob],
+    emit: Emit,
+    stop: ShouldStop,
+    held: contextlib.ExitStack,
+) -> dict[str, Any]:
+    """See `run_prepared`; the folder is released with `held`."""
     folder: RunFolder | None = None
 
     def report(event: Event) -> None:
@@ -99,9 +121,14 @@ def run_prepared(
                 remember(event)
 
     try:
+        claimed = ClaimedFolder(job.out)
+        held.callback(claimed.release)
         if isinstance(job, LearningJob):
             check_run_folder(job)
+            job = begun_anew(job)
         work = prepare(job)
+        if not getattr(job, "dry_run", False):
+            claimed.make()
         if isinstance(job, LearningJob):
             folder = RunFolder(job)
         outcome = work(report, stop)
@@ -110,6 +137,8 @@ def run_prepared(
             folder = None
         outcome = Outcome({"out": str(job.out)}, stopped=True)
     except BadInput as error:
+        if isinstance(error, CannotWrite) and folder is not None:
+            raise _without_folder(str(RunFolderGone(folder.path, error)), emit) from None
         if folder is not None and folder.withdraw():
             folder = None
         report(Failed(sentence=str(error), bad_input=True))
@@ -117,6 +146,9 @@ def run_prepared(
     except RunFolderGone as error:
         raise _without_folder(str(error), emit) from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            gone = RunFolderGone(folder.path, error) if folder is not None else format_error(error)
+            raise _without_folder(str(gone), emit) from None
         sentence = format_error(error)
         with _gone_folder_said(emit):
             report(Failed(sentence=sentence, details=traceback.format_exc()))
@@ -150,6 +182,9 @@ def format_error(error: Exception) -> str:
             "There is not enough memory for this; choose a smaller batch, width or size, "
             "or close other programs."
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"The disk is full ({error.filename or 'no file named'}); free some space."
+    if isinstance(error, OSError) and error.errno in _DISK:
+        where = error.filename or "no file named"
+        if error.errno == errno.ENOSPC:
+            return f"The disk is full ({where}); free some space."
+        return f"The disk cannot be used: {error.strerror} ({where}); try another one."
     return f"It failed unexpectedly: {first.rstrip('.')} ({type(error).__name__})."

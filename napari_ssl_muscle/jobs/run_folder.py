@@ -7,19 +7,25 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import csv_text, write_text
+from napari_ssl_muscle.files import LOCK, FolderLock, csv_text, is_empty, write_text
 from napari_ssl_muscle.jobs.job_file import absolute, read_job, write_job
 from napari_ssl_muscle.jobs.settings import (
     AnyJob,
-    CompareFreezingJob,
     FinetuneJob,
     LearningJob,
     PretrainJob,
 )
-from napari_ssl_muscle.learning.events import EpochEnd, Event, Progress, from_line, to_line
+from napari_ssl_muscle.learning.events import (
+    EpochEnd,
+    Event,
+    Finished,
+    Progress,
+    from_line,
+    to_line,
+)
 from napari_ssl_muscle.learning.models.card import CHECKPOINT_FILE, PROBES_FILE, RUN_FILE
 from napari_ssl_muscle.learning.settings import Recipe
 
@@ -32,8 +38,13 @@ PROBES = PROBES_FILE
 SPLIT = "split.json"
 CACHE = "cache"
 
+_BEFORE_LEARNING = (JOB, EVENTS, METRICS, SPLIT)
+
 _MAY_DIFFER = ("resume", "out", "device")
 """Settings that a continued run may change."""
+
+
+_Learning = TypeVar("_Learning", bound=LearningJob)
 
 
 def check_writable(folder: Path) -> None:
@@ -83,15 +94,16 @@ def check_results(folder: Path, names: Iterable[str], *, overwrite: bool) -> Non
 def check_run_folder(job: LearningJob) -> None:
     """Refuse a folder that cannot take this run, without writing anything.
 
+    A run that ended before it had learned anything may be begun again, asked to resume or not.
+
     Raises
     ------
     BadInput
         If the folder is not writable, holds another run, or (to continue) does not hold this run.
     """
     check_writable(job.out)
-    holds_run = any((job.out / name).exists() for name in (JOB, EVENTS, MODEL))
     if not job.resume:
-        if holds_run:
+        if (job.out / MODEL).exists() or (_holds_run(job.out) and has_learned(job.out)):
             raise BadInput(
                 f"{job.out} already holds a training; choose another folder, or resume that "
                 "training."
@@ -106,12 +118,27 @@ def check_run_folder(job: LearningJob) -> None:
             f"The training in {job.out} was started with another {' and '.join(different)}; "
             "resume it with its own settings, or start a new one in another folder."
         )
-    places = job.out.glob("*/") if isinstance(job, CompareFreezingJob) else [job.out]
-    if not any((place / CHECKPOINT).is_file() for place in places):
-        raise BadInput(
-            f"The training in {job.out} ended before its first checkpoint, so there is nothing to "
-            "resume; delete the folder, or start a new training in another folder."
-        )
+
+
+def has_learned(run: Path) -> bool:
+    """Whether a run, or one of the runs in its folder, has a checkpoint or came to its end."""
+    if any((place / CHECKPOINT).is_file() for place in (run, *run.glob("*/"))):
+        return True
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        log = (run / EVENTS).read_text(encoding="utf-8", errors="replace")
+        return isinstance(from_line(log.splitlines()[-1]), Finished)
+    return (run / MODEL).is_file()
+
+
+def begun_anew(job: _Learning) -> _Learning:
+    """Return the job to run: one that would go on with a run that has learned nothing begins it."""
+    if not job.resume or has_learned(job.out):
+        return job
+    return job.model_copy(update={"resume": False})
+
+
+def _holds_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (JOB, EVENTS, MODEL))
 
 
 def add_recipe(job: FinetuneJob | PretrainJob, recipe: Recipe) -> None:
@@ -122,13 +149,68 @@ def add_recipe(job: FinetuneJob | PretrainJob, recipe: Recipe) -> None:
 
 
 class RunFolderGone(Exception):  # noqa: N818 - said as it is
-    """The folder of a run was deleted while it ran, or its disk taken away; a sentence."""
+    """The folder of a run was deleted while it ran, or cannot be written any more; a sentence."""
+
+    def __init__(self, folder: Path, error: Exception | None = None) -> None:
+        if error is None:
+            super().__init__(
+                f"The run folder {folder} is gone: deleted, moved, or its disk is away. Nothing "
+                "could be kept; start the training again."
+            )
+            return
+        reason = getattr(error.__cause__ or error, "strerror", None) or error
+        kept = (
+            "its last checkpoint is kept: put that right and resume the training"
+            if (folder / CHECKPOINT).is_file()
+            else "there was no checkpoint yet: put that right and start the training again"
+        )
+        super().__init__(
+            f"The run folder {folder} cannot be written any more ({str(reason).rstrip('.')}); "
+            f"{kept}."
+        )
+
+
+class ClaimedFolder:
+    """Where a job writes, for this process alone until `release`.
+
+    A folder that is there is taken at once. A new one is made and taken only by `make`, once the
+    job's request has been found right.
+
+    Raises
+    ------
+    BadInput
+        If another job writes there.
+    """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"The run folder {folder} is gone: deleted, moved, or its disk is away. Nothing could "
-            "be kept; start the training again."
-        )
+        self._folder = folder
+        self._made = missing_folders(folder)
+        self._lock = FolderLock(folder) if folder.is_dir() else None
+
+    def make(self) -> None:
+        """Make the folder and take it, if it was not there."""
+        if self._lock is not None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput(
+                f"Cannot make the folder {self._folder}: {reason}; choose another one."
+            ) from error
+        self._lock = FolderLock(self._folder)
+        if not is_empty(self._folder):
+            raise BadInput(
+                f"Another job has written into {self._folder} meanwhile; choose another folder."
+            )
+
+    def release(self) -> None:
+        """Let others write, and remove the folders that were made and stayed empty."""
+        if self._lock is not None:
+            self._lock.release()
+            for folder in self._made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 class RunFolder:
@@ -145,9 +227,9 @@ class RunFolder:
 
     def __init__(self, job: AnyJob) -> None:
         self.path = job.out
-        self._made = missing_folders(job.out)
         self._epochs: dict[int, EpochEnd] = {}
         if not (isinstance(job, LearningJob) and job.resume):
+            _clear(self.path)
             write_job(self.path / JOB, job)
         else:
             self._epochs = read_epochs(self.path)
@@ -158,20 +240,24 @@ class RunFolder:
         Raises
         ------
         RunFolderGone
-            If there is no folder to write to; a new one would hold half a run.
+            If there is no folder to write to (a new one would hold half a run), or its disk does
+            not take more.
         """
-        if not isinstance(event, Progress):
-            if not (self.path / JOB).is_file():
-                raise RunFolderGone(self.path)
-            append_event(self.path, event)
-        if isinstance(event, EpochEnd) and not event.arm:
-            # What a killed run had done after its last checkpoint is done again.
-            self._epochs[event.step] = event
-            write_text(self.path / METRICS, metrics_table(self._epochs.values()))
+        try:
+            if not isinstance(event, Progress):
+                if not (self.path / JOB).is_file():
+                    raise RunFolderGone(self.path)
+                append_event(self.path, event)
+            if isinstance(event, EpochEnd) and not event.arm:
+                # What a killed run had done after its last checkpoint is done again.
+                self._epochs[event.step] = event
+                write_text(self.path / METRICS, metrics_table(self._epochs.values()))
+        except (OSError, BadInput) as error:
+            raise RunFolderGone(self.path, error) from error
 
     def withdraw(self) -> bool:
         """Remove the run if it has learned nothing yet; return whether it was removed."""
-        return withdraw(self.path, self._made)
+        return withdraw(self.path, (), held=True)
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -179,22 +265,38 @@ def missing_folders(folder: Path) -> list[Path]:
     return [path for path in [folder, *folder.parents] if not path.exists()]
 
 
-def withdraw(run: Path, made: Iterable[Path]) -> bool:
+def withdraw(run: Path, made: Iterable[Path], *, held: bool = False) -> bool:
     """Remove a run that has learned nothing, and the folders `made` for it, deepest first.
 
-    Once there is a checkpoint or a model (or anything that a run does not write), all of it stays.
+    Once there is a checkpoint or a model (or anything that a run does not write), all of it stays;
+    also where another process holds the folder, unless it is `held` by this one.
     Returns whether the run was removed.
     """
-    shutil.rmtree(run / CACHE, ignore_errors=True)
-    ours = {JOB, EVENTS, METRICS, SPLIT}
-    if not run.is_dir() or any(entry.name not in ours for entry in run.iterdir()):
+    if not run.is_dir():
         return False
-    for name in ours:
-        (run / name).unlink(missing_ok=True)
+    try:
+        lock = None if held else FolderLock(run)
+    except BadInput:
+        return False
+    try:
+        shutil.rmtree(run / CACHE, ignore_errors=True)
+        if any(entry.name not in (*_BEFORE_LEARNING, LOCK) for entry in run.iterdir()):
+            return False
+        _clear(run)
+    finally:
+        if lock is not None:
+            lock.release()
     for folder in made:
         with contextlib.suppress(OSError):  # another program put something there
             folder.rmdir()
     return True
+
+
+def _clear(run: Path) -> None:
+    """Remove what a run writes before it has learned anything."""
+    shutil.rmtree(run / CACHE, ignore_errors=True)
+    for name in _BEFORE_LEARNING:
+        (run / name).unlink(missing_ok=True)
 
 
 def read_epochs(run: Path) -> dict[int, EpochEnd]:

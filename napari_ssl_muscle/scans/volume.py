@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import write_whole
+from napari_ssl_muscle.files import FileSet, require_whole_set
 from napari_ssl_muscle.scans.formats.nifti import (
     count_volumes,
     load_header,
@@ -19,7 +20,7 @@ from napari_ssl_muscle.scans.formats.nifti import (
     read_voxels,
 )
 from napari_ssl_muscle.scans.geometry import Geometry
-from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, write_itksnap, write_tsv
+from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, itksnap_text, table_mark, tsv_text
 from napari_ssl_muscle.scans.naming import label_files, stem_of
 from napari_ssl_muscle.scans.voxel_values import finite_values, looks_like_labels, whole_values
 from napari_ssl_muscle.text_table import times
@@ -206,6 +207,7 @@ def open_label_map(path: Path) -> LabelMap:
         If the file is missing, unreadable or no image, or holds more than one volume.
     """
     path = Path(path)
+    require_whole_set(path)
     image = load_header(path)
     if count_volumes(image) > 1:
         raise BadInput(
@@ -257,6 +259,7 @@ def save_label_map(
     labels: npt.NDArray[np.integer[Any]],
     geometry: Geometry,
     table: MuscleTable,
+    about: Callable[[Mapping[str, str]], tuple[str, str]] | None = None,
 ) -> list[Path]:
     """Write a label map on the grid of a scan, and its muscle table beside it.
 
@@ -271,10 +274,13 @@ def save_label_map(
         voxel sizes bit for bit. No text of the scan's header is copied.
     table
         What the values mean. Values that it lacks are kept and named by their number.
+    about
+        Takes the hashes of the files (name → hash); returns name and text of one more file of the
+        folder that is written together with them.
 
     Returns
     -------
-    The files written: the image, `NAME.label` (ITK-SNAP) and `NAME.tsv` (BIDS).
+    The files written together: the image, `NAME.label` (ITK-SNAP) and `NAME.tsv` (BIDS).
 
     Raises
     ------
@@ -287,11 +293,17 @@ def save_label_map(
     image = _image_on(geometry, stored)
     extra = tuple(Muscle(value, f"label {value}") for value in table.unknown_values(labels))
     full = MuscleTable(table.muscles + extra)
-    image_path, itksnap_path, tsv_path = label_files(path)
-    write_whole(image_path, lambda part: nib.save(image, part))
-    write_itksnap(full, itksnap_path)
-    write_tsv(full, tsv_path)
-    return [image_path, itksnap_path, tsv_path]
+    image.header["descrip"] = table_mark(full)
+    paths = label_files(path)
+    with FileSet(paths[0].parent) as files:
+        hashes = {
+            paths[0].name: files.write(paths[0].name, lambda part: nib.save(image, part)),
+            paths[1].name: files.write_text(paths[1].name, itksnap_text(full, table_mark(full))),
+            paths[2].name: files.write_text(paths[2].name, tsv_text(full)),
+        }
+        if about is not None:
+            files.write_text(*about(hashes))
+    return paths
 
 
 def _label_type(labels: npt.NDArray[np.integer[Any]]) -> type[np.unsignedinteger[Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_ssl_muscle import __version__
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import file_hash, write_json, write_text
+from napari_ssl_muscle.files import file_hash, is_empty, write_json, write_text
 from napari_ssl_muscle.phantom.cohort import write_volume
 from napari_ssl_muscle.phantom.random_fields import generator
 from napari_ssl_muscle.phantom.scan import centred_affine
@@ -178,7 +178,7 @@ def check_folder(folder: Path) -> None:
     """
     if folder.is_file():
         raise BadInput(f"{folder} is a file; choose a folder for the images (--out).")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
+    if folder.is_dir() and not is_empty(folder) and not (folder / RECORD).is_file():
         raise BadInput(
             f"{folder} is not empty and holds no synthetic images; choose a new folder (--out)."
         )

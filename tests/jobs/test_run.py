@@ -1,5 +1,7 @@
 """How a job ends: events, log, folder, and what is left on disk."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from napari_ssl_muscle.actions import prepare, run_job
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.files import write_whole
 from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob, format_error, saved_results
@@ -235,3 +238,112 @@ def test_the_result_of_saved_files_is_plain_data(tmp_path: Path) -> None:
             "dice": {"a": 0.5},
         }
     )
+
+
+# --- one job in a folder
+
+
+def test_the_second_job_in_a_folder_is_told_who_writes_there(
+    training: FinetuneJob, install: Install
+) -> None:
+    refused: list[str] = []
+
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        for job in (training, training.model_copy(update={"resume": True})):
+            with pytest.raises(BadInput, match=f"process {os.getpid()} on ") as error:
+                run_job(job)
+            refused.append(str(error.value))
+        return Outcome({"files": []})
+
+    install("finetune", work)
+    run_job(training)
+    assert len(refused) == 2
+    assert logged(training.out) == ["finished"]
+    assert not list(training.out.glob(".*"))
+
+
+def test_a_job_that_loses_the_race_for_a_new_folder_is_refused(
+    training: FinetuneJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quicker(job: FinetuneJob) -> PreparedJob:
+        job.out.mkdir(parents=True)
+        (job.out / "theirs").touch()
+        return lambda emit, stop: Outcome()
+
+    monkeypatch.setattr("napari_ssl_muscle.actions.prepare", quicker)
+    with pytest.raises(BadInput, match="Another job has written"):
+        run_job(training)
+    assert [path.name for path in training.out.iterdir()] == ["theirs"]
+
+
+def test_a_job_that_wrote_nothing_leaves_no_folder(tmp_path: Path, install: Install) -> None:
+    install("measure", lambda emit, stop: Outcome())
+    run_job(MeasureJob(labels=[tmp_path], out=tmp_path / "new" / "out"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(
+    training: FinetuneJob, install: Install, resume: bool
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        emit(Started(action="fine-tuning", device="CPU"))
+        raise Killed
+
+    install("finetune", killed)
+    with pytest.raises(Killed):
+        run_job(training)
+    asked: list[bool] = []
+
+    def prepare_again(job: FinetuneJob) -> PreparedJob:
+        asked.append(job.resume)
+        return lambda emit, stop: Outcome()
+
+    monkeypatch = pytest.MonkeyPatch()
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_ssl_muscle.actions.prepare", prepare_again)
+        run_job(training.model_copy(update={"resume": resume}))
+    assert asked == [False]
+    assert logged(training.out) == ["finished"]
+
+
+# --- trouble with the disk
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("where", ["log", "file", "elsewhere"])
+def test_a_disk_that_takes_no_more_ends_a_training_in_one_sentence(
+    training: FinetuneJob,
+    install: Install,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    checkpoint: bool,
+    where: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def work(emit: Callable[[Event], None], stop: Callable[[], bool]) -> Outcome:
+        if checkpoint:
+            (training.out / CHECKPOINT).touch()
+        if where == "log":
+            monkeypatch.setattr("napari_ssl_muscle.jobs.run_folder.append_event", fail)
+            emit(Started(action="fine-tuning", device="CPU"))
+        elif where == "file":
+            write_whole(training.out / "model.safetensors", fail)
+        fail()
+        return Outcome()
+
+    install("finetune", work)
+    events: list[Event] = []
+    with pytest.raises(JobFailed, match="cannot be written any more") as error:
+        run_job(training, events.append)
+    assert error.value.__cause__ is None  # no traceback in the shell
+    assert os.strerror(number) in str(error.value)
+    assert ("last checkpoint is kept" in str(error.value)) == checkpoint
+    assert isinstance(events[-1], Failed)
+    assert (training.out / CHECKPOINT).exists() == checkpoint

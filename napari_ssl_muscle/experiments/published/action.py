@@ -34,7 +34,7 @@ from napari_ssl_muscle.experiments.published.text import format_final, format_pl
 from napari_ssl_muscle.experiments.published.training import write_splits
 from napari_ssl_muscle.experiments.published.workers.choice import choose_workers
 from napari_ssl_muscle.experiments.report import write_report
-from napari_ssl_muscle.files import write_json
+from napari_ssl_muscle.files import is_empty, write_json
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.job_file import absolute
@@ -44,7 +44,6 @@ from napari_ssl_muscle.jobs.settings import ExperimentsJob, FinetuneJob, Pretrai
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, Started, emit_warnings
 from napari_ssl_muscle.learning.settings import preset
 from napari_ssl_muscle.scans.cohort import open_cohort
-from napari_ssl_muscle.study.lock import FolderLocked, StudyLock
 
 _SETTINGS = ("steps", "epochs", "width", "depth", "size", "spacing", "device")
 """Overrides that every training of the study gets."""
@@ -78,18 +77,7 @@ def prepare(job: ExperimentsJob) -> PreparedJob:
         if job.dry_run:
             trials, missing = remaining_trials(plan, job.out)
             return Outcome({"text": format_plan(plan, trials, missing, workers.count)})
-        job.out.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = StudyLock(job.out)
-        except FolderLocked:
-            raise BadInput(
-                f"Other experiments are running in {job.out}; wait for them, or choose another "
-                "--out."
-            ) from None
-        try:
-            return _run(job, plan, emit, stop)
-        finally:
-            lock.release()
+        return _run(job, plan, emit, stop)
 
     return work
 
@@ -181,7 +169,7 @@ def _labelled_counts(job: ExperimentsJob, most: int, proposed: int | None) -> tu
 
 def _plan_in(out: Path) -> Plan | None:
     """Return the plan of the folder; None for a new one; refuse a folder of something else."""
-    if not out.is_dir() or not any(out.iterdir()):
+    if not out.is_dir() or is_empty(out):
         return None
     if not (out / PLAN).is_file():
         raise BadInput(

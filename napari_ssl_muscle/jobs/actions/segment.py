@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.provenance import versions
 from napari_ssl_muscle.files import file_hash
-from napari_ssl_muscle.jobs.record import model_entry, read_record, write_record
+from napari_ssl_muscle.jobs.record import check_replaceable, model_entry, read_record, with_labels
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_free, check_writable
 from napari_ssl_muscle.jobs.settings import SegmentJob
@@ -64,6 +65,8 @@ def prepare(job: SegmentJob) -> PreparedJob:
     there = _made_by(record, files, file_hash(path)) if job.resume else set()
     missing = {file: target for file, target in files.items() if file not in there}
     check_free((out for file in missing for out in label_files(file)), overwrite=job.overwrite)
+    for file in missing:
+        check_replaceable(file)
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         emit_warnings(emit, left_out)
@@ -72,7 +75,7 @@ def prepare(job: SegmentJob) -> PreparedJob:
             emit(Note(text=text))
             if not missing:
                 return Outcome({"files": [], "model": card.name, "out": str(job.out), "text": text})
-        return _segment(job, path, missing, record, emit, stop)
+        return _segment(job, path, missing, emit, stop)
 
     return work
 
@@ -167,7 +170,6 @@ def _segment(
     job: SegmentJob,
     path: Path,
     files: dict[Path, _Target],
-    record: dict[str, Any],
     emit: Emit,
     stop: ShouldStop,
 ) -> Outcome:
@@ -184,6 +186,7 @@ def _segment(
             found = segmenter.segment(
                 path, target.to_segment(), progress, stop, without_islands=job.drop_islands
             )
+            check_replaceable(file)  # it may have been drawn meanwhile
         except StoppedByUser:
             stopped = True
             break
@@ -201,17 +204,12 @@ def _segment(
         emit_warnings(emit, [whose + note for note in notes])
         if found.islands_text:
             emit(Note(text=whose + found.islands_text))
-        save_label_map(file, found.labels, geometry, found.table)
-        written.append(str(file))
-        fingerprint = str(found.provenance.model_hash)
-        record["models"][fingerprint] = model_entry(found.provenance, model.card.versions)
-        record["scans"][file.name] = {
+        entry = {
             "scans": [str(scan.path.absolute()) for scan in target.scans],
             "subject": target.subject,
             "session": target.session,
             "volume": target.scans[0].volume,
-            "model_hash": fingerprint,
-            "labels_hash": file_hash(file),
+            "model_hash": str(found.provenance.model_hash),
             "corrected_by_hand": False,
             "unlike_training": list(found.unlike),
             "islands_dropped": job.drop_islands,
@@ -220,7 +218,10 @@ def _segment(
             "notes": notes,
             "versions": versions(),
         }
-        write_record(job.out, record)
+        made_by = model_entry(found.provenance, model.card.versions)
+        about = partial(with_labels, job.out, model=made_by, entry=entry)
+        save_label_map(file, found.labels, geometry, found.table, about)
+        written.append(str(file))
         progress.end()
     if refused:
         others = f" ({len(refused) - 1} more scans were refused)" if len(refused) > 1 else ""

@@ -5,6 +5,8 @@ Nothing here opens a pickle.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +80,29 @@ def save_model(
             tensor = rounded if torch.isfinite(rounded).all() else tensor
         tensors[name] = tensor
     metadata = card_metadata(card)
-    write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
+    write_tensors(path, tensors, metadata)
     return path
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises
+    ------
+    CannotWrite
+        If the disk is full or cannot be written, which safetensors says in an error of its own.
+    """
+
+    def save(part: Path) -> None:
+        try:
+            safetensors.torch.save_file(tensors, part, metadata)
+        except safetensors.SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(part)) from error
+
+    write_whole(path, save)
 
 
 def replace_card(path: Path, card: ModelCard) -> None:
@@ -93,7 +116,7 @@ def replace_card(path: Path, card: ModelCard) -> None:
     read_header(path)
     tensors = load_tensors(path.read_bytes())
     metadata = card_metadata(card)
-    write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
+    write_tensors(path, tensors, metadata)
 
 
 def load_model(name_or_path: str | Path) -> Model:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import write_whole
 from napari_ssl_muscle.learning.models.card import CHECKPOINT_FILE
+from napari_ssl_muscle.learning.models.model_file import write_tensors
 from napari_ssl_muscle.learning.training.optimizer import MovingAverage, flatten, restore
 
 """The checkpoint's file name in a run folder."""
@@ -70,7 +70,7 @@ def save_checkpoint(
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     metadata = {"place": json.dumps(asdict(state))}
     path = run / CHECKPOINT_FILE
-    write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata=metadata))
+    write_tensors(path, tensors, metadata)
     return path
 
 

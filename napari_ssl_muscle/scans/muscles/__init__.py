@@ -17,11 +17,14 @@ from napari_ssl_muscle.scans.muscles.table import (
 )
 from napari_ssl_muscle.scans.muscles.table_files import (
     find_table,
+    itksnap_text,
     read_table,
     table_beside,
+    tsv_text,
     write_itksnap,
     write_tsv,
 )
+from napari_ssl_muscle.scans.muscles.table_mark import table_mark
 
 __all__ = [
     "Muscle",
@@ -31,6 +34,7 @@ __all__ = [
     "colour_of",
     "default_table",
     "find_table",
+    "itksnap_text",
     "present_values",
     "read_table",
     "side_of",
@@ -38,6 +42,8 @@ __all__ = [
     "standard_name",
     "table_beside",
     "table_by_values",
+    "table_mark",
+    "tsv_text",
     "write_itksnap",
     "write_tsv",
 ]

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.files import write_text
+from napari_ssl_muscle.files import require_whole_set, write_text
 from napari_ssl_muscle.scans.muscles.names import Colour
 from napari_ssl_muscle.scans.muscles.table import MuscleTable, tidy_table
+from napari_ssl_muscle.scans.muscles.table_mark import require_same_mark
 from napari_ssl_muscle.scans.name_parts import entities
 from napari_ssl_muscle.scans.naming import (
     BIDS_TABLE,
@@ -62,6 +63,7 @@ def read_table(path: Path) -> MuscleTable:
         If the file is missing, is none of these, or names no muscle.
     """
     path = Path(path)
+    require_whole_set(path)
     if path.name in SHIPPED_TABLES and not path.exists():
         shipped = files("napari_ssl_muscle") / "resources" / "muscles" / f"{path.name}.tsv"
         return tidy_table(_read_bids(shipped.read_text(encoding="utf-8"), path))
@@ -94,10 +96,14 @@ def table_beside(path: Path) -> MuscleTable | None:
     Raises
     ------
     BadInput
-        If a table is there and cannot be read.
+        If a table is there and cannot be read, or was written with labels of other muscles.
     """
+    require_whole_set(path)
     table = find_table(path)
-    return None if table is None else read_table(table)
+    if table is None:
+        return None
+    require_same_mark(path, table)
+    return read_table(table)
 
 
 def find_table(
@@ -163,25 +169,36 @@ def _applies(table: Path, labels: Path) -> bool:
     return set(entities(table.stem)) <= there
 
 
-def write_itksnap(table: MuscleTable, path: Path) -> None:
-    """Write ITK-SNAP's label description, background first as ITK-SNAP expects it."""
+def itksnap_text(table: MuscleTable, comment: str = "") -> str:
+    """Return ITK-SNAP's label description, background first as ITK-SNAP expects it."""
     lines = ['    0     0    0    0        0  0  0    "Clear Label"']
     for muscle in table.muscles:
         red, green, blue = muscle.shown_colour
         name = muscle.name.replace('"', "'")
         lines.append(f'{muscle.value:5d} {red:5d} {green:4d} {blue:4d}        1  1  1    "{name}"')
-    write_text(path, _HEADER + "\n".join(lines) + "\n")
+    header = f"{_HEADER}# {comment}\n" if comment else _HEADER
+    return header + "\n".join(lines) + "\n"
 
 
-def write_tsv(table: MuscleTable, path: Path) -> None:
-    """Write a BIDS `dseg.tsv` with the columns index, name, abbreviation and color."""
+def tsv_text(table: MuscleTable) -> str:
+    """Return a BIDS `dseg.tsv` with the columns index, name, abbreviation and color."""
     lines = ["index\tname\tabbreviation\tcolor"]
     for muscle in table.muscles:
         red, green, blue = muscle.shown_colour
         name = " ".join(muscle.name.split())
         short = " ".join(muscle.abbreviation.split()) or "n/a"
         lines.append(f"{muscle.value}\t{name}\t{short}\t#{red:02X}{green:02X}{blue:02X}")
-    write_text(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+def write_itksnap(table: MuscleTable, path: Path) -> None:
+    """Write ITK-SNAP's label description."""
+    write_text(path, itksnap_text(table))
+
+
+def write_tsv(table: MuscleTable, path: Path) -> None:
+    """Write a BIDS `dseg.tsv`."""
+    write_text(path, tsv_text(table))
 
 
 def _read_itksnap(text: str, path: Path) -> list[Row]:

@@ -13,6 +13,7 @@ from click.testing import Result
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.jobs.job_file import read_job
+from napari_ssl_muscle.jobs.record import origin_of_file, record_labels
 from napari_ssl_muscle.jobs.settings import FinetuneJob, SegmentJob
 from napari_ssl_muscle.learning.events import (
     Event,
@@ -24,8 +25,10 @@ from napari_ssl_muscle.learning.events import (
     from_line,
 )
 from napari_ssl_muscle.learning.models.card import read_card
-from napari_ssl_muscle.scans.muscles import read_table
+from napari_ssl_muscle.scans.geometry import Geometry
+from napari_ssl_muscle.scans.muscles import default_table, read_table
 from napari_ssl_muscle.scans.split import read_split
+from napari_ssl_muscle.scans.volume import save_label_map
 
 Shell = Callable[..., Result]
 
@@ -190,10 +193,53 @@ def test_label_maps_are_replaced_where_that_is_asked_for(
     words = ("segment", scan, "--model", model, "--out", tmp_path)
     assert shell(*words).exit_code == 0
     label_map = tmp_path / "sub-01_ses-01_T1w_dseg.nii.gz"
-    label_map.write_bytes(b"old")
+    before = label_map.stat().st_ino
     assert shell(*words).exit_code == 2
+    label_map.chmod(0o640)
     assert shell(*words, "--overwrite").exit_code == 0
     assert voxels(label_map).shape == voxels(scan).shape
+    assert label_map.stat().st_ino != before
+    assert label_map.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("touched", ["drawn before", "corrected", "map", ".label", ".tsv"])
+def test_overwrite_replaces_only_what_a_model_made_here(
+    shell: Shell, scan: Path, model: Path, tmp_path: Path, touched: str
+) -> None:
+    words = ("segment", scan, "--model", model, "--out", tmp_path, "--overwrite")
+    label_map = tmp_path / "sub-01_ses-01_T1w_dseg.nii.gz"
+    if touched == "drawn before":
+        geometry = Geometry((2, 2, 2), np.eye(4))
+        save_label_map(label_map, np.ones((2, 2, 2), np.uint8), geometry, default_table("thigh"))
+        culprit = label_map
+    else:
+        assert shell(*words).exit_code == 0
+        culprit = label_map
+        if touched == "corrected":
+            record_labels(label_map, origin_of_file(label_map)[0], True)
+        elif touched == "map":
+            label_map.write_bytes(label_map.read_bytes() + b" ")
+        else:
+            culprit = label_map.with_name(f"sub-01_ses-01_T1w_dseg{touched}")
+            culprit.write_text(culprit.read_text() + "\n")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    result = shell(*words)
+    assert result.exit_code == 2
+    assert f"{culprit} is not as a model has made it" in result.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_label_map_that_is_drawn_during_a_segmentation_is_kept(
+    scan: Path, model: Path, tmp_path: Path
+) -> None:
+    label_map = tmp_path / "sub-01_ses-01_T1w_dseg.nii.gz"
+
+    def draw(event: Event) -> None:
+        label_map.write_bytes(b"drawn by hand")
+
+    with pytest.raises(BadInput, match="not as a model has made it"):
+        run_job(SegmentJob(scans=[scan], model=str(model), out=tmp_path), draw)
+    assert label_map.read_bytes() == b"drawn by hand"
 
 
 def test_a_chosen_volume_of_a_4d_scan(

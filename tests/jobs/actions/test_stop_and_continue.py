@@ -263,14 +263,16 @@ def test_a_run_of_another_action_is_refused(cohort: Path, whole: dict[str, Path]
         run_job(job)
 
 
-def test_a_run_without_a_checkpoint_is_refused_and_left_alone(cohort: Path, tmp_path: Path) -> None:
-    job = a_job("pretrain", cohort, tmp_path / "run")
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_without_a_checkpoint_is_begun_again(
+    cohort: Path, whole: dict[str, Path], tmp_path: Path, resume: bool
+) -> None:
     from napari_ssl_muscle.jobs.job_file import write_job
 
+    job = a_job("pretrain", cohort, tmp_path / "run")
     write_job(tmp_path / "run" / "job.json", job)
-    with pytest.raises(BadInput, match="before its first checkpoint"):
-        run_job(job.model_copy(update={"resume": True}))
-    assert (tmp_path / "run" / "job.json").is_file()
+    run_job(job.model_copy(update={"resume": resume}))
+    assert_same(whole["pretrain"], tmp_path / "run")
 
 
 def test_other_scans_than_before_are_refused(cohort: Path, tmp_path: Path) -> None:
