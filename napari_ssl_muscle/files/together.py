@@ -58,7 +58,7 @@ class FileSet:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise BadInput(
-                f"Cannot make the folder {self.folder}: {reason}; choose another one."
+                f"Cannot write into {self.folder}: {reason}; choose another folder."
             ) from error
         self._lock = FolderLock(self.folder, name=_WRITING, wait=_WAIT)
         try:

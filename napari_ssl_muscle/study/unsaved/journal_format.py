@@ -20,6 +20,8 @@ from napari_ssl_muscle.errors import BadInput
 
 MAGIC = b"muscle journal 1\n"
 
+_LONGEST = 1 << 30  # bytes; a stroke over a whole volume takes some hundred million
+
 _HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
 _NUMBER = struct.Struct("<QdI")  # number of the record, time, length of the description
 
@@ -85,6 +87,15 @@ def whole_length(path: Path) -> tuple[int, int]:
     for body, end in _scan(path):
         length, number = end, _NUMBER.unpack_from(body)[0]
     return max(length, len(MAGIC) if path.stat().st_size >= len(MAGIC) else 0), number
+
+
+def hides_records(tail: bytes) -> bool:
+    """Whether what follows the last whole record is a damaged one, not one that was cut short."""
+    if len(tail) < _HEAD.size:
+        return False
+    length, _ = _HEAD.unpack_from(tail)
+    # Whole by its length with a wrong checksum; or a length that no record has.
+    return bool(len(tail) >= _HEAD.size + length or length > _LONGEST)
 
 
 def _scan(path: Path) -> Iterator[tuple[bytes, int]]:

@@ -16,7 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.study.unsaved.journal_format import MAGIC, Record, pack, whole_length
+from napari_ssl_muscle.files import write_bytes
+from napari_ssl_muscle.study.unsaved.journal_format import (
+    MAGIC,
+    Record,
+    hides_records,
+    pack,
+    whole_length,
+)
 
 SUFFIX = ".journal"
 
@@ -198,6 +205,7 @@ class JournalWriter:
             path = self.path_of(case)
             path.touch()
             length = whole_length(path)[0]
+            self._set_aside(path, length)
             file = FileIO(path, "r+b")
             file.truncate(length)  # what a crash cut short would hide all that comes after it
             file.seek(length)
@@ -211,3 +219,21 @@ class JournalWriter:
         except OSError:
             self._files.pop(case).close()  # opened again, it loses the half record
             raise
+
+    def _set_aside(self, path: Path, length: int) -> None:
+        """Keep a copy of what comes after the last whole record, if it is more than a cut one.
+
+        A record that was damaged on the disk hides whole ones behind it, which somebody may still
+        want; what a crash cut short is no record.
+        """
+        with path.open("rb") as file:
+            file.seek(length)
+            tail = file.read()
+        if hides_records(tail):
+            copy = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+            write_bytes(copy, tail)
+            if self._on_problem is not None:
+                self._on_problem(
+                    f"The journal {path} is damaged; what came after the damage was copied to "
+                    f"{copy.name} beside it, and corrections go on being kept."
+                )

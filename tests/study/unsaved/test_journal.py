@@ -315,3 +315,22 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal, pytest.raises(BadInput, match="no journal"):
         journal.record("leg", (np.array([2]),), 0, 1)
     assert path.read_bytes().startswith(b"somebody")
+
+
+def test_what_a_damaged_record_hides_is_set_aside(tmp_path: Path) -> None:
+    for value in (1, 2, 3):
+        with Journal(tmp_path) as journal:
+            journal.record("leg", tuple(np.array([value]) for _ in range(3)), None, value)
+        if value == 1:
+            path = journal.path_of("leg")
+            first = path.stat().st_size
+    content = bytearray(path.read_bytes())
+    content[first + 20] ^= 255  # in the second record
+    path.write_bytes(content)
+    said: list[str] = []
+    with Journal(tmp_path, on_problem=said.append) as journal:
+        journal.record("leg", tuple(np.array([4]) for _ in range(3)), None, 4)
+    assert [int(record.values[0]) for record in read_records(path)] == [1, 4]
+    (copy,) = tmp_path.glob("*.damaged-*")
+    assert copy.read_bytes() == bytes(content[first:])
+    assert copy.name in said[0]
