@@ -9,13 +9,15 @@ those that the model learned from.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from napari_ssl_muscle.learning.data.case import TrainingCase
 from napari_ssl_muscle.learning.data.scan_traits import traits_of
-from napari_ssl_muscle.learning.finetune import describe_predictions
+from napari_ssl_muscle.learning.describe_predictions import describe_predictions
 from napari_ssl_muscle.learning.models.card import read_card
 from napari_ssl_muscle.learning.models.model_file import replace_card
+from napari_ssl_muscle.learning.settings import TrainingSettings
 from napari_ssl_muscle.scans.volume import open_scan
 
 
@@ -28,7 +30,7 @@ def main() -> None:
     cases = [TrainingCase(path.name, path.name, (open_scan(path),)) for path in given.scans]
     card = read_card(given.model)
     replace_card(given.model, card.model_copy(update={"scan_traits": traits_of(cases)}))
-    describe_predictions(given.model, cases)
+    describe_predictions(given.model, cases, TrainingSettings(), seconds=math.inf)
     card = read_card(given.model)
     print(*card.scan_traits, *card.prediction_traits, sep="\n")
 

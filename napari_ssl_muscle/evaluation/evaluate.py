@@ -17,6 +17,12 @@ from napari_ssl_muscle.evaluation.report import EvaluationReport
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable, table_beside
 from napari_ssl_muscle.scans.volume import LabelMap, on_grid_of, open_label_map
+from napari_ssl_muscle.scans.voxel_size import Sizes, of_voxel_size
+
+UNKNOWN_SIZE = (
+    "The size of a voxel is not known, so no distances and volumes are given; say it with "
+    "--spacing, in the window with 'Voxel size'."
+)
 
 Labels = npt.NDArray[np.integer]
 
@@ -67,17 +73,21 @@ def open_pair(
     reference_table: MuscleTable | None = None,
     origin: Provenance | None = None,
     corrected: bool | None = None,
+    size: Sizes | None = None,
 ) -> LabelsToCompare:
     """Open two label maps (headers and muscle tables only).
 
-    Where a table is not given, the one that lies beside the label map is taken.
+    Where a table is not given, the one that lies beside the label map is taken; `size` is that of
+    a voxel where a file does not say it.
 
     Raises
     ------
     BadInput
         If a file or table cannot be read, or the two do not lie on the same grid.
     """
-    prediction, reference = open_label_map(pair.prediction), open_label_map(pair.reference)
+    prediction, reference = (
+        of_voxel_size(open_label_map(path), size) for path in (pair.prediction, pair.reference)
+    )
     prediction, reference = _on_one_grid(prediction, reference)
     return LabelsToCompare(
         pair=pair,
@@ -169,9 +179,13 @@ def evaluate_pairs(
                 raise
             refused.append(f"{pair.title} is left out: {problem}")
             continue
-        content = [note for file in pair.files for note in file.content_notes]
+        content = [*pair.geometry.notes]
+        content += [note for file in pair.files for note in file.content_notes]
+        if not pair.geometry.spacing_known:
+            content.append(UNKNOWN_SIZE)
         aligned = replace(aligned, notes=tuple(dict.fromkeys([*aligned.notes, *content])))
-        cases.append(case_result(pair.pair, aligned, pair.corrected))
+        unlike = () if pair.origin is None else pair.origin.unlike_training
+        cases.append(case_result(pair.pair, aligned, pair.corrected, unlike))
         origins.append(pair.origin)
         if inspect is not None:
             inspect(number, cases[-1], aligned)

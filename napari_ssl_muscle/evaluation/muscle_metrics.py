@@ -160,6 +160,10 @@ class CaseResult:
         Sentences that belong to the figures.
     corrected_by_hand
         Whether the labels were changed after the model made them; None if that is not known.
+    unlike_training
+        How the scan and its labels differ from what the model learned from.
+    spacing_known
+        False if the size of a voxel is not known: distances and volumes mean nothing then.
     """
 
     pair: Pair
@@ -170,6 +174,8 @@ class CaseResult:
     slices: int
     notes: tuple[str, ...]
     corrected_by_hand: bool | None = None
+    unlike_training: tuple[str, ...] = ()
+    spacing_known: bool = True
 
     @property
     def batch_dice(self) -> BatchDice:
@@ -183,7 +189,12 @@ class CaseResult:
         return float(np.mean(counted)) if counted else None
 
 
-def case_result(pair: Pair, aligned: Aligned, corrected: bool | None = None) -> CaseResult:
+def case_result(
+    pair: Pair,
+    aligned: Aligned,
+    corrected: bool | None = None,
+    unlike_training: tuple[str, ...] = (),
+) -> CaseResult:
     """Compare two label arrays that were brought to the muscles they have in common."""
     ours, theirs = aligned.prediction, aligned.reference
     compared, table = aligned.compared, aligned.common.table
@@ -206,4 +217,6 @@ def case_result(pair: Pair, aligned: Aligned, corrected: bool | None = None) -> 
         slices=len(compared),
         notes=aligned.notes,
         corrected_by_hand=corrected,
+        unlike_training=unlike_training,
+        spacing_known=aligned.geometry.spacing_known,
     )

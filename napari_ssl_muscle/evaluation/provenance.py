@@ -47,6 +47,8 @@ class Provenance:
         Subjects (or cases).
     islands_dropped
         Whether pieces apart from their muscle were removed.
+    unlike_training
+        How the scan and its labels differ from what the model learned from, the worst first.
     versions
         Of Python and the packages; those of this process by default.
     """
@@ -57,6 +59,7 @@ class Provenance:
     leaking: bool = False
     training_subjects: frozenset[str] | None = None
     islands_dropped: bool | None = None
+    unlike_training: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=versions)
 
     def trained_on(self, names: Iterable[str]) -> bool | None:
@@ -71,7 +74,14 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain data."""
         subjects = self.training_subjects
-        return asdict(self) | {"training_subjects": None if subjects is None else sorted(subjects)}
+        found = asdict(self) | {"training_subjects": None if subjects is None else sorted(subjects)}
+        del found["unlike_training"]  # of one scan, and said beside it
+        return found
+
+
+def unlike_sentences(reasons: Sequence[str]) -> list[str]:
+    """Say that a scan is unlike those that the model learned from; nothing without a reason."""
+    return [f"This scan is unlike the training scans: {'; '.join(reasons)}."] if reasons else []
 
 
 def combine(origins: Sequence[Provenance | None]) -> tuple[Provenance, list[str]]:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_ssl_muscle.evaluation.dice import BATCH, BatchDice, dice_of_counts
 from napari_ssl_muscle.evaluation.muscle_metrics import RULES, CaseResult, MuscleResult
-from napari_ssl_muscle.evaluation.provenance import LEAKING, Provenance
+from napari_ssl_muscle.evaluation.provenance import LEAKING, Provenance, unlike_sentences
 from napari_ssl_muscle.evaluation.statistics import dice_by_subject, mean_over_subjects, summarise
 from napari_ssl_muscle.files import csv_text, json_text, write_together
 from napari_ssl_muscle.text_table import aligned, muscle_title, number
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from napari_ssl_muscle.evaluation.statistics import MuscleSummary
 
 
 class Report(ABC):
@@ -111,6 +113,8 @@ class EvaluationReport(Report):
         "worst_slice",
         "model_hash",
         "split_hash",
+        "notes",
+        "unlike_training",
     )
 
     cases: tuple[CaseResult, ...]
@@ -127,6 +131,11 @@ class EvaluationReport(Report):
         return tuple(c for c in self.cases if not self.is_training(c)) or self.cases
 
     @property
+    def spacing_known(self) -> bool:
+        """Whether the size of a voxel is known of every case that means are taken over."""
+        return all(case.spacing_known for case in self.summarised)
+
+    @property
     def batch_dice(self) -> BatchDice | None:
         """Batch-aggregate Dice over the compared slices of `summarised`, case after case.
 
@@ -141,7 +150,7 @@ class EvaluationReport(Report):
         """One row for each case, muscle and side."""
         return [
             {
-                **asdict(result),
+                **without_lengths(asdict(result), known=case.spacing_known),
                 "subject": case.pair.subject,
                 "session": case.pair.session,
                 "case": case.pair.name,
@@ -149,6 +158,8 @@ class EvaluationReport(Report):
                 "corrected_by_hand": case.corrected_by_hand,
                 "model_hash": self.provenance.model_hash,
                 "split_hash": self.provenance.split_hash,
+                "notes": " ".join(case.notes),
+                "unlike_training": "; ".join(case.unlike_training),
             }
             for case in self.cases
             for result in case.muscles
@@ -171,7 +182,10 @@ class EvaluationReport(Report):
             if len(dice) > 1
             else {"subjects": dice, "mean": next(iter(dice.values()), None)},
             "batch_dice": asdict(batch) if batch else None,
-            "summary": [asdict(entry) for entry in summarise(self.summarised)],
+            "summary": [
+                without_lengths(asdict(entry), known=self.spacing_known)
+                for entry in summarise(self.summarised)
+            ],
             "cases": [
                 {
                     "case": case.pair.name,
@@ -186,6 +200,7 @@ class EvaluationReport(Report):
                     "mean_dice": case.mean_dice,
                     "batch_dice": asdict(case.batch_dice),
                     "notes": list(case.notes),
+                    "unlike_training": list(case.unlike_training),
                 }
                 for case in self.cases
             ],
@@ -232,7 +247,7 @@ class EvaluationReport(Report):
         sentences += self.notes
         said: dict[str, list[str]] = {}
         for case in self.cases:
-            for note in case.notes:
+            for note in (*unlike_sentences(case.unlike_training), *case.notes):
                 said.setdefault(note, []).append(case.pair.name)
         sentences += [
             note if len(names) == len(self.cases) else f"{', '.join(names)}: {note}"
@@ -243,6 +258,13 @@ class EvaluationReport(Report):
         if met & {"missed", "invented"}:
             sentences.append("Mean distances are over the muscles that were found.")
         return sentences
+
+
+def without_lengths(figures: dict[str, Any], *, known: bool) -> dict[str, Any]:
+    """Return figures without those in mm and mL unless the size of a voxel is known."""
+    if known:
+        return figures
+    return {name: None if name.endswith(("_mm", "_ml")) else v for name, v in figures.items()}
 
 
 def evaluation_text(report: EvaluationReport, width: int = 100) -> str:
@@ -316,15 +338,24 @@ def _summary_table(report: EvaluationReport) -> list[list[str]]:
         *(
             [
                 muscle_title(entry.muscle, entry.side),
-                number(entry.hd95_mm, 2),
-                number(entry.msd_mm, 2),
-                number(entry.volume_pred_ml, 1),
-                number(entry.volume_ref_ml, 1),
-                f"{round(entry.difference_ml, 1) + 0.0:+.1f}",
+                *_lengths(entry, known=report.spacing_known),
                 *(str(getattr(entry, name)) for name in met),
             ]
             for entry in summary
         ),
+    ]
+
+
+def _lengths(entry: MuscleSummary, *, known: bool) -> list[str]:
+    """Return the cells of a muscle's distances and volumes; dashes if they are not known."""
+    if not known:
+        return [number(None, 1)] * 5
+    return [
+        number(entry.hd95_mm, 2),
+        number(entry.msd_mm, 2),
+        number(entry.volume_pred_ml, 1),
+        number(entry.volume_ref_ml, 1),
+        f"{round(entry.difference_ml, 1) + 0.0:+.1f}",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from napari_ssl_muscle.jobs.fields import Argument, Name, OverwriteTables, TablesFolder
+from napari_ssl_muscle.jobs.fields import Argument, Name, OverwriteTables, TablesFolder, VoxelSize
 from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.synthesis.settings import CONTRASTS, TWIN_DICE, Contrast, Legs
 
@@ -124,6 +124,7 @@ class MeasureJob(Job):
     table: Path | None = Field(
         None, description="Muscle table of the label maps. Default: the one beside them."
     )
+    spacing: VoxelSize = None
     images: Path | None = Field(
         None,
         description="Folder of the cohort that the labels were drawn on. Its water and fat images, "

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.settings import (
     Device,
     NetworkSettings,
@@ -73,6 +74,18 @@ class ModelReference:
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
+
+def _is_voxel_size(text: str | None) -> str | None:
+    if text is not None:
+        from napari_ssl_muscle.scans.voxel_size import parse_voxel_size
+
+        try:
+            parse_voxel_size(text)
+        except BadInput as problem:
+            raise ValueError(str(problem)) from None
+    return text
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A name that the user types: a muscle, a channel, a subject."""
 
@@ -90,6 +103,14 @@ ComputeDevice = Annotated[
 ]
 Threads = Annotated[
     int | None, Field(ge=1, description="CPU threads; other numbers may change the last bits.")
+]
+VoxelSize = Annotated[
+    str | None,
+    AfterValidator(_is_voxel_size),
+    Field(
+        description="Size of a voxel as X,Y,Z in mm, for files that do not say theirs; those that "
+        "do keep it."
+    ),
 ]
 TablesFolder = Annotated[Path, Field(description="Folder for the tables (CSV and JSON).")]
 OverwriteTables = Annotated[bool, Field(description="Replace tables that are there already.")]

@@ -181,6 +181,7 @@ def record_labels(file: Path, origin: Provenance | None, corrected: bool | None)
                 "tables": {t.name: file_hash(t) for t in label_files(file)[1:] if t.is_file()},
                 "corrected_by_hand": corrected,
                 "islands_dropped": origin.islands_dropped,
+                "unlike_training": list(origin.unlike_training),
                 "versions": versions(),
             }
         files.write_text(NAME, _text(record))
@@ -207,6 +208,7 @@ def origin_of_file(file: Path) -> tuple[Provenance | None, bool | None]:
         leaking=bool(model["leaking"]),
         training_subjects=frozenset(subjects) if isinstance(subjects, list) else None,
         islands_dropped=entry.get("islands_dropped"),
+        unlike_training=tuple(entry.get("unlike_training", ())),
     )
     corrected = entry.get("corrected_by_hand")
     fingerprint = entry.get("labels_hash")
@@ -226,3 +228,15 @@ def whose_labels(file: Path) -> tuple[str, str | None] | None:
     entry = read_record(file.parent)["scans"].get(file.name, {})
     subject, session = entry.get("subject"), entry.get("session")
     return None if subject is None else (str(subject), None if session is None else str(session))
+
+
+def unlike_training(file: Path) -> tuple[str, ...]:
+    """Return what the record says of how a label map's scan differs from the training scans.
+
+    Empty where nothing is known; measuring does not need the record.
+    """
+    try:
+        origin, _ = origin_of_file(file)
+    except BadInput:
+        return ()
+    return () if origin is None else origin.unlike_training

@@ -25,6 +25,7 @@ from napari_ssl_muscle.jobs.fields import (
     TablesFolder,
     Threads,
     Volume,
+    VoxelSize,
     overriding,
 )
 from napari_ssl_muscle.jobs.job import Job
@@ -307,6 +308,7 @@ class SegmentJob(Job):
         True,
         description="Remove small pieces that lie apart from their muscle, in each leg.",
     )
+    spacing: VoxelSize = None
     device: ComputeDevice = "auto"
     threads: Threads = None
     resume: bool = Field(
@@ -397,6 +399,7 @@ class EvaluateJob(Job):
         description="Count slices without any reference label as background; else they are left "
         "out as unlabelled.",
     )
+    spacing: VoxelSize = None
     overwrite: OverwriteTables = False
 
 

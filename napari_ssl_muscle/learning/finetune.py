@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data import validation_split
 from napari_ssl_muscle.learning.data.case import TrainingCase
-from napari_ssl_muscle.learning.data.image_cache import read_channels
 from napari_ssl_muscle.learning.data.muscle_classes import describe_sides
 from napari_ssl_muscle.learning.data.scan_traits import traits_of
+from napari_ssl_muscle.learning.describe_predictions import describe_predictions, seconds_for
 from napari_ssl_muscle.learning.models.card import ModelCard, TrainingSource, origin
-from napari_ssl_muscle.learning.models.model_file import Model, load_model, replace_card
+from napari_ssl_muscle.learning.models.model_file import Model
 from napari_ssl_muscle.learning.network.transfer import freeze, frozen_sentence
 from napari_ssl_muscle.learning.network.unet import UNet
-from napari_ssl_muscle.learning.predict import segment_volume
 from napari_ssl_muscle.learning.segmentation_task import SegmentationTask
 from napari_ssl_muscle.learning.settings import FreezeMode, Recipe
 from napari_ssl_muscle.learning.training.session import RunOptions, TrainedModel, TrainingSession
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.split import Split
 
-DESCRIBED = 3
-"""Scans whose prediction is described on a card: a few seconds' work."""
+ENOUGH = 3
+"""Scans from which on those that only selected the weights say what predictions are like."""
 
 
 def finetune(
@@ -127,45 +125,24 @@ def finetune(
             transductive=known.transductive,
             notes=[f"Started from {origin(run.init)}; frozen: {freeze_mode}."] if run.init else [],
         )
-        trained = session.train(net, task, "fine-tuning", card, _with_dice)
+        limit = seconds_for(recipe.training)
+        within = recipe.training.minutes is not None
+        trained = session.train(
+            net, task, "fine-tuning", card, _with_dice, afterwards=limit if within else 0.0
+        )
     if not trained.stopped:
-        # First those that only selected the weights: the model is surer of what trained it.
+        # If there are enough, those that only selected the weights: the model is surer of others.
         validated = {series[item.series].case for item in chosen.validation}
         own = [case for case in labelled if case.subject in used]
-        own.sort(key=lambda case: case.name not in validated)
-        describe_predictions(trained.model, own, recipe.training.device, recipe.training.threads)
-    return replace(trained, metrics=_dice_on_card(trained.metrics))
-
-
-def describe_predictions(
-    path: Path, cases: Sequence[TrainingCase], device: str = "auto", threads: int | None = None
-) -> None:
-    """Note on a model's card what it makes of its own scans, to tell others from these.
-
-    Parameters
-    ----------
-    path
-        The model; its weights stay as they are.
-    cases
-        Scans that it learned from; the first `DESCRIBED` are looked at.
-    device, threads
-        Where to compute.
-    """
-    model = load_model(path)
-    found = []
-    for case in cases[:DESCRIBED]:
-        geometry = case.scans[0].geometry
-        result = segment_volume(
-            model,
-            read_channels(case),
-            geometry.spacing,
-            geometry=geometry,
-            device=device,
-            thread_count=threads,
+        only = [case for case in own if case.name in validated]
+        describe_predictions(
+            trained.model,
+            only if len(only) >= ENOUGH else own,
+            recipe.training,
+            stop=run.stop,
+            seconds=limit,
         )
-        if result.traits is not None and result.traits.share > 0:
-            found.append(result.traits)
-    replace_card(path, model.card.model_copy(update={"prediction_traits": found}))
+    return replace(trained, metrics=_dice_on_card(trained.metrics))
 
 
 @dataclass(frozen=True)

@@ -263,7 +263,9 @@ class Segmenter:
         return SegmentedScan(
             labels=found.labels,
             table=model.card.table,
-            provenance=replace(self._provenance, islands_dropped=without_islands),
+            provenance=replace(
+                self._provenance, islands_dropped=without_islands, unlike_training=found.unlike
+            ),
             notes=tuple(notes),
             confidence=found.confidence,
             uncertainty=found.uncertainty,

@@ -152,6 +152,9 @@ class Measurement:
         False if the size of a voxel is not known: only numbers of voxels mean anything then.
     settings
         What was chosen about the figures.
+    unlike_training
+        How scan and labels differ from what the model that made them has learned from, as noted
+        when they were made.
     """
 
     name: str
@@ -163,6 +166,7 @@ class Measurement:
     notes: tuple[str, ...]
     spacing_known: bool = True
     settings: MeasureSettings = USUAL
+    unlike_training: tuple[str, ...] = ()
 
     @property
     def cut(self) -> bool:

@@ -27,6 +27,7 @@ from napari_ssl_muscle.scans.muscles.table import table_by_values
 from napari_ssl_muscle.scans.name_parts import subject_and_session
 from napari_ssl_muscle.scans.naming import case_name
 from napari_ssl_muscle.scans.volume import open_label_map
+from napari_ssl_muscle.scans.voxel_size import Sizes, of_voxel_size
 
 OBLIQUE = 10.0
 """Degrees between the slices and the patient's axial plane from which a note is made: the area in
@@ -114,8 +115,8 @@ def measure(
     notes += _notes_of(measures, fat)
     if not geometry.spacing_known:
         notes.append(
-            "The size of a voxel is not known, so voxels are given instead of mL and mm²; write "
-            "the voxel size into the file's header."
+            "The size of a voxel is not known, so voxels are given instead of mL and mm²; say it "
+            "with --spacing, in the window with 'Voxel size'."
         )
     if absent:
         notes.append(f"Not in the label map: {', '.join(absent)}.")
@@ -216,6 +217,8 @@ class LabelsToMeasure:
         Images of the same scan that tell where fat is.
     whose
         Subject and session, where they are known from elsewhere than the name.
+    unlike_training
+        As in `Measurement`.
     """
 
     case: str
@@ -227,17 +230,22 @@ class LabelsToMeasure:
     notes: Sequence[str] = ()
     fat: FatImages | None = None
     whose: tuple[str, str | None] | None = None
+    unlike_training: tuple[str, ...] = ()
 
 
-def open_labels(path: Path, table: MuscleTable | None = None) -> LabelsToMeasure:
+def open_labels(
+    path: Path, table: MuscleTable | None = None, size: Sizes | None = None
+) -> LabelsToMeasure:
     """Open a label map (header and table only); without a table the one beside the file serves.
+
+    `size` is that of a voxel where the file does not say it.
 
     Raises
     ------
     BadInput
         If the file or its table cannot be read.
     """
-    opened = open_label_map(path)
+    opened = of_voxel_size(open_label_map(path), size)
     case = case_name(path)
     table = table or table_beside(path)
     return LabelsToMeasure(
@@ -278,7 +286,15 @@ def measure_labels(
         result = measure(labels, table, one.geometry, one.case, fat=fat, settings=settings)
         notes = tuple(dict.fromkeys([*one.notes, *result.notes]))
         subject, session = one.whose or (result.subject, result.session)
-        found.append(replace(result, notes=notes, subject=subject, session=session))
+        found.append(
+            replace(
+                result,
+                notes=notes,
+                subject=subject,
+                session=session,
+                unlike_training=one.unlike_training,
+            )
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_ssl_muscle.evaluation.measures.figures import Measure, Measurement
 from napari_ssl_muscle.evaluation.measures.outliers import RULE, Outlier, outliers
-from napari_ssl_muscle.evaluation.provenance import versions
+from napari_ssl_muscle.evaluation.provenance import unlike_sentences, versions
 from napari_ssl_muscle.evaluation.report import Report
 from napari_ssl_muscle.files import csv_text
 from napari_ssl_muscle.text_table import aligned, muscle_title, number
@@ -60,6 +60,8 @@ class MeasureReport(Report):
         "fat_erosion_mm",
         "fat_source",
         "outlier",
+        "notes",
+        "unlike_training",
     )
 
     measurements: Sequence[Measurement]
@@ -90,6 +92,8 @@ class MeasureReport(Report):
                 "case": found.name,
                 **_figures(found, measure),
                 "outlier": self._outlying(found, measure),
+                "notes": " ".join(found.notes),
+                "unlike_training": "; ".join(found.unlike_training),
             }
             for found in self.measurements
             for measure in found.measures
@@ -139,6 +143,7 @@ class MeasureReport(Report):
                         "columns": found.spacing[2],
                     },
                     "notes": list(found.notes),
+                    "unlike_training": list(found.unlike_training),
                     "measures": [
                         {
                             **_figures(found, measure),
@@ -180,7 +185,8 @@ class MeasureReport(Report):
             if len(found.measures) > 1:
                 total = _seen(found, sum(m.volume_ml for m in found.measures), found.cut)
                 rows.append(["total", total, *[""] * (len(rows[0]) - 2)])
-            parts.append("\n".join([found.name, aligned(rows, width), *found.notes]))
+            about = [*unlike_sentences(found.unlike_training), *found.notes]
+            parts.append("\n".join([found.name, aligned(rows, width), *about]))
         if self.outliers:
             parts.append("\n".join([*map(outlier_text, self.outliers), RULE]))
         return "\n\n".join(parts) + "\n"

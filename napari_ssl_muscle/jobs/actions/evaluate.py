@@ -18,6 +18,7 @@ from napari_ssl_muscle.learning.events import (
     report_steps,
 )
 from napari_ssl_muscle.scans.muscles import read_table
+from napari_ssl_muscle.scans.voxel_size import parse_voxel_size
 
 
 def prepare(job: EvaluateJob) -> PreparedJob:
@@ -33,6 +34,7 @@ def prepare(job: EvaluateJob) -> PreparedJob:
     check_results(job.out, EvaluationReport.FILES, overwrite=job.overwrite)
     reference_table = None if job.table is None else read_table(job.table)
     prediction_table = None if job.prediction_table is None else read_table(job.prediction_table)
+    size = None if job.spacing is None else parse_voxel_size(job.spacing)
 
     def opened(pair: Pair) -> LabelsToCompare:
         # Which model made the prediction, and if it was changed since: from the record beside it.
@@ -42,6 +44,7 @@ def prepare(job: EvaluateJob) -> PreparedJob:
             prediction_table=prediction_table,
             reference_table=reference_table,
             origin=origin,
+            size=size,
             corrected=corrected,
         )
 

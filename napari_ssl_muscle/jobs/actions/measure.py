@@ -20,7 +20,7 @@ from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
 from napari_ssl_muscle.files import file_hash
 from napari_ssl_muscle.jobs.cohort_jobs import MeasureJob
-from napari_ssl_muscle.jobs.record import whose_labels
+from napari_ssl_muscle.jobs.record import unlike_training, whose_labels
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_results
 from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
@@ -28,6 +28,7 @@ from napari_ssl_muscle.scans.cohort import open_cohort
 from napari_ssl_muscle.scans.distinct_names import distinct_case_names
 from napari_ssl_muscle.scans.muscles import read_table
 from napari_ssl_muscle.scans.naming import case_name, visit_name
+from napari_ssl_muscle.scans.voxel_size import parse_voxel_size
 
 
 def prepare(job: MeasureJob) -> PreparedJob:
@@ -42,11 +43,12 @@ def prepare(job: MeasureJob) -> PreparedJob:
     check_results(job.out, MeasureReport.FILES, overwrite=job.overwrite)
     table = None if job.table is None else read_table(job.table)
     paths = list(dict.fromkeys(path for given in job.labels for path in _label_maps(given)))
-    opened = [replace(open_labels(path, table), whose=whose_labels(path)) for path in paths]
+    size = None if job.spacing is None else parse_voxel_size(job.spacing)
+    opened = [replace(open_labels(path, table, size), whose=whose_labels(path)) for path in paths]
     # The same file name in several patients' folders must not make them one case.
     given = [
-        replace(one, case=name, title=name)
-        for one, name in zip(opened, distinct_case_names(paths), strict=True)
+        replace(one, case=name, title=name, unlike_training=unlike_training(path))
+        for path, one, name in zip(paths, opened, distinct_case_names(paths), strict=True)
     ]
     if job.images is not None:
         found = find_fat_images(paths, job.images, job.water, job.fat)
@@ -86,6 +88,8 @@ def _measure(
             "labels": file_hash(path),
             "case": one.case,
             "whose": one.whose,
+            "spacing": one.geometry.spacing,
+            "unlike_training": one.unlike_training,
             "table": None if one.table is None else one.table.to_rows(),
             "settings": asdict(settings),
             "fat": None if one.fat is None else _state_of(one.fat),

@@ -25,6 +25,7 @@ from napari_ssl_muscle.scans.distinct_names import distinct_names
 from napari_ssl_muscle.scans.name_parts import subject_and_session
 from napari_ssl_muscle.scans.naming import label_files, label_map_name, split_channel
 from napari_ssl_muscle.scans.volume import Scan, open_scan, save_label_map
+from napari_ssl_muscle.scans.voxel_size import Sizes, of_voxel_size, parse_voxel_size
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class _Target:
     @property
     def slices(self) -> int:
         return self.scans[0].geometry.canonical_shape[0]
+
+    def of_size(self, size: Sizes) -> _Target:
+        """Return the target with this voxel size where its scans do not say theirs."""
+        return replace(self, scans=tuple(of_voxel_size(scan, size) for scan in self.scans))
 
     def to_segment(self) -> ScanToSegment:
         return case_to_segment(TrainingCase(self.name, "", self.scans), subjects=self.subjects)
@@ -60,6 +65,8 @@ def prepare(job: SegmentJob) -> PreparedJob:
     check_writable(job.out)
     left_out: list[str] = []
     given = [t for place in job.scans for t in _targets(place, job, card, left_out)]
+    if job.spacing is not None:
+        given = [target.of_size(parse_voxel_size(job.spacing)) for target in given]
     files = {job.out / label_map_name(target.name): target for target in _named(given, job)}
     record = read_record(job.out)
     there = _made_by(record, files, file_hash(path)) if job.resume else set()

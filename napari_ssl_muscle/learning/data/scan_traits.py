@@ -32,6 +32,8 @@ class ScanTraits(BaseModel):
         Cross-section in the upper third of the slices over that in the lower third.
     length
         mm that the slices span along the leg.
+    legs
+        Legs in the scan; None on cards of older versions.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +42,7 @@ class ScanTraits(BaseModel):
     aspect: FiniteFloat
     taper: FiniteFloat
     length: FiniteFloat
+    legs: int | None = None
 
 
 class PredictionTraits(BaseModel):
@@ -94,6 +97,7 @@ def scan_traits(
         aspect=round(float(np.median(aspects)), 3) if aspects else 1.0,
         taper=round(float(seen[-third:].mean() / seen[:third].mean()), 3),
         length=round(len(volume) * spacing[0], 1),
+        legs=len(legs),
     )
 
 

@@ -70,6 +70,7 @@ def train(
     stop: ShouldStop,
     action: str = "training",
     resume: bool = False,
+    afterwards: float = 0.0,
 ) -> TrainingResult:
     """Train `net` on `task` and keep the best weights.
 
@@ -89,6 +90,8 @@ def train(
         What the work is called in `Started`.
     resume
         Continue from the checkpoint in `run`.
+    afterwards
+        Seconds of a training's `minutes` that are left for what comes after it.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def train(
     if len(task) == 0:
         raise BadInput("There is no image to train on; accept or label at least one slice.")
     with devices.threads(settings.threads):
-        loop = _Loop(net, task, settings, run, save_best, emit)
+        loop = _Loop(net, task, settings, run, save_best, emit, afterwards)
         emit(Started(action=action, device=devices.describe(loop.steps.device)))
         if resume:
             loop.resume()
@@ -116,6 +119,7 @@ class _Loop:
         run: Path,
         save_best: SaveBest,
         emit: Emit,
+        afterwards: float = 0.0,
     ) -> None:
         self.task, self.settings, self.run = task, settings, run
         self.save_best, self.emit = save_best, emit
@@ -123,7 +127,7 @@ class _Loop:
         device = devices.choose_device(settings.device)
         self.steps = Stepper(net, task, settings, device, self._on_halved)
         self.interval = max(settings.validate_every, self.steps.per_epoch)
-        self.clock = self._clock()
+        self.clock = self._clock(afterwards)
 
     def resume(self) -> None:
         """Take over weights, optimiser and state from the checkpoint."""
@@ -161,13 +165,13 @@ class _Loop:
         )
         return total
 
-    def _clock(self) -> Clock | None:
+    def _clock(self, afterwards: float) -> Clock | None:
         """Return what keeps to the minutes that were asked for, if they were."""
         settings = self.settings
         if settings.steps is not None or settings.minutes is None:
             return None
         most = None if settings.epochs is None else settings.epochs * self.steps.per_epoch
-        return Clock(60 * settings.minutes, self.interval, most)
+        return Clock(60 * settings.minutes - afterwards, self.interval, most)
 
     def run_steps(self, stop: ShouldStop) -> TrainingResult:
         """Do the steps that are left, until the end, `stop`, or the patience is over."""

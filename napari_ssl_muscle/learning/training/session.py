@@ -192,6 +192,7 @@ class TrainingSession:
         card: ModelCard,
         with_metrics: Callable[[ModelCard, dict[str, float]], ModelCard],
         on_saved: Callable[[nn.Module, int], None] | None = None,
+        afterwards: float = 0.0,
     ) -> TrainedModel:
         """Train the network and write the model file at each better validation.
 
@@ -207,6 +208,8 @@ class TrainingSession:
             Adds validation figures to a card.
         on_saved
             Called with the saved weights and the step.
+        afterwards
+            Seconds of the recipe's minutes that are left for what comes after it.
 
         Raises
         ------
@@ -233,6 +236,7 @@ class TrainingSession:
             stop=self.run.stop,
             action=action,
             resume=self.run.resume,
+            afterwards=afterwards,
         )
         if result.state.step == 0:
             raise StoppedByUser

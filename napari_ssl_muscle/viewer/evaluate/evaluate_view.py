@@ -52,11 +52,14 @@ def table_rows(
             cells = (
                 muscle_title(muscle_cell(result.muscle, short=several), result.side),
                 result.dice,
-                result.hd95_mm,
-                result.msd_mm,
-                result.volume_pred_ml,
-                result.volume_ref_ml,
-                result.difference_ml,
+                *_lengths(
+                    finding.case,
+                    result.hd95_mm,
+                    result.msd_mm,
+                    result.volume_pred_ml,
+                    result.volume_ref_ml,
+                    result.difference_ml,
+                ),
                 percent(result.difference_ml, result.volume_ref_ml),
             )
             name = muscle_title(result.muscle, result.side)
@@ -90,6 +93,11 @@ def percent(part: float, whole: float) -> float | None:
     return 100.0 * part / whole if whole else None
 
 
+def _lengths(case: CaseResult, *figures: float | None) -> tuple[Cell, ...]:
+    """Return figures in mm and mL; none where the size of a voxel is not known."""
+    return figures if case.spacing_known else (None,) * len(figures)
+
+
 def _means(case: CaseResult) -> tuple[Cell, ...]:
     def mean(name: str) -> float | None:
         values = [getattr(m, name) for m in case.muscles]
@@ -101,11 +109,7 @@ def _means(case: CaseResult) -> tuple[Cell, ...]:
     )
     return (
         case.mean_dice,
-        mean("hd95_mm"),
-        mean("msd_mm"),
-        predicted,
-        true,
-        predicted - true,
+        *_lengths(case, mean("hd95_mm"), mean("msd_mm"), predicted, true, predicted - true),
         percent(predicted - true, true),
     )
 

@@ -137,7 +137,7 @@ def labels_to_compare(pair: LabelPair) -> LabelsToCompare:
         read=lambda: (prediction, reference),
         geometry=known.scan.geometry
         if known is not None
-        else plain_geometry(layers[0].data.shape, layers[0].scale),
+        else plain_geometry(layers[0].data.shape, layers[0].scale, layers[0].units),
         prediction_table=infos[0].table if infos[0] is not None else None,
         reference_table=infos[1].table if infos[1] is not None else None,
         names=(f"'{layers[0].name}'", f"'{layers[1].name}'"),

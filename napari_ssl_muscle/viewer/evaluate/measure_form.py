@@ -28,6 +28,7 @@ from napari_ssl_muscle.viewer.layers.layer_lists import (
 )
 from napari_ssl_muscle.viewer.layers.navigation import show_slice, slice_shown
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
+from napari_ssl_muscle.viewer.open.voxel_size_field import VoxelSizeField
 from napari_ssl_muscle.viewer.widgets.background import ThreadTask
 from napari_ssl_muscle.viewer.widgets.form import Fields, choice, refresh_in_order
 from napari_ssl_muscle.viewer.widgets.plot import PlotArea
@@ -68,8 +69,10 @@ class MeasureForm(ResultsForm):
         self.labels_box = choice(
             self._choices, label="Labels", tooltip="The labels to measure, or those of all scans."
         )
+        self.voxel_size = VoxelSizeField(self.viewer)
+        self.voxel_size.entered.connect(self._update)
         self.lay_out(
-            (Fields(self.labels_box),),
+            (Fields(self.labels_box), self.voxel_size),
             "Click a row to see its largest cross-section, a heading to sort.",
             (self.plot_part, self.legend),
         )
@@ -114,6 +117,10 @@ class MeasureForm(ResultsForm):
         if not paths or len(paths) < len(infos):
             return None
         return MeasureJob(labels=paths, out=paths[0].parent / "measures")
+
+    def _update(self, *_: object) -> None:
+        self.voxel_size.ask_for(self.layers_to_measure())
+        super()._update()
 
     def is_ready(self) -> bool:
         """Whether labels are chosen."""

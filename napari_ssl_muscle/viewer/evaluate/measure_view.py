@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from napari_ssl_muscle.evaluation.provenance import unlike_sentences
 from napari_ssl_muscle.text_table import counted
 from napari_ssl_muscle.viewer.widgets.result_table import Cell, Column, Row, muscle_cell
 
@@ -18,6 +19,7 @@ SCAN = Column("Scan", tooltip="The scan.")
 MUSCLE = Column("Muscle", tooltip="Point at a row for the muscle's full name.")
 SIDE = Column("Side", tooltip="The leg: left and right of the patient.")
 VOLUME = Column("mL", 1, tooltip="Volume in mL.")
+VOXELS = Column("Voxels", 0, tooltip="Number of voxels: their size is not known.")
 FIGURES = (
     Column(
         "Largest\nmm²", 0, tooltip="Largest cross-section of a slice, in mm². A click shows it."
@@ -47,11 +49,13 @@ def table_rows(
     sided = any(m.side not in _ONE_LEG for m in measures)
     paired = any(m.asymmetry_percent is not None for m in measures)
     fat = any(m.fat is not None for m in measures)
+    silent = [not one.found.spacing_known for one in answer.measured]
     columns = [
         *([SCAN] if several else []),
         MUSCLE,
         *([SIDE] if sided else []),
-        VOLUME,
+        *([] if all(silent) else [VOLUME]),
+        *([VOXELS] if any(silent) else []),
         *([DIFFERENCE] if paired else []),
         *([FAT] if fat else []),
         *FIGURES,
@@ -61,6 +65,12 @@ def table_rows(
     targets: list[tuple[int, int | None]] = []
     for number, one in enumerate(answer.measured):
         whose: tuple[Cell, ...] = (one.name,) if several else ()
+        known = one.found.spacing_known
+
+        def size(ml: float, voxels: int, known: bool = known) -> tuple[Cell, ...]:
+            volume = () if all(silent) else (ml if known else None,)
+            return (*volume, *((float(voxels),) if any(silent) else ()))
+
         for index, m in enumerate(one.found.measures):
             rows.append(
                 Row(
@@ -68,11 +78,11 @@ def table_rows(
                         *whose,
                         muscle_cell(m.muscle, short=several),
                         *((m.side,) if sided else ()),
-                        m.volume_ml,
+                        *size(m.volume_ml, m.voxels),
                         *((m.asymmetry_percent,) if paired else ()),
                         *((m.fat_percent,) if fat else ()),
-                        m.max_csa_mm2,
-                        m.mean_csa_mm2,
+                        m.max_csa_mm2 if known else None,
+                        m.mean_csa_mm2 if known else None,
                         float(m.first_slice),
                         float(m.last_slice),
                     ),
@@ -80,11 +90,10 @@ def table_rows(
                 )
             )
             targets.append((number, index))
-        volume = sum(m.volume_ml for m in one.found.measures)
-        rest: tuple[Cell, ...] = ("",) * (len(columns) - len(whose) - 2 - sided)
-        totals.append(
-            Row((*whose, "total", *(("",) if sided else ()), volume, *rest), summary=True)
-        )
+        millilitres = sum(m.volume_ml for m in one.found.measures)
+        sums = size(millilitres, sum(m.voxels for m in one.found.measures))
+        head = (*whose, "total", *(("",) if sided else ()), *sums)
+        totals.append(Row((*head, *("",) * (len(columns) - len(head))), summary=True))
     return columns, rows + totals, targets + [(n, None) for n in range(len(totals))]
 
 
@@ -104,6 +113,9 @@ def headline(answer: MeasureAnswer) -> str:
     count = sum(len({m.muscle for m in one.found.measures}) for one in answer.measured)
     volume = sum(m.volume_ml for _, m in _all(answer))
     scans = len(answer.measured)
+    if scans == 1 and not answer.measured[0].found.spacing_known:
+        voxels = sum(m.voxels for _, m in _all(answer))
+        return f"✓ {counted(count, 'muscle')}, {voxels:,} voxels in all; their size is not known."
     if scans == 1:
         least = "at least " if answer.measured[0].found.cut else ""
         return f"✓ {counted(count, 'muscle')}, {least}{volume:.1f} mL in all."
@@ -114,7 +126,7 @@ def sentences(answer: MeasureAnswer) -> str:
     """Return what belongs to the figures."""
     found = []
     for one in answer.measured:
-        for note in one.found.notes:
+        for note in (*unlike_sentences(one.found.unlike_training), *one.found.notes):
             found.append(f"{one.name}: {note}" if len(answer.measured) > 1 else note)
     return "\n".join(found)
 
@@ -133,7 +145,7 @@ def area_plot(
     marked
         Index of the measure to highlight; None for none.
     """
-    step = one.found.spacing[0] / 10.0
+    step = one.found.spacing[0] / 10.0 if one.found.spacing_known else 1.0
     measures, colours = one.found.measures, [lightened(colour) for colour in one.colours]
 
     def paint(figure: Any) -> None:
@@ -154,8 +166,9 @@ def area_plot(
         if current is not None:
             axes.axvline(current * step, color="#BBBBBB", linewidth=0.8)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("cm above the lowest slice")
-        axes.set_ylabel("cross-section, mm²")
+        known = one.found.spacing_known
+        axes.set_xlabel("cm above the lowest slice" if known else "slice")
+        axes.set_ylabel("cross-section, mm²" if known else "cross-section, voxels")
         axes.grid(alpha=0.2)
 
     return paint

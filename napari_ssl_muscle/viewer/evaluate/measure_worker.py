@@ -12,6 +12,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.events import Emit, ShouldStop, Started, report_steps
 from napari_ssl_muscle.text_table import times
 from napari_ssl_muscle.viewer.evaluate.evaluate_worker import case_name_of
+from napari_ssl_muscle.viewer.layers.prediction_history import origin_of_labels
 from napari_ssl_muscle.viewer.layers.scan_layers import info_of
 from napari_ssl_muscle.viewer.segment.saving import grid_of
 
@@ -82,9 +83,17 @@ def labels_to_measure(layer: Any) -> LabelsToMeasure:
     translate = (0.0,) * missing + tuple(float(v) for v in layer.translate)
     # As it would be saved, so that the file measures the same.
     geometry, known = grid_of(
-        {"metadata": layer.metadata, "scale": scale, "translate": translate}, labels.shape
+        {
+            "metadata": layer.metadata,
+            "scale": scale,
+            "translate": translate,
+            "units": layer.units,
+        },
+        labels.shape,
     )
     size = times(geometry.spacing, "g")
+    assumed = known is None and geometry.spacing_known
+    origin, _ = origin_of_labels(layer)
     title = info.scan.name if info is not None else layer.name
     return LabelsToMeasure(
         case=case_name_of(title, info),
@@ -93,7 +102,8 @@ def labels_to_measure(layer: Any) -> LabelsToMeasure:
         read=lambda: labels,
         geometry=geometry,
         table=info.table if info is not None else None,
-        notes=() if known is not None else (UNKNOWN_SIZE.format(size),),
+        notes=(UNKNOWN_SIZE.format(size),) if assumed else (),
+        unlike_training=() if origin is None else origin.unlike_training,
     )
 
 

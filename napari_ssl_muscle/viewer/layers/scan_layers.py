@@ -283,7 +283,7 @@ def ensure_info(layer: Image) -> LayerInfo:
     """
     info = info_of(layer)
     if info is None:
-        geometry = plain_geometry(np.shape(layer.data), layer.scale)
+        geometry = plain_geometry(np.shape(layer.data), layer.scale, layer.units)
         corner = tuple(float(v) for v in layer.translate)
         scan = OpenScan(layer.name, geometry, corner=(0.0,) * (3 - len(corner)) + corner)
         info = LayerInfo("image", scan)
@@ -291,13 +291,17 @@ def ensure_info(layer: Image) -> LayerInfo:
     return info
 
 
-def plain_geometry(shape: Sequence[int], scale: Sequence[float]) -> Geometry:
-    """Return the geometry of an array of which only the voxel size is known.
+def plain_geometry(
+    shape: Sequence[int], scale: Sequence[float], units: Sequence[Any] | None = None
+) -> Geometry:
+    """Return the geometry of an array of which at most the voxel size is known.
 
     Parameters
     ----------
     shape, scale
         For the axes (z, y, x) or (y, x) of the array, in voxels and millimetres.
+    units
+        Of the scale, as napari has them. A scale of 1 pixel says nothing about the voxel size.
 
     Returns
     -------
@@ -315,8 +319,12 @@ def plain_geometry(shape: Sequence[int], scale: Sequence[float]) -> Geometry:
     header = header()
     header.set_data_shape(stored)
     header.set_zooms(sizes)
-    header.set_xyzt_units("mm")
-    return Geometry(stored, np.diag([*sizes, 1.0]), oriented=False, header=header)
+    pixels = all(str(unit) == "pixel" for unit in units or ("pixel",))
+    known = not (pixels and set(sizes) == {1.0})
+    header.set_xyzt_units("mm" if known else "unknown")
+    return Geometry(
+        stored, np.diag([*sizes, 1.0]), oriented=False, spacing_known=known, header=header
+    )
 
 
 def unwrap(thing: Any) -> Any:

@@ -47,6 +47,8 @@ class OpenForm(ViewerForm):
         lines = ["Open:"] if found else ["No scan is open yet."]
         for scan in found.values():
             depth, height, width = scan.geometry.canonical_shape
-            size = times(scan.geometry.spacing[::-1], ".3g")
-            lines.append(f"• {scan.name}: {depth} slices of {width} × {height}, voxels {size} mm")
+            size = f"voxels {times(scan.geometry.spacing[::-1], '.3g')} mm"
+            if not scan.geometry.spacing_known:
+                size = "⚠ the size of its voxels is not known"
+            lines.append(f"• {scan.name}: {depth} slices of {width} × {height}, {size}")
         self.summary.value = "\n".join(lines)

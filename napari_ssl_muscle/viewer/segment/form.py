@@ -24,6 +24,7 @@ from napari_ssl_muscle.viewer.layers.scan_layers import (
     layers_of,
 )
 from napari_ssl_muscle.viewer.layers.uncertainty_layer import show_uncertainty, uncertainty_of
+from napari_ssl_muscle.viewer.open.voxel_size_field import VoxelSizeField
 from napari_ssl_muscle.viewer.segment.save_panel import SavePanel
 from napari_ssl_muscle.viewer.segment.scan_rows import ScanRows
 from napari_ssl_muscle.viewer.segment.show_labels import prediction_layer, show_labels
@@ -78,11 +79,13 @@ class SegmentForm(WorkForm):
             text="Remove islands",
             tooltip=SegmentJob.model_fields["drop_islands"].description,
         )
+        self.voxel_size = VoxelSizeField(self.viewer)
         self.fit = paragraph()
         self.saving = SavePanel(self.viewer)
         self.command = CommandLine()
         self.add_parts(
             self.scan_rows,
+            self.voxel_size,
             self.model,
             self.keep_drawn,
             self.drop_islands,
@@ -94,6 +97,8 @@ class SegmentForm(WorkForm):
         )
         self._offer_channels()
         self.scan_rows.selection_changed.connect(self._update)
+        self.voxel_size.entered.connect(self._update)
+        self.scan_rows.selection_changed.connect(self._bring_chosen)
         self.model.model_changed.connect(self._on_model)
         self.saving.path.changed.connect(self._show_command)
         self.drop_islands.changed.connect(self._show_command)
@@ -251,8 +256,19 @@ class SegmentForm(WorkForm):
         if target is not None:
             self.saving.choose(layer if info.role == "prediction" else target)
 
+    def _bring_chosen(self) -> None:
+        """Show the chosen scan, in view and alone; its labels are what the brush changes."""
+        images = self.scan_rows.images()
+        info = info_of(images[0]) if images else None
+        if info is None or info.scan is self.session.front.scan:
+            return
+        target = prediction_layer(self.viewer, info.scan)
+        self.viewer.layers.selection.active = target if target is not None else images[0]
+
     def _update(self, *_: object) -> None:
-        self.show_missing("" if self.scan_rows.images() else NO_SCAN)
+        images = self.scan_rows.images()
+        self.show_missing("" if images else NO_SCAN)
+        self.voxel_size.ask_for(images)
         if not self.panel.running:
             self.start_button.enabled &= self.model.model is not None
             self._check_fit()

@@ -119,6 +119,7 @@ class SavePanel(Container[Widget]):
             "metadata": layer.metadata,
             "scale": layer.scale,
             "translate": layer.translate,
+            "units": layer.units,
             "name": layer.name,
         }
         geometry, _ = grid_of(meta, layer.data.shape)

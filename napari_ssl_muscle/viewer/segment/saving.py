@@ -113,7 +113,7 @@ def grid_of(meta: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[Geometry, 
             and np.allclose(known.scan.placement["translate"], translate)
         ):
             return geometry, known
-    return plain_geometry(shape, scale), None
+    return plain_geometry(shape, scale, meta.get("units")), None
 
 
 def _infos_in_view() -> list[LayerInfo]:

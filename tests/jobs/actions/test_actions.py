@@ -1,5 +1,6 @@
 """What each action leaves behind, from the shell and as a job."""
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from click.testing import Result
 
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.provenance import Provenance
 from napari_ssl_muscle.jobs.job_file import read_job
 from napari_ssl_muscle.jobs.record import origin_of_file, record_labels
 from napari_ssl_muscle.jobs.settings import FinetuneJob, SegmentJob
@@ -429,6 +431,40 @@ def test_an_evaluation_knows_which_model_made_the_predictions(
     assert report["provenance"]["model"] == "m"
     trained = {case["subject"]: case["training_subject"] for case in report["cases"]}
     assert sorted(trained.values()) == [False, False, True]
+
+
+def test_tables_carry_warnings_and_have_no_lengths_without_a_voxel_size(
+    shell: Shell, tmp_path: Path
+) -> None:
+    labels = np.zeros((20, 20, 4), np.uint8)
+    labels[5:15, 5:15, 1:3] = 1
+    file = tmp_path / "leg_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(labels, None), file)
+    origin = Provenance(model="m", model_hash="a", unlike_training=("its contrast is far",))
+    record_labels(file, origin, corrected=False)
+
+    def tables(name: str, *size: str) -> list[dict[str, str]]:
+        found = []
+        for action, given in (("measure", [file]), ("evaluate", [file, file])):
+            out = tmp_path / name / action
+            result = shell(action, *given, "--out", out, *size)
+            assert result.exit_code == 0, result.output
+            assert "unlike the training scans: its contrast is far" in result.stdout
+            csv_file = out / {"measure": "measures.csv"}.get(action, "evaluation.csv")
+            found.append(next(csv.DictReader(csv_file.read_text(encoding="utf-8").splitlines())))
+        return found
+
+    measured, evaluated = tables("silent")
+    assert (measured["volume_ml"], measured["voxels"]) == ("", "200")
+    assert (evaluated["volume_pred_ml"], evaluated["hd95_mm"]) == ("", "")
+    assert evaluated["dice"] == "1.0"
+    for row in measured, evaluated:
+        assert "size of a voxel is not known" in row["notes"]
+        assert row["unlike_training"] == "its contrast is far"
+    measured, evaluated = tables("told", "--spacing", "1,2,5")
+    assert (measured["volume_ml"], evaluated["volume_pred_ml"]) == ("2.0", "2.0")
+    assert "entered by the user" in measured["notes"]
+    assert "spacing" in shell("measure", file, "--out", tmp_path, "--spacing", "1,2").stderr
 
 
 def test_predictions_of_several_models_are_not_called_one_models(

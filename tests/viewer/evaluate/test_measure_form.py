@@ -211,10 +211,10 @@ def test_labels_without_a_scan_say_what_is_not_known(viewer: Any, form: MeasureF
     viewer.add_labels(labels, name="drawn elsewhere")
     measure(form)
     assert [row[:3] for row in form.table.texts()[:2]] == [
-        ["label 1", "first leg", "0.4"],
-        ["label 1", "second leg", "0.4"],
+        ["label 1", "first leg", "400"],
+        ["label 1", "second leg", "400"],
     ]
-    assert "1 × 1 × 1 mm" in form.notes.value
+    assert "size of a voxel is not known" in form.notes.value
     assert "first and second leg" in form.notes.value
 
 
@@ -273,3 +273,24 @@ def test_the_message_goes_with_the_labels_and_the_figures_stay_to_be_saved(
     viewer.layers.remove(boxes)
     assert form.panel.status.value == NO_LABELS
     assert form.save(tmp_path / "tables")
+
+
+def test_without_a_voxel_size_there_are_voxels_in_red_until_it_is_entered(
+    viewer: Any, form: MeasureForm
+) -> None:
+    labels = np.zeros((6, 40, 48), np.uint8)
+    labels[2:4, 10:20, 10:20] = 1
+    layer = unwrap(viewer.add_labels(labels))  # as napari's own readers leave it
+    assert form.voxel_size.visible
+    assert "without the size of its voxels" in form.voxel_size.warning.value
+    measure(form)
+    assert titles(form)[1] == "Voxels"
+    assert form.table.texts()[0][1:3] == ["200", "–"]
+    assert "mL" not in form.panel.status.value
+    form.voxel_size.size.value = "2,2,5"
+    press(form.voxel_size.button)
+    assert not form.voxel_size.visible
+    np.testing.assert_allclose(layer.scale, (5.0, 2.0, 2.0))
+    measure(form)
+    assert titles(form)[1] == "mL"
+    assert form.table.texts()[0][1] == "4.0"

@@ -262,6 +262,17 @@ def test_with_two_subjects_the_labels_go_to_the_chosen_one(
     assert not two[1].data.any()
 
 
+def test_the_scan_chosen_in_the_list_comes_to_the_front_and_only_it_can_be_painted(
+    viewer: Any, form: SegmentForm, tmp_path: Path
+) -> None:
+    one = commands.open_paths(viewer, [write_scan(tmp_path / "one.nii.gz")])
+    two = commands.open_paths(viewer, [write_scan(tmp_path / "two.nii.gz")])
+    form.scans[0].value = unwrap(one[0])
+    assert unwrap(viewer.layers.selection.active) is unwrap(one[1])
+    assert [layer.visible for layer in (*one, *two)] == [True, True, False, False]
+    assert form.scans[0].value is unwrap(one[0])
+
+
 def test_a_chosen_scan_stays_chosen_when_it_is_renamed(
     viewer: Any, form: SegmentForm, tmp_path: Path
 ) -> None:
