@@ -281,7 +281,7 @@ def test_without_a_voxel_size_there_are_voxels_in_red_until_it_is_entered(
     labels = np.zeros((6, 40, 48), np.uint8)
     labels[2:4, 10:20, 10:20] = 1
     layer = unwrap(viewer.add_labels(labels))  # as napari's own readers leave it
-    assert form.voxel_size.visible
+    assert not form.voxel_size.native.isHidden()
     assert "without the size of its voxels" in form.voxel_size.warning.value
     measure(form)
     assert titles(form)[1] == "Voxels"
@@ -289,7 +289,7 @@ def test_without_a_voxel_size_there_are_voxels_in_red_until_it_is_entered(
     assert "mL" not in form.panel.status.value
     form.voxel_size.size.value = "2,2,5"
     press(form.voxel_size.button)
-    assert not form.voxel_size.visible
+    assert form.voxel_size.native.isHidden()
     np.testing.assert_allclose(layer.scale, (5.0, 2.0, 2.0))
     measure(form)
     assert titles(form)[1] == "mL"
