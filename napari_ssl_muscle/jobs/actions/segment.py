@@ -210,7 +210,7 @@ def _segment(
         whose = "" if len(files) == 1 else f"{target.name}: "
         emit_warnings(emit, [whose + note for note in notes])
         if found.islands_text:
-            emit(Note(text=whose + found.islands_text))
+            emit(Note(text=whose + found.islands_text, warning=found.many_islands))
         entry = {
             "scans": [str(scan.path.absolute()) for scan in target.scans],
             "subject": target.subject,

@@ -214,6 +214,7 @@ class SegmentForm(WorkForm):
             f"✓ {counted(len(answer.muscles), 'muscle')} in {answer.seconds:.0f} s, in the layer "
             f"'{layer.name}'. Ctrl+Z takes them back."
             + (f" Not found: {', '.join(missing)}." if missing else "")
+            + (" ⚠" if answer.found.many_islands else "")
             + (f" {answer.found.islands_text}" if answer.found.islands_text else "")
             + (f" {spared:,} voxels stay as you drew them." if spared else ""),
             [layer],

@@ -109,6 +109,21 @@ def test_one_line_has_the_worst_and_a_count() -> None:
     assert line.endswith("it is a foot (and 2 more).")
 
 
+def test_a_label_map_is_called_one() -> None:
+    odd = differences_from_training(card(), SCAN.labels[None].astype(np.float32), SPACING)
+    assert headline(card(), odd).startswith("This looks like a label map")
+
+
+def test_the_number_of_legs_counts_for_a_model_that_sees_whole_slices() -> None:
+    assert TRAITS is not None
+    other = [TRAITS.model_copy(update={"legs": 3 - (TRAITS.legs or 0)})]
+    whole = card().model_copy(update={"scan_traits": other, "slices": SliceSettings(crop="none")})
+    said = "; ".join(differences_from_training(whole, VOLUME[None], SPACING))
+    assert "leg, there" in said or "legs, there" in said
+    legwise = whole.model_copy(update={"slices": SliceSettings(crop="leg")})
+    assert differences_from_training(legwise, VOLUME[None], SPACING) == []
+
+
 def test_a_model_of_phantoms_warns_on_patients_and_is_not_kept_for_them() -> None:
     made = card(training_data=[TrainingSource(name="synthetic leg phantom")])
     assert differences_from_training(made, VOLUME[None], SPACING) == []
