@@ -15,13 +15,17 @@ import click
 from napari_ssl_muscle.actions import run_job
 from napari_ssl_muscle.cli.shell import A_PATH, DONE, STOPPED, discard_output, main, say
 from napari_ssl_muscle.errors import BadInput
-from napari_ssl_muscle.jobs.cli_options import job_from, options_of
+from napari_ssl_muscle.jobs.cli_options import job_from, options_of, setting_options
 from napari_ssl_muscle.jobs.display import Display, JsonLines, TextDisplay
 from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.job_file import read_job
-from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, LearningJob
+from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, FinetuneJob, LearningJob
 from napari_ssl_muscle.learning.events import Failed, Stopped
 from napari_ssl_muscle.learning.settings import FreezeMode
+
+
+_OF_FINETUNINGS = ("warmup", "balance")
+"""Settings that `gain` takes for its fine-tunings."""
 
 
 @main.command()
@@ -56,6 +60,9 @@ def gain(cohort: Path, out: Path, **given: Any) -> int:
     from napari_ssl_muscle.experiments.pretraining_gain import GainPlan, run_gain, summary
 
     usual = {"preset": given["preset"], "threads": given["threads"]}
+    settings = {name: given[name] for name in _OF_FINETUNINGS}
+    # Said now, and in the option's name: before any training.
+    job_from(FinetuneJob, {"cohort": cohort, "out": out, **usual, **settings})
     channels = None if given["channel"] is None else [given["channel"]]
     plan = GainPlan(
         cohort=cohort,
@@ -66,6 +73,7 @@ def gain(cohort: Path, out: Path, **given: Any) -> int:
         seeds=given["seeds"],
         finetune={
             **usual,
+            **settings,
             "steps": given["steps"],
             "split": "none",
             "channels": channels,
@@ -81,6 +89,9 @@ def gain(cohort: Path, out: Path, **given: Any) -> int:
     click.echo(summary(read_rows(path)))
     click.echo(path)
     return DONE
+
+
+gain.params += setting_options(FinetuneJob, _OF_FINETUNINGS)
 
 
 def _run(job: AnyJob, *, events: bool, stop_file: Path | None = None) -> int:

@@ -7,7 +7,7 @@ never sees the images of a trial's test subjects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -31,8 +31,9 @@ from napari_ssl_muscle.jobs.training_data.labelled import (
     choose_muscles,
     labelled_cases,
 )
-from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop
+from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, emit_warnings
 from napari_ssl_muscle.scans.cohort import open_cohort, table_of
+from napari_ssl_muscle.scans.subjects import one_person
 from napari_ssl_muscle.text_table import aligned, counted, number
 
 SCRATCH, PRETRAINED = "scratch", "pretrained"
@@ -81,8 +82,22 @@ class GainPlan:
     pretrain: dict[str, Any] = field(default_factory=dict)
 
 
-def trials_of(subjects: Sequence[str], labelled: Sequence[int], test: Sequence[str]) -> list[Trial]:
+def trials_of(
+    subjects: Sequence[str],
+    labelled: Sequence[int],
+    test: Sequence[str],
+    persons: Iterable[Sequence[str]] = (),
+) -> list[Trial]:
     """Return the trials of a plan.
+
+    Parameters
+    ----------
+    subjects
+        The labelled ones.
+    labelled, test
+        As in `GainPlan`.
+    persons
+        Groups of subjects that are likely one person: none trains where another one tests.
 
     Raises
     ------
@@ -94,11 +109,16 @@ def trials_of(subjects: Sequence[str], labelled: Sequence[int], test: Sequence[s
         raise BadInput(
             f"There is no labelled subject {unknown[0]}; there are {', '.join(subjects)}."
         )
+    same = {name: set(group) for group in persons for name in group}
     if not test:
-        if len(subjects) < 2:
+        others_of = {
+            name: tuple(s for s in subjects if s not in same.get(name, {name})) for name in subjects
+        }
+        if not all(others_of.values()):
             raise BadInput("One labelled subject can train or test, not both; label a second one.")
-        return [Trial((name,), tuple(s for s in subjects if s != name)) for name in subjects]
-    others = [name for name in subjects if name not in test]
+        return [Trial((name,), others) for name, others in others_of.items()]
+    tested = set().union(*(same.get(name, {name}) for name in test))
+    others = [name for name in subjects if name not in tested]
     if max(labelled) > len(others):
         raise BadInput(
             f"{max(labelled)} labelled subjects were asked for, but only {len(others)} are left "
@@ -119,7 +139,8 @@ def run_gain(plan: GainPlan, emit: Emit, stop: ShouldStop) -> Path:
     """
     cohort = open_cohort(plan.cohort)
     subjects = tuple(dict.fromkeys(case.subject for case in cohort.labelled))
-    trials = trials_of(subjects, plan.labelled, plan.test)
+    trials = trials_of(subjects, plan.labelled, plan.test, cohort.persons.values())
+    emit_warnings(emit, one_person(cohort.persons.values(), plan.cohort))
     claimed = ClaimedFolder(plan.out)
     try:
         claimed.make()

@@ -7,6 +7,7 @@ import io
 import os
 import shlex
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -77,9 +78,12 @@ def options_of(kind: type[Job]) -> list[click.Parameter]:
     Their default is always None, so that the job's own defaults apply.
     """
     made = [_parameter(kind, name) for name in main_fields(kind)]
-    return made + [
-        _parameter(kind, name, f" [default: {describe_default(name)}]") for name in overrides(kind)
-    ]
+    return made + setting_options(kind, overrides(kind))
+
+
+def setting_options(kind: type[Job], names: Iterable[str]) -> list[click.Parameter]:
+    """Return the options of some of a job's settings that override the preset's."""
+    return [_parameter(kind, name, f" [default: {describe_default(name)}]") for name in names]
 
 
 def job_from(kind: type[Job], given: dict[str, Any]) -> Any:

@@ -1,8 +1,10 @@
 """Scratch against pretrained: the same in everything else, nothing of the test seen before."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.arms import read_rows
@@ -29,6 +31,27 @@ def test_named_test_subjects_never_train() -> None:
     trials = trials_of(["a", "b", "c", "d"], (1, 2), ("b",))
     assert [trial.train for trial in trials] == [("a",), ("a", "c")]
     assert all(trial.test == ("b",) for trial in trials)
+
+
+def test_likely_persons_never_train_where_they_test() -> None:
+    names, persons = ["a_post", "a_pre", "b", "c"], [("a_post", "a_pre")]
+    in_turn = {trial.train: trial.test for trial in trials_of(names, (1,), (), persons)}
+    assert in_turn[("a_pre",)] == ("b", "c")
+    assert in_turn[("b",)] == ("a_post", "a_pre", "c")
+    (trial,) = trials_of(names, (1,), ("a_pre",), persons)
+    assert trial == Trial(("b",), ("a_pre",))
+    with pytest.raises(BadInput, match="label a second one"):
+        trials_of(["a_post", "a_pre"], (1,), (), persons)
+
+
+def test_settings_of_the_fine_tunings_are_options_and_are_checked(
+    shell: Callable[..., Result], tmp_path: Path
+) -> None:
+    assert "--warmup" in shell("gain", "--help").output
+    result = shell("gain", tmp_path, "--out", tmp_path / "out", "--warmup", 2)
+    assert result.exit_code == 2
+    assert "--warmup" in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_too_few_subjects_are_said() -> None:

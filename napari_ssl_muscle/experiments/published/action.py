@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from napari_ssl_muscle.experiments.published.files import (
     TRIALS,
     read_plan,
     read_trials,
+    seen_from,
+    write_plan,
 )
 from napari_ssl_muscle.experiments.published.plan import Experiment, Plan
 from napari_ssl_muscle.experiments.published.presets import (
@@ -37,7 +40,6 @@ from napari_ssl_muscle.experiments.report import write_report
 from napari_ssl_muscle.files import is_empty, write_json
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job import Job
-from napari_ssl_muscle.jobs.job_file import absolute
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
 from napari_ssl_muscle.jobs.run_folder import check_writable
 from napari_ssl_muscle.jobs.settings import ExperimentsJob, FinetuneJob, PretrainJob
@@ -83,7 +85,7 @@ def prepare(job: ExperimentsJob) -> PreparedJob:
 
 
 def _run(job: ExperimentsJob, plan: Plan, emit: Emit, stop: ShouldStop) -> Outcome:
-    write_json(job.out / PLAN, plan.model_dump(mode="json"))
+    write_plan(plan, job.out)
     write_splits(plan, job.out)
     with choose_workers(job).open(plan, job.out) as workers:
         emit(Started(action="experiments", device=workers.describe()))
@@ -125,7 +127,7 @@ def plan_of(job: ExperimentsJob, found: LabelledCohort, experiments: Sequence[Ex
         experiments=tuple(experiments),
         folds=folds,
         cohort=summary_of(found),
-        scans=tuple(str(folder.absolute()) for folder in job.scans or ()),
+        scans=tuple(os.path.normpath(folder.absolute()) for folder in job.scans or ()),
         base=base,
         carried=chosen.carried,
         seeds=tuple(range(job.seeds or chosen.seeds)),
@@ -133,9 +135,16 @@ def plan_of(job: ExperimentsJob, found: LabelledCohort, experiments: Sequence[Ex
         threads=job.threads,
         device=job.device or "auto",
         versions=versions(),
-        command=shell_command(absolute(job)),
+        command=shell_command(_seen_from_out(job)),
         created=datetime.date.today().isoformat(),
     )
+
+
+def _seen_from_out(job: ExperimentsJob) -> ExperimentsJob:
+    """Return the job as one would write it in the study's folder."""
+    scans = [Path(seen_from(job.out, folder)) for folder in job.scans or ()]
+    cohort = Path(seen_from(job.out, job.cohort))
+    return job.model_copy(update={"cohort": cohort, "out": Path(), "scans": scans or None})
 
 
 def _fields_of(kind: type[Job], settings: dict[str, Any]) -> dict[str, Any]:
@@ -199,6 +208,9 @@ def continued(before: Plan, now: Plan, out: Path) -> Plan:
     BadInput
         If it is another study.
     """
+    # The cohort may have moved: the hash of its labels tells whether it is the same.
+    there = before.cohort.model_copy(update={"folder": now.cohort.folder})
+    before = before.model_copy(update={"cohort": there})
     different = [
         what for name, what in _COMPARED.items() if getattr(before, name) != getattr(now, name)
     ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
@@ -51,6 +53,13 @@ class LabelledCohort:
         """Subjects with labelled slices, sorted."""
         return tuple(sorted({case.subject for case in self.cases if self.slices[case.name]}))
 
+    @property
+    def persons(self) -> list[tuple[str, ...]]:
+        """The subjects by person: those whose names look like one person's are together."""
+        of = {name: group for group in self.cohort.persons.values() for name in group}
+        same = (tuple(s for s in self.subjects if s in of.get(n, (n,))) for n in self.subjects)
+        return list(dict.fromkeys(same))
+
 
 def open_labelled(job: ExperimentsJob) -> LabelledCohort:
     """Open the labelled scans that a job names.
@@ -74,6 +83,8 @@ def folds_of(
 ) -> tuple[Fold, ...]:
     """Return the folds: by subject, and the published split by slice, which leaks.
 
+    Subjects that are likely one person stay in one set and count once.
+
     Parameters
     ----------
     found
@@ -89,19 +100,21 @@ def folds_of(
     BadInput
         If there are fewer subjects, or labelled slices, than that needs.
     """
-    subjects, folder = found.subjects, found.cohort.folder
+    persons, folder = found.persons, found.cohort.folder
     needed = 3 if by_subject else 2
-    if len(subjects) < needed:
+    if len(persons) < needed:
         raise BadInput(
             f"The experiments need at least {needed} labelled subjects, to train"
             f"{', to validate' if by_subject else ''} and to test, and {folder} has "
-            f"{len(subjects)} ({', '.join(subjects) or 'none'}); label more scans."
+            f"{len(persons)} ({', '.join('/'.join(names) for names in persons) or 'none'}); "
+            "label more scans."
         )
-    if by_subject or len(subjects) >= SPLIT_FROM:
-        folds = [_fold(SUBJECTS, split_by_subject(subjects))]
+    if by_subject or len(persons) >= SPLIT_FROM:
+        folds = [_fold(SUBJECTS, split_by_subject(found.subjects, together=persons))]
     else:
-        count = min(most or len(subjects), len(subjects))
-        folds = [_in_turn(found, subjects[k::count]) for k in range(count)]
+        count = min(most or len(persons), len(persons))
+        in_turn = [tuple(chain.from_iterable(persons[k::count])) for k in range(count)]
+        folds = [_in_turn(found, tested) for tested in in_turn]
     return (*folds, _fold(SLICES, split_by_slice(slice_names(found.slices))))
 
 
@@ -161,7 +174,7 @@ def summary_of(found: LabelledCohort) -> CohortSummary:
     images = [path for case in found.cohort.cases for path in case.images.values()]
     shapes = _shapes(images)
     return CohortSummary(
-        folder=str(found.cohort.folder.absolute()),
+        folder=os.path.normpath(found.cohort.folder.absolute()),
         labelled_subjects=found.subjects,
         labelled_slices=sum(map(len, found.slices.values())),
         subjects=len(found.cohort.subjects),

@@ -19,6 +19,8 @@ how many workers there were. Fields without a value are empty. Nothing here impo
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,6 +28,7 @@ from pydantic import ValidationError
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.experiments.arms import read_rows
 from napari_ssl_muscle.experiments.published.plan import FORMAT, Plan
+from napari_ssl_muscle.files import write_json
 
 PLAN = "plan.json"
 TRIALS = "trials.csv"
@@ -102,8 +105,32 @@ The muscle "background" is there, too. All variants of Dice follow from these co
 """
 
 
+def write_plan(plan: Plan, out: Path) -> None:
+    """Write `plan.json`, its folders as seen from `out`.
+
+    So they hold no name of a home folder, and cohort and study can be moved together.
+    """
+    stored = _with_folders(plan, lambda folder: seen_from(out, folder))
+    write_json(out / PLAN, stored.model_dump(mode="json"))
+
+
+def seen_from(out: Path, folder: str | Path) -> str:
+    """Return a folder relative to `out`, with "/"; on another drive its absolute path."""
+    try:
+        return Path(os.path.relpath(folder, out)).as_posix()
+    except ValueError:
+        return str(Path(folder).absolute())
+
+
+def _with_folders(plan: Plan, changed: Callable[[str], str]) -> Plan:
+    """Return a plan with its folders changed by a function."""
+    cohort = plan.cohort.model_copy(update={"folder": changed(plan.cohort.folder)})
+    scans = tuple(changed(folder) for folder in plan.scans)
+    return plan.model_copy(update={"cohort": cohort, "scans": scans})
+
+
 def read_plan(out: Path) -> Plan:
-    """Read `plan.json`.
+    """Read `plan.json`; its folders are absolute then.
 
     Raises
     ------
@@ -119,7 +146,9 @@ def read_plan(out: Path) -> Plan:
         raise BadInput(f"{path} is no plan of experiments; use another --out.") from error
     if plan.format > FORMAT:
         raise BadInput(f"{path} was written by a newer version of this program; update it.")
-    return plan
+    here = out.absolute()
+    # Absolute ones, as older versions wrote them, stay as they are.
+    return _with_folders(plan, lambda folder: os.path.normpath(here / folder))
 
 
 def read_trials(out: Path) -> list[dict[str, str]]:

@@ -95,7 +95,10 @@ class Fold(BaseModel):
 
 
 class CohortSummary(BaseModel):
-    """The cohort of a study: its folder's name, and what of it takes part."""
+    """The cohort of a study, and what of it takes part.
+
+    The folder is absolute here, and in `plan.json` as seen from the study's.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -136,7 +139,7 @@ class Plan(BaseModel):
     threads
         CPU threads of each training; another number changes the last bits of the weights.
     command
-        The shell command that made (or last extended) the study.
+        The shell command that made (or last extended) the study, for its own folder.
     created
         Date, ISO.
     """

@@ -297,7 +297,7 @@ def _data(results: Results) -> Section:
         ("Every fine-tuning", _settings(plan, "finetune")),
         ("Versions", ", ".join(f"{name} {number}" for name, number in plan.versions.items())),
         ("Started", plan.created or "–"),
-        ("Command", without_home(plan.command) or "–"),
+        ("Command, in the study’s folder", without_home(plan.command) or "–"),
     ]
     folds = Table(
         name="folds",

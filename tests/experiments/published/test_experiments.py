@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,20 @@ def test_a_study_that_is_done_trains_nothing_again(finished: Path, toy_cohort: P
     assert {path: path.stat().st_mtime_ns for path in finished.glob("runs/*/*")} == before
     last = [event for event in events if isinstance(event, Progress)][-1]
     assert last.done == last.total
+
+
+def test_cohort_and_study_can_be_moved_and_the_plan_names_no_folder_above_them(
+    finished: Path, toy_cohort: Path, tmp_path: Path, table: Table
+) -> None:
+    shutil.copytree(toy_cohort, tmp_path / "cohort")
+    out = shutil.copytree(finished, tmp_path / "study")
+    assert str(finished.parent) not in (out / PLAN).read_text(encoding="utf-8")
+    runs = {path.name for path in (out / "runs").iterdir()}
+    run_job(toy_job(tmp_path / "cohort", out))
+    assert table(out) == table(finished)
+    assert {path.name for path in (out / "runs").iterdir()} == runs
+    assert read_plan(out).cohort.folder == str(tmp_path / "cohort")
+    assert str(tmp_path) not in (out / PLAN).read_text(encoding="utf-8")
 
 
 class Killed(BaseException):

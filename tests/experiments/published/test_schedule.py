@@ -1,5 +1,6 @@
 """Which trials follow from which scores, without training any."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -226,6 +227,22 @@ def test_few_subjects_test_in_turn_and_slices_of_the_others_select(
     assert {len(block) for block in first.held_out.values()} == {2}
     assert slices.leaking
     with pytest.raises(BadInput, match="at least 3 labelled subjects"):
+        folds_of(found, by_subject=True)
+
+
+def test_visits_of_one_person_test_together_and_count_once(
+    toy_cohort: Path, tmp_path: Path
+) -> None:
+    for subject, name in (("01", "P01_pre"), ("01", "P01_post"), ("02", "P02_pre")):
+        (image,) = toy_cohort.glob(f"sub-{subject}/*/anat/*.nii.gz")
+        (labels,) = toy_cohort.glob(f"derivatives/**/sub-{subject}*dseg.nii.gz")
+        shutil.copy(image, tmp_path / f"{name}.nii.gz")
+        shutil.copy(labels, tmp_path / f"{name}_dseg.nii.gz")
+    found = open_labelled(toy_job(tmp_path, tmp_path / "out"))
+    first, second, _ = folds_of(found, by_subject=False)
+    assert (first.test, first.train) == (("P01_post", "P01_pre"), ("P02_pre",))
+    assert (second.test, second.train) == (("P02_pre",), ("P01_post", "P01_pre"))
+    with pytest.raises(BadInput, match="has 2 "):
         folds_of(found, by_subject=True)
 
 
