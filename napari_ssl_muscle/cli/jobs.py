@@ -23,7 +23,6 @@ from napari_ssl_muscle.jobs.settings import JOBS, AnyJob, FinetuneJob, LearningJ
 from napari_ssl_muscle.learning.events import Failed, Stopped
 from napari_ssl_muscle.learning.settings import FreezeMode
 
-
 _OF_FINETUNINGS = ("warmup", "balance")
 """Settings that `gain` takes for its fine-tunings."""
 
