@@ -37,7 +37,7 @@ from napari_ssl_muscle.experiments.published.text import format_final, format_pl
 from napari_ssl_muscle.experiments.published.training import write_splits
 from napari_ssl_muscle.experiments.published.workers.choice import choose_workers
 from napari_ssl_muscle.experiments.report import write_report
-from napari_ssl_muscle.files import is_empty, write_json
+from napari_ssl_muscle.files import is_empty
 from napari_ssl_muscle.jobs.cli_options import shell_command
 from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob
