@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -454,3 +455,17 @@ def test_half_of_a_real_scan_is_refused(tmp_path):
     cut.write_bytes(content[: len(content) // 2])
     with pytest.raises(BadInput, match=r"cut\.nii\.gz is cut short or damaged"):
         open_scan(cut).read()
+
+
+def test_of_a_packed_bomb_behind_an_honest_header_only_the_image_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.nii.gz"
+    voxels = np.arange(64, dtype=np.int16).reshape(4, 4, 4)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), path)
+    with gzip.open(path, "ab") as file:
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    open_scan(path).read()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20

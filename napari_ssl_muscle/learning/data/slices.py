@@ -17,9 +17,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.settings import SliceSettings
 from napari_ssl_muscle.scans.body_mask import leg_boxes
 from napari_ssl_muscle.scans.geometry import Geometry
+
+LARGEST = 2048
+"""Pixels along a side of a resampled image; a thigh at 0.3 mm has fewer."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,14 @@ def find_frames(
         rows, columns = box.y.stop - box.y.start, box.x.stop - box.x.start
         shape = (rows, columns)
         if settings.spacing is not None:
-            shape = (
-                max(1, round(rows * spacing[1] / settings.spacing)),
-                max(1, round(columns * spacing[2] / settings.spacing)),
-            )
+            wanted = (rows * spacing[1] / settings.spacing, columns * spacing[2] / settings.spacing)
+            if not max(wanted) <= LARGEST:
+                raise BadInput(
+                    f"An image of {spacing[2] * columns:.4g} × {spacing[1] * rows:.4g} mm would be "
+                    f"resampled to pixels of {settings.spacing:.3g} mm, more than {LARGEST} along "
+                    "a side, which no MRI needs; check the voxel sizes in its header and the model."
+                )
+            shape = (max(1, round(wanted[0])), max(1, round(wanted[1])))
         is_left = index == 1 if len(boxes) == 2 else left
         mirrored = settings.crop == "leg" and settings.mirror and is_left
         frames.append(Frame(box.y, box.x, shape, slice(first, last), mirrored))

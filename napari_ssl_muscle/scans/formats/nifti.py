@@ -134,13 +134,23 @@ def read_voxels(path: Path, shape: tuple[int, ...], volume: int | None) -> npt.N
             # Unpacked as a whole, because only the end of the file shows whether a byte of it is
             # damaged; nibabel stops reading before that.
             kind: Any = type(image)
-            image = kind.from_bytes(gzip.decompress(path.read_bytes()))
+            image = kind.from_bytes(_unpacked(path, image))
         if len(image.shape) > 3:
             index = (slice(None),) * 3 + (volume or 0,) + (0,) * (len(image.shape) - 4)
             return np.asarray(image.dataobj[index])
         return np.asarray(image.dataobj)
 
 
+def _unpacked(path: Path, image: Any) -> bytes:
+    """Unpack what the header asks for, and see that the file is whole if little more comes."""
+    needed = int(image.dataobj.offset) + int(np.prod(image.shape)) * image.get_data_dtype().itemsize
+    with gzip.open(path) as file:
+        content = file.read(needed)
+        file.read(_SURPLUS)  # the checksum stands at the end
+    return content
+
+
+_SURPLUS = 1 << 20  # bytes that are looked at beyond what the header asks for
 _POINTER = 32768  # bytes; git-annex reads no more of a file to find whether it is a pointer
 _GZIP = b"\x1f\x8b"
 # The header's length comes first, in either byte order: 348 bytes, or 540.
@@ -170,7 +180,9 @@ def _sentences(path: Path) -> Iterator[None]:
         if "Expected" in str(error) or "ended before" in str(error) or _is_cut_short(path):
             raise _cut_short(path) from error
         raise BadInput(f"{path} cannot be read ({error}); copy or export it again.") from error
-    except (nib.spatialimages.HeaderDataError, nib.spatialimages.ImageDataError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # sizes below zero, infinite or enormous fail in many ways
         raise BadInput(
             f"{path} has a header that makes no sense ({error}); export it again."
         ) from error

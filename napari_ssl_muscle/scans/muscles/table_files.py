@@ -37,6 +37,7 @@ Row = tuple[int, str, str, Colour | None]
 _ITKSNAP = re.compile(r'^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\d+)\s+(\d+)\s+"(.*)"\s*$')
 # index, name without spaces, red, green, blue, opacity
 _SLICER = re.compile(r"^\s*(\d+)\s+(\S+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s*$")
+_HIGHEST = 2**31 - 1
 _HEADER = """\
 ################################################
 # ITK-SnAP Label Description File
@@ -84,6 +85,8 @@ def read_table(path: Path) -> MuscleTable:
     rows = [row for row in reader(text, path) if row[0] != 0]
     if not rows:
         raise BadInput(f"The muscle table {path} names no muscle; add one line for each label.")
+    if too_large := [row[0] for row in rows if abs(row[0]) > _HIGHEST]:
+        raise BadInput(f"{path} has the label value {too_large[0]}, which no label map can hold.")
     try:
         return tidy_table(rows)
     except BadInput as error:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.learning.data.slices import (
     Frame,
     common_size,
@@ -112,3 +113,11 @@ def test_fit_pads_with_air_and_cuts_around_the_centre() -> None:
 
 def test_common_size() -> None:
     assert common_size([(10, 33), (40, 16)], 16) == (48, 48)
+
+
+def test_an_absurd_voxel_size_is_refused_before_anything_is_resampled() -> None:
+    channels = np.random.default_rng(0).random((1, 4, 16, 16), np.float32)
+    settings = SliceSettings(crop="none", spacing=2.0)
+    for size in (500.0, 1e30, float("inf")):
+        with pytest.raises(BadInput, match="more than 2048 along a side"):
+            find_frames(channels, (10.0, size, size), settings)
