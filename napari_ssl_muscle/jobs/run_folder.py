@@ -108,6 +108,8 @@ def check_run_folder(job: LearningJob) -> None:
                 f"{job.out} already holds a training; choose another folder, or resume that "
                 "training."
             )
+        if _holds_run(job.out):
+            read_job(job.out / JOB)  # another program's file of that name is not replaced
         return
     if not (job.out / JOB).is_file():
         raise BadInput(f"{job.out} holds no training to resume; choose the folder of a run.")
