@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from napari_ssl_muscle.jobs.fields import Argument, Name, OverwriteTables, TablesFolder, VoxelSize
+from napari_ssl_muscle.jobs.fields import (
+    Argument,
+    EchoNumbers,
+    Name,
+    OverwriteTables,
+    SeriesNumbers,
+    TablesFolder,
+    VoxelSize,
+)
 from napari_ssl_muscle.jobs.job import Job
 from napari_ssl_muscle.synthesis.settings import CONTRASTS, TWIN_DICE, Contrast, Legs
 
@@ -26,16 +34,8 @@ class ImportJob(Job):
         description="A folder of DICOM files, or one of them."
     )
     out: Path = Field(description="Folder of the cohort; a new one, or one of an earlier import.")
-    series: list[int] | None = Field(
-        None,
-        min_length=1,
-        description="Numbers of the series to import. Default: every whole anatomical one.",
-    )
-    echo: list[int] | None = Field(
-        None,
-        min_length=1,
-        description="Echoes to import, from 1 for the shortest echo time. Default: all.",
-    )
+    series: SeriesNumbers = None
+    echo: EchoNumbers = None
 
 
 class SynthesiseJob(Job):

@@ -98,6 +98,20 @@ Start = Annotated[
 Volume = Annotated[
     int | None, Field(ge=0, description="Which volume of a 4D scan to use, counted from 0.")
 ]
+SeriesNumbers = Annotated[
+    list[int] | None,
+    Field(
+        min_length=1,
+        description="Numbers of the DICOM series to take. Default: every whole anatomical one.",
+    ),
+]
+EchoNumbers = Annotated[
+    list[int] | None,
+    Field(
+        min_length=1,
+        description="DICOM echoes to take, from 1 for the shortest echo time. Default: all.",
+    ),
+]
 ComputeDevice = Annotated[
     Device, Field(description=TrainingSettings.model_fields["device"].description)
 ]

@@ -18,9 +18,11 @@ from napari_ssl_muscle.jobs.fields import (
     AUGMENT,
     Argument,
     ComputeDevice,
+    EchoNumbers,
     ModelReference,
     Name,
     OverwriteTables,
+    SeriesNumbers,
     Start,
     TablesFolder,
     Threads,
@@ -294,7 +296,7 @@ class SegmentJob(Job):
 
     action: Literal["segment"] = "segment"
     scans: Annotated[list[Path], Argument("SCAN")] = Field(
-        min_length=1, description="Scans, or folders of a cohort."
+        min_length=1, description="Scans, folders of a cohort, or DICOM (a folder or a file)."
     )
     model: Annotated[str, ModelReference()] = Field(
         description="Model to use (a file, a run's folder, a shipped model's name)."
@@ -302,8 +304,12 @@ class SegmentJob(Job):
     out: Path = Field(description="Folder for the label maps.")
     volume: Volume = None
     channel: Name | None = Field(
-        None, description="Image channel to take from a cohort. Default: the model's own."
+        None,
+        description="Image channel to take from a cohort or from DICOM (water, fat, inphase). "
+        "Default: the model's own.",
     )
+    series: SeriesNumbers = None
+    echo: EchoNumbers = None
     drop_islands: bool = Field(
         True,
         description="Remove small pieces that lie apart from their muscle, in each leg.",

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.files import FileSet, require_whole_set
+from napari_ssl_muscle.scans.formats.dicom.headers import is_dicom
+from napari_ssl_muscle.scans.formats.dicom.volumes import NamedVolume, volume_of
 from napari_ssl_muscle.scans.formats.nifti import (
     count_volumes,
     load_header,
@@ -21,7 +23,7 @@ from napari_ssl_muscle.scans.formats.nifti import (
 )
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import Muscle, MuscleTable, itksnap_text, table_mark, tsv_text
-from napari_ssl_muscle.scans.naming import label_files, stem_of
+from napari_ssl_muscle.scans.naming import is_image, label_files, stem_of
 from napari_ssl_muscle.scans.voxel_values import finite_values, looks_like_labels, whole_values
 from napari_ssl_muscle.text_table import times
 
@@ -68,10 +70,18 @@ class Scan(ImageFile):
         Which volume of a 4D file, from 0; None where there is only one.
     volumes
         How many volumes the file has.
+    dicom
+        The DICOM volume that it is; `path` is the file of its first slice then. None for others.
     """
 
     volume: int | None = None
     volumes: int = 1
+    dicom: NamedVolume | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """File name without the suffix; of a DICOM volume its series' number and contrast."""
+        return super().name if self.dicom is None else self.dicom.name
 
     def read(self) -> npt.NDArray[np.float32]:
         """Read the voxels.
@@ -85,7 +95,7 @@ class Scan(ImageFile):
         BadInput
             If the file is cut short, has values that are not finite all over the body, or is empty.
         """
-        stored = read_voxels(self.path, self.geometry.shape, self.volume)
+        stored = self._read_stored()
         with np.errstate(over="ignore"):  # what overflows is found as infinite below
             values = np.ascontiguousarray(self.geometry.to_canonical(stored), dtype=np.float32)
         values, note = finite_values(values, self.path)
@@ -97,12 +107,21 @@ class Scan(ImageFile):
             )
         return values
 
+    def _read_stored(self) -> npt.NDArray[Any]:
+        if self.dicom is None:
+            return read_voxels(self.path, self.geometry.shape, self.volume)
+        from napari_ssl_muscle.scans.formats.dicom.voxels import read_series
+
+        return read_series(self.dicom.series)
+
     def holds_labels(self) -> bool:
         """Whether the file looks like a label map; of most scans only its size is looked at.
 
         Labels in patches pack to a fraction of what noise does. A file that cannot be read holds
         none.
         """
+        if self.dicom is not None:
+            return False
         size = self.path.stat().st_size
         packed = self.path.name.lower().endswith(".gz") and size > _SMALL
         if packed and size > _PACKED * np.prod(self.geometry.shape) * self.volumes:
@@ -168,9 +187,10 @@ def open_scan(path: Path, volume: int | None = None) -> Scan:
     Parameters
     ----------
     path
-        A NIfTI image of two to four dimensions (or another format of nibabel's).
+        A NIfTI image of two to four dimensions (or another format of nibabel's), or a DICOM file:
+        the whole volume that it is a slice of.
     volume
-        Which volume of a 4D image, from 0.
+        Which volume of a 4D image or a multi-frame file, from 0.
 
     Raises
     ------
@@ -179,6 +199,8 @@ def open_scan(path: Path, volume: int | None = None) -> Scan:
         complex; if it is 4D and no volume is chosen; or if there is no such volume.
     """
     path = Path(path)
+    if not is_image(path) and is_dicom(path):
+        return scan_of_dicom(volume_of(path, volume))
     image = load_header(path)
     volumes = count_volumes(image)
     if volume is not None and not 0 <= volume < volumes:
@@ -195,6 +217,31 @@ def open_scan(path: Path, volume: int | None = None) -> Scan:
         volume if volumes > 1 else None,
         volumes,
         notes=_sentences(misnamed(path), *geometry.notes),
+    )
+
+
+def scan_of_dicom(volume: NamedVolume) -> Scan:
+    """Return a DICOM volume as a scan; nothing is read.
+
+    Raises
+    ------
+    BadInput
+        If the volume cannot be used; the sentence says why.
+    """
+    series = volume.series
+    if series.problem is not None or series.affine is None:
+        raise BadInput(
+            f"{series.describe()} in {volume.path.parent} cannot be used: {series.problem}."
+        )
+    said = series.objection
+    index = volume.index if volume.count > 1 else None
+    return Scan(
+        volume.path,
+        Geometry(series.shape, series.affine),
+        index,
+        volume.count,
+        volume,
+        notes=_sentences(f"{volume.name} is {said}." if said is not None else None),
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.scans.formats.dicom.series import volume_hash
+from napari_ssl_muscle.scans.formats.dicom.volumes import find_volume
 from napari_ssl_muscle.scans.volume import Scan, open_scan
 
 _END = 65536  # bytes read at either end of a file
@@ -34,6 +36,9 @@ class ScanReference:
         The grid as stored.
     size, digest
         Bytes of the file, and a hash of its two ends: another file is noticed without reading it.
+    series
+        Of a DICOM volume, whose `path` is that of its first slice: a hash of the series' UID, by
+        which it is found in its folder when files were renamed. None for others.
     """
 
     path: Path
@@ -43,6 +48,7 @@ class ScanReference:
     affine: npt.NDArray[np.float64]
     size: int
     digest: str
+    series: str | None = None
 
     @classmethod
     def to(cls, scan: Scan, folder: Path) -> ScanReference:
@@ -54,12 +60,19 @@ class ScanReference:
             relative = None
         geometry = scan.geometry
         size, digest = fingerprint(path)
-        return cls(path, relative, scan.volume, geometry.shape, geometry.affine, size, digest)
+        series = None if scan.dicom is None else volume_hash(scan.dicom.series)
+        grid = (geometry.shape, geometry.affine)
+        return cls(path, relative, scan.volume, *grid, size, digest, series)
 
     def find(self, folder: Path) -> Path | None:
         """Return where the file lies now; None if it is not where it was."""
         near = [] if self.relative is None else [Path(os.path.normpath(folder / self.relative))]
-        return next((path for path in [*near, self.path] if path.is_file()), None)
+        places = [*near, self.path]
+        found = next((path for path in places if path.is_file()), None)
+        if found is None and self.series is not None:
+            volumes = (find_volume(path.parent, self.series) for path in places)
+            found = next((volume.path for volume in volumes if volume is not None), None)
+        return found
 
     def open(self, folder: Path) -> Scan:
         """Open the scan, after checking that it is still the same.
@@ -98,7 +111,7 @@ class ScanReference:
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as plain data."""
-        return {
+        content = {
             "path": str(self.path),
             "relative": self.relative,
             "volume": self.volume,
@@ -107,6 +120,7 @@ class ScanReference:
             "size": self.size,
             "digest": self.digest,
         }
+        return content if self.series is None else {**content, "series": self.series}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ScanReference:
@@ -119,6 +133,7 @@ class ScanReference:
             np.array(content["affine"], np.float64).reshape(4, 4),
             int(content["size"]),
             str(content["digest"]),
+            content.get("series"),
         )
 
 

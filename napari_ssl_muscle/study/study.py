@@ -14,7 +14,7 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import MuscleTable
 from napari_ssl_muscle.scans.name_parts import subject_and_session
-from napari_ssl_muscle.scans.naming import as_file_name, stem_of
+from napari_ssl_muscle.scans.naming import as_file_name
 from napari_ssl_muscle.scans.volume import Scan, open_label_map, open_scan, save_label_map
 from napari_ssl_muscle.study.lock import StudyLock
 from napari_ssl_muscle.study.scan_reference import ScanReference
@@ -158,7 +158,7 @@ class Study(StudyFolder):
             known = self.case_of(scan.path, scan.volume)
             if known is not None:
                 return known
-            wanted = as_file_name(case or stem_of(scan.path))
+            wanted = as_file_name(case or scan.name)
             name, number = wanted, 1
             # Some file systems do not distinguish capitals from small letters.
             while name.lower() in {taken.lower() for taken in self._scans}:

@@ -1,12 +1,10 @@
-"""napari's reader: NIfTI scans, label maps, and folders of a cohort."""
+"""napari's reader: scans, label maps, DICOM, and folders of a cohort."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from napari_ssl_muscle.scans.naming import is_image
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.viewer.open.loading import UserPrompts
@@ -15,9 +13,11 @@ ReadFunction = Callable[..., list[Any]]
 
 
 def get_reader(path: str | Sequence[str]) -> ReadFunction | None:
-    """Return the function that reads these paths; None if they are neither NIfTI nor folders."""
+    """Return the function that reads these paths; None if they are neither images nor folders."""
+    from napari_ssl_muscle.scans.dicom_scans import can_be_opened
+
     paths = [path] if isinstance(path, str) else list(path)
-    if paths and all(is_image(Path(p)) or Path(p).is_dir() for p in paths):
+    if paths and all(can_be_opened(Path(p)) for p in paths):
         return read
     return None
 
@@ -60,7 +60,8 @@ def read(path: str | Sequence[str]) -> list[Any]:
 def _user_prompts() -> UserPrompts | None:
     """Return who can be asked: the window, if one is on screen."""
     try:
+        from napari_ssl_muscle.viewer.open.prompts import WindowPrompts
         from napari_ssl_muscle.viewer.widgets import dialogs
     except ImportError:  # no Qt binding: napari is used as a library
         return None
-    return dialogs if dialogs.can_ask() else None
+    return WindowPrompts() if dialogs.can_ask() else None

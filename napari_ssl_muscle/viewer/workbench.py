@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QMimeData, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
@@ -19,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_ssl_muscle.jobs.settings import ExperimentsJob, PretrainJob
 from napari_ssl_muscle.viewer.experiments.form import ExperimentsForm
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.open.commands import open_paths
 from napari_ssl_muscle.viewer.steps import (
     ABOVE,
     EvaluateStep,
@@ -101,8 +104,26 @@ class Workbench(QWidget):
         self.correct.offer_finetuning(self._finetune)
         self.finetune.decision.model_kept.connect(self.segment.model.add)
         self.finetune.decision.segmentation_requested.connect(self._segment_again)
+        self.setAcceptDrops(True)
+        self._viewer, self._dropped = viewer, list[Path]()
         self.show_form(self.open)
         self._on_step(0)
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Take files and folders: also those without an ending, which napari leaves to nobody."""
+        if event is not None and _paths(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Open what was dropped, once the other program has let go of it."""
+        if event is not None and (paths := _paths(event.mimeData())):
+            event.acceptProposedAction()
+            self._dropped += paths
+            QTimer.singleShot(0, self._open_dropped)
+
+    def _open_dropped(self) -> None:
+        paths, self._dropped = self._dropped, []
+        open_paths(self._viewer, paths)
 
     def show_form(self, form: Form) -> None:
         """Bring a form to the front, and with it its step."""
@@ -135,3 +156,9 @@ class Workbench(QWidget):
         button = self.buttons.button(index)
         if button is not None:
             button.setChecked(True)
+
+
+def _paths(dropped: QMimeData | None) -> list[Path]:
+    """Return the files and folders that are dragged."""
+    urls = dropped.urls() if dropped is not None else []
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]

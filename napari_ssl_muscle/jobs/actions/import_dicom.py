@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
@@ -18,6 +18,7 @@ from napari_ssl_muscle.learning.events import (
     StoppedByUser,
     report_steps,
 )
+from napari_ssl_muscle.scans.dicom_scans import choose
 from napari_ssl_muscle.scans.formats.dicom.bids import (
     Target,
     describe_cohort,
@@ -26,7 +27,6 @@ from napari_ssl_muscle.scans.formats.dicom.bids import (
 )
 from napari_ssl_muscle.scans.formats.dicom.library import pydicom
 from napari_ssl_muscle.scans.formats.dicom.listing import find_series
-from napari_ssl_muscle.scans.formats.dicom.series import Series, echo_number
 from napari_ssl_muscle.scans.formats.dicom.voxels import read_series
 from napari_ssl_muscle.text_table import counted
 
@@ -76,39 +76,6 @@ def prepare(job: ImportJob) -> PreparedJob:
         return _write(plan_cohort(usable, export.series, job.out), job.out, emit, stop)
 
     return work
-
-
-def choose(
-    series: Iterable[Series], numbers: Sequence[int] | None, echoes: Sequence[int] | None
-) -> list[Series]:
-    """Return the volumes that were asked for; those that a model can use if none were.
-
-    Parameters
-    ----------
-    numbers
-        Numbers of series.
-    echoes
-        Numbers of echoes within a series and contrast, from 1 for the shortest echo time.
-
-    Raises
-    ------
-    BadInput
-        If there is no series, or no echo, of such a number.
-    """
-    found = list(series)
-    if numbers is None:
-        chosen = [volume for volume in found if volume.suggested]
-    else:
-        missing = sorted(set(numbers) - {volume.acquisition.number for volume in found})
-        if missing:
-            there = ", ".join(str(n) for n in sorted({v.acquisition.number for v in found}))
-            raise BadInput(f"There is no series {missing[0]}; there are {there}.")
-        chosen = [volume for volume in found if volume.acquisition.number in numbers]
-    if echoes is not None:
-        chosen = [volume for volume in chosen if (echo_number(volume, found) or 1) in echoes]
-        if not chosen:
-            raise BadInput("No series has an echo of that number (--echo counts from 1).")
-    return chosen
 
 
 def _write(targets: Sequence[Target], cohort: Path, emit: Emit, stop: ShouldStop) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from napari_ssl_muscle.learning.events import Emit, Note, ShouldStop, StoppedByU
 from napari_ssl_muscle.learning.models.card import ModelCard, check_segments, find_model, read_card
 from napari_ssl_muscle.learning.segment import ScanToSegment, Segmenter, case_to_segment
 from napari_ssl_muscle.scans.cohort import Case, open_cohort
+from napari_ssl_muscle.scans.dicom_scans import chosen_scans, is_dicom_place
 from napari_ssl_muscle.scans.distinct_names import distinct_names
 from napari_ssl_muscle.scans.name_parts import subject_and_session
 from napari_ssl_muscle.scans.naming import label_files, label_map_name, split_channel
@@ -98,7 +99,9 @@ def _named(targets: list[_Target], job: SegmentJob) -> list[_Target]:
         If a scan is given twice.
     """
     scans = [target.scans[0].path for target in targets]
-    twice = [path for path, count in Counter(path.resolve() for path in scans).items() if count > 1]
+    # A multi-frame file of DICOM holds several scans.
+    given = Counter((t.scans[0].path.resolve(), t.scans[0].volume) for t in targets)
+    twice = [path for (path, _), count in given.items() if count > 1]
     if twice:
         raise BadInput(f"{twice[0]} is given more than once; give each scan once.")
     beside_scan = [scan.absolute().parent == job.out.absolute() for scan in scans]
@@ -121,6 +124,10 @@ def _made_by(record: dict[str, Any], files: Iterable[Path], model: str) -> set[P
 
 def _targets(given: Path, job: SegmentJob, card: ModelCard, left_out: list[str]) -> list[_Target]:
     """Return what to segment of a scan or a folder; a folder's scans that do not fit are said."""
+    if is_dicom_place(given):
+        return _of_dicom(given, job, card, left_out)
+    if job.series is not None or job.echo is not None:
+        raise BadInput(f"{given} is no DICOM; leave --series and --echo out.")
     if given.is_dir():
         targets: list[_Target] = []
         refused: list[BadInput] = []
@@ -144,10 +151,41 @@ def _targets(given: Path, job: SegmentJob, card: ModelCard, left_out: list[str])
     return [_Target(scan.name, frozenset({scan.name, subject}), (scan,))]
 
 
+def _of_dicom(
+    given: Path, job: SegmentJob, card: ModelCard, left_out: list[str]
+) -> list[_Target]:
+    """Take of each scan the images that the model needs; scans without them are said."""
+    found = chosen_scans(given, job.series, job.echo, job.volume)
+    targets: list[_Target] = []
+    refused: list[BadInput] = []
+    for one in found:
+        try:
+            wanted = _wanted(one.first.name, list(one.images), job, card)
+        except BadInput as problem:
+            refused.append(problem)
+            continue
+        scans = tuple(one.images[channel] for channel in wanted)
+        name = scans[0].name
+        subject = subject_and_session(name)[0]
+        targets.append(_Target(name, frozenset({name, subject}), scans, subject))
+    if refused and (not targets or job.series is not None):
+        raise refused[0]
+    left_out += [f"Left out: {problem}" for problem in refused]
+    return targets
+
+
 def _of_case(case: Case, job: SegmentJob, card: ModelCard) -> _Target:
-    wanted = [job.channel] if job.channel is not None else card.channels
-    if job.channel is None and len(case.images) == card.in_channels == 1:
-        only = next(iter(case.images))
+    wanted = _wanted(case.name, list(case.images), job, card)
+    scans = tuple(open_scan(case.images[channel], job.volume) for channel in wanted)
+    whose = frozenset({case.name, case.subject})
+    return _Target(case.name, whose, scans, case.subject, case.session)
+
+
+def _wanted(name: str, there: Sequence[str], job: SegmentJob, card: ModelCard) -> list[str]:
+    """Return which channels of a case the model gets; BadInput if one is not there."""
+    wanted = [job.channel] if job.channel is not None else list(card.channels)
+    if job.channel is None and len(there) == card.in_channels == 1:
+        only = there[0]
         # A lone image whose channel has no name of its own, or a model of such images.
         if _nameless(only) or _nameless(card.channels[0]):
             wanted = [only]
@@ -156,21 +194,19 @@ def _of_case(case: Case, job: SegmentJob, card: ModelCard) -> _Target:
             f"The model {card.name} needs the channels {', '.join(card.channels)}; "
             "leave --channel out."
         )
-    missing = [channel for channel in wanted if channel not in case.images]
+    missing = [channel for channel in wanted if channel not in there]
     if missing:
         raise BadInput(
-            f"The model {card.name} was trained on {', '.join(card.channels)} and {case.name} has "
-            f"{', '.join(case.images)}, not {missing[0]}; choose another model"
+            f"The model {card.name} was trained on {', '.join(card.channels)} and {name} has "
+            f"{', '.join(there)}, not {missing[0]}; choose another model"
             + (", or an image with --channel." if card.in_channels == 1 else ".")
         )
-    scans = tuple(open_scan(case.images[channel], job.volume) for channel in wanted)
-    whose = frozenset({case.name, case.subject})
-    return _Target(case.name, whose, scans, case.subject, case.session)
+    return wanted
 
 
 def _nameless(channel: str) -> bool:
-    """Whether a channel is only called an image, or by nnU-Net's number."""
-    return channel == "image" or channel.isdecimal()
+    """Whether a channel is only called an image, by nnU-Net's number, or magnitude (DICOM)."""
+    return channel.split("_")[0] in ("image", "magnitude") or channel.isdecimal()
 
 
 def _segment(

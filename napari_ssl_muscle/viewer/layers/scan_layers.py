@@ -115,6 +115,8 @@ class LayerInfo:
         The model that made the labels, if one did.
     own_name, given_name
         An image's name by itself, and the layer's name as it was last set here.
+    volume
+        Which volume of the file, of several.
     """
 
     role: Role
@@ -125,6 +127,7 @@ class LayerInfo:
     provenance: Provenance | None = None
     own_name: str | None = None
     given_name: str | None = None
+    volume: int | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> LayerInfo:
         # A duplicate is a layer of its own: its muscle table can change by itself.
@@ -137,7 +140,13 @@ def name_of_role(role: Role) -> str | None:
 
 
 def image_data(
-    scan: OpenScan, image: np.ndarray, *, name: str, path: Path | None, channel: str | None = None
+    scan: OpenScan,
+    image: np.ndarray,
+    *,
+    name: str,
+    path: Path | None,
+    channel: str | None = None,
+    volume: int | None = None,
 ) -> LayerData:
     """Return a scan's image as napari layer data.
 
@@ -149,10 +158,10 @@ def image_data(
         Canonical (z, y, x) float32.
     name
         The layer's name: that of the scan.
-    path, channel
+    path, channel, volume
         See `LayerInfo`.
     """
-    info = LayerInfo("image", scan, path=path, channel=channel)
+    info = LayerInfo("image", scan, path=path, channel=channel, volume=volume)
     return (
         image,
         {

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.scans.dicom_scans import can_be_opened
 from napari_ssl_muscle.scans.naming import is_image
 from napari_ssl_muscle.viewer.layers.scan_layers import unwrap
+from napari_ssl_muscle.viewer.reader import read
 from napari_ssl_muscle.viewer.session import session_of
 from napari_ssl_muscle.viewer.widgets import dialogs
 
@@ -29,7 +31,7 @@ def open_paths(viewer: Any, paths: Iterable[Path]) -> list[Any]:
     viewer
         The napari viewer.
     paths
-        NIfTI files and folders.
+        Image files, DICOM files and folders.
 
     Returns
     -------
@@ -42,10 +44,20 @@ def open_paths(viewer: Any, paths: Iterable[Path]) -> list[Any]:
     for path in paths:
         try:
             check_path(path)
-            added += viewer.open([str(path)], plugin=PLUGIN)
+            added += _open(viewer, path)
         except BadInput as problem:
             dialogs.show_problem(str(problem), parent=window_of(viewer))
     return added
+
+
+def _open(viewer: Any, path: Path) -> list[Any]:
+    if path.is_dir() or is_image(path):
+        return list(viewer.open([str(path)], plugin=PLUGIN))
+    # napari asks no reader about a file whose name fits no pattern: DICOM without an ending.
+    from napari.layers import Layer
+
+    found = [data for data in read(str(path)) if data[0] is not None]
+    return [viewer.add_layer(Layer.create(*data)) for data in found]
 
 
 def check_path(path: Path) -> None:
@@ -54,12 +66,15 @@ def check_path(path: Path) -> None:
     Raises
     ------
     BadInput
-        If there is nothing, or a file that is no NIfTI file by its name.
+        If there is nothing, or a file that is neither an image by its name nor DICOM.
     """
     if not path.exists():
         raise BadInput(f"{path} does not exist; check the path.")
-    if path.is_file() and not is_image(path):
-        raise BadInput(f"{path} is no NIfTI file; open a .nii or .nii.gz file or a folder.")
+    if not can_be_opened(path):
+        raise BadInput(
+            f"{path} is neither an image file (.nii, .nii.gz) nor DICOM; open one of those, or "
+            "a folder of them."
+        )
 
 
 def open_sample(viewer: Any) -> list[Any]:
@@ -77,16 +92,26 @@ def ask_for_files(viewer: Any = None) -> None:
 
 
 def ask_for_folder(viewer: Any = None) -> None:
-    """Let the user pick a cohort's folder and open a case of it, as `ask_for_files`."""
+    """Let the user pick a folder and open from it, as `ask_for_files`."""
     viewer = _front() if viewer is None else viewer
     if viewer is not None:
-        folder = dialogs.ask_folder("Open a cohort folder", window_of(viewer))
+        folder = dialogs.ask_folder("Open a folder of DICOM or a cohort", window_of(viewer))
         open_paths(viewer, [folder] if folder is not None else [])
 
 
 WAYS_TO_OPEN: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
-    ("Scans (NIfTI)…", "Open one or more .nii or .nii.gz files.", ask_for_files),
-    ("Cohort folder…", "Open a case of a BIDS, nnU-Net or flat folder.", ask_for_folder),
+    (
+        "Scans…",
+        "Open image files (NIfTI), or a file of a DICOM series: its whole series is opened. "
+        "Files and folders can also be dropped here.",
+        ask_for_files,
+    ),
+    (
+        "Folder (DICOM, cohort)…",
+        "Open series from a folder of DICOM or a whole export, or a case of a BIDS, nnU-Net or "
+        "flat folder.",
+        ask_for_folder,
+    ),
     ("Leg phantom (sample)", "A synthetic thigh scan, made in a second or two.", open_sample),
 )
 """Caption, tooltip and command of each."""

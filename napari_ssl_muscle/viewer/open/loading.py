@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,12 +17,18 @@ from napari_ssl_muscle.viewer.layers.scan_layers import LayerData, OpenScan, ima
 
 if TYPE_CHECKING:
     from napari_ssl_muscle.scans.cohort import Case, Cohort
+    from napari_ssl_muscle.scans.formats.dicom.listing import Export
+    from napari_ssl_muscle.scans.formats.dicom.series import Series
     from napari_ssl_muscle.scans.volume import LabelMap, Scan
 
 _MOST_LABELS = 64
 """Whole numbers with more different values than this are taken for an image."""
 _PATCHY = 0.8
 """Share of neighbouring labelled voxels that have the same value, at the least."""
+
+
+Report = Callable[[int, int], bool]
+"""Takes what is done and of how many; returns False if the user wants to end it."""
 
 
 class UserPrompts(Protocol):
@@ -33,8 +40,14 @@ class UserPrompts(Protocol):
     def ask_case(self, cohort: Cohort) -> tuple[Case, list[str]] | None:
         """Return which case and channels of a cohort to open, or None."""
 
+    def ask_series(self, export: Export) -> list[Series] | None:
+        """Return which series of DICOM to open, or None."""
+
     def show_problem(self, sentence: str) -> None:
         """Show a sentence."""
+
+    def progress(self, text: str) -> AbstractContextManager[Report]:
+        """Show how far something is, with a way to end it."""
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error
@@ -42,12 +55,12 @@ class Cancelled(Exception):  # noqa: N818 - not an error
 
 
 def load(path: Path, ask: UserPrompts | None = None) -> list[LayerData]:
-    """Read a file or a cohort's folder as napari layer data.
+    """Read a file, a cohort's folder or DICOM as napari layer data.
 
     Parameters
     ----------
     path
-        A NIfTI file or a folder.
+        An image file, a folder of a cohort or of DICOM, or a DICOM file.
     ask
         Who can be asked. Without, a choice that must be made is refused.
 
@@ -64,6 +77,12 @@ def load(path: Path, ask: UserPrompts | None = None) -> list[LayerData]:
     Cancelled
         If the user changed their mind.
     """
+    from napari_ssl_muscle.scans.dicom_scans import is_dicom_place
+
+    if is_dicom_place(path):
+        from napari_ssl_muscle.viewer.open.dicom import load_dicom
+
+        return load_dicom(path, ask)
     if path.is_dir():
         return _load_folder(path, ask)
     if _is_label_map(path):
@@ -96,9 +115,28 @@ def load_images(
     name
         The scan's name; by default from the file's.
     """
+    scans = {channel: _open(path, ask) for channel, path in images.items()}
+    return layers_of_scan(scans, labels, table, ask, name=name)
+
+
+def layers_of_scan(
+    scans: Mapping[str, Scan],
+    labels: Path | None,
+    table: MuscleTable | None,
+    ask: UserPrompts | None = None,
+    *,
+    name: str | None = None,
+    in_file: bool = True,
+) -> list[LayerData]:
+    """Read the opened images of one scan, and its label map; see `load_images`.
+
+    Parameters
+    ----------
+    in_file
+        Whether the scan can be opened again by the file of its first image.
+    """
     from napari_ssl_muscle.scans.volume import open_label_map
 
-    scans = {channel: _open(path, ask) for channel, path in images.items()}
     first = next(iter(scans.values()))
     for other in scans.values():
         if (difference := first.geometry.differs_from(other.geometry)) is not None:
@@ -115,16 +153,24 @@ def load_images(
             drawn = truth.read()
         except BadInput as problem:
             # The scan can be used without them.
-            _report(ask, f"{problem} The scan is opened without ground truth.")
+            report(ask, f"{problem} The scan is opened without ground truth.")
             truth = None
-    scan = OpenScan(name or subject_name(first), first.geometry, file=first, table=table)
+    scan = OpenScan(name or subject_name(first), first.geometry, table=table)
+    scan.file = first if in_file else None
     layers = [
-        image_data(scan, file.read(), name=_name(file), path=file.path, channel=channel or None)
+        image_data(
+            scan,
+            file.read(),
+            name=_name(file),
+            path=file.path if in_file else None,
+            channel=channel or None,
+            volume=file.volume,
+        )
         for channel, file in scans.items()
     ]
     notes = [note for file in scans.values() for note in file.notes]
     for note in dict.fromkeys([*notes, *(truth.content_notes if truth is not None else [])]):
-        _report(ask, note)
+        report(ask, note)
     if truth is not None and _is_of_a_model(truth.path):
         # Labels saved by this program are a prediction to go on with, not ground truth.
         layers.append(label_data(scan, "prediction", drawn, table=table, path=truth.path))
@@ -141,7 +187,11 @@ def subject_name(scan: Scan) -> str:
 
 
 def _name(scan: Scan) -> str:
-    return scan.name if scan.volume is None else f"{scan.name} (volume {scan.volume})"
+    return (
+        scan.name
+        if scan.volume is None or scan.dicom is not None
+        else f"{scan.name} (volume {scan.volume})"
+    )
 
 
 def _open(path: Path, ask: UserPrompts | None) -> Scan:
@@ -179,7 +229,7 @@ def _load_labels(path: Path, ask: UserPrompts | None) -> list[LayerData]:
     values = labels.read()
     table = table_beside(path)
     for note in labels.notes:
-        _report(ask, note)
+        report(ask, note)
     scan = OpenScan(labels.name, labels.geometry, table=table)
     # A label map that is opened by itself is there to be looked at and corrected.
     return [label_data(scan, "prediction", values, table=table, path=path, name=labels.name)]
@@ -237,7 +287,8 @@ def _choose(cohort: Cohort, ask: UserPrompts | None) -> tuple[Case, Sequence[str
     return ask.ask_case(cohort)
 
 
-def _report(ask: UserPrompts | None, sentence: str) -> None:
+def report(ask: UserPrompts | None, sentence: str) -> None:
+    """Show a sentence, or warn where no window is open."""
     if ask is not None:
         ask.show_problem(sentence)
     else:

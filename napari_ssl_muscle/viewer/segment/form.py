@@ -125,13 +125,14 @@ class SegmentForm(WorkForm):
         model = self.model.reference
         if scan is None or model is None or len(infos) != 1:
             return None
-        path = infos[0].path if infos[0] is not None else None
+        image = infos[0]
+        path = image.path if image is not None else None
         target = self.saving.path.value.strip()
         return SegmentJob(
             scans=[path or scan.path],
             model=model,
             out=Path(target).parent if target else scan.path.parent,
-            volume=scan.volume,
+            volume=image.volume if image is not None and path is not None else scan.volume,
             drop_islands=bool(self.drop_islands.value),
         )
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TITLE = "Leg muscles"
-SCAN_FILES = "NIfTI scans (*.nii *.nii.gz);;All files (*)"
+SCAN_FILES = "All files (*);;NIfTI (*.nii *.nii.gz);;DICOM (*.dcm)"
 
 
 _silent = False
@@ -53,7 +53,7 @@ def suppressed() -> Iterator[None]:
         _silent = before
 
 
-def _window(parent: QWidget | None) -> QWidget | None:
+def main_window(parent: QWidget | None = None) -> QWidget | None:
     """Return a dialog's window: napari's where none is given, whose theme the dialog takes."""
     if parent is not None:
         return parent
@@ -72,7 +72,7 @@ def can_ask() -> bool:
 
 def show_problem(sentence: str, details: str = "", parent: QWidget | None = None) -> None:
     """Show a problem: one sentence, and behind a button the traceback, if there is one."""
-    box = QMessageBox(_window(parent))
+    box = QMessageBox(main_window(parent))
     box.setWindowTitle(TITLE)
     box.setIcon(QMessageBox.Icon.Warning)
     box.setTextFormat(Qt.TextFormat.PlainText)
@@ -135,14 +135,14 @@ class LogDialog(QDialog):
 
 def show_log(text: str, parent: QWidget | None = None) -> None:
     """Show what happened, word for word."""
-    dialog = LogDialog(text, _window(parent))
+    dialog = LogDialog(text, main_window(parent))
     dialog.exec()
     dialog.deleteLater()
 
 
 def confirm(sentence: str, yes: str, parent: QWidget | None = None) -> bool:
     """Ask before something is replaced; `yes` is the word on the button that goes ahead."""
-    box = QMessageBox(_window(parent))
+    box = QMessageBox(main_window(parent))
     box.setWindowTitle(TITLE)
     box.setIcon(QMessageBox.Icon.Question)
     box.setTextFormat(Qt.TextFormat.PlainText)
@@ -197,7 +197,7 @@ def ask_closing(
         None if the window is to stay open.
     """
     several = len(names) > 1
-    box = QMessageBox(_window(parent))
+    box = QMessageBox(main_window(parent))
     box.setWindowTitle(TITLE)
     box.setIcon(QMessageBox.Icon.Question)
     box.setTextFormat(Qt.TextFormat.PlainText)
@@ -228,20 +228,20 @@ def ask_closing(
 
 def ask_files(parent: QWidget | None = None) -> list[Path]:
     """Let the user pick scans; an empty list if they changed their mind."""
-    names, _ = QFileDialog.getOpenFileNames(_window(parent), "Open leg scans", "", SCAN_FILES)
+    names, _ = QFileDialog.getOpenFileNames(main_window(parent), "Open leg scans", "", SCAN_FILES)
     return [Path(name) for name in names]
 
 
 def ask_folder(title: str, parent: QWidget | None = None, start: Path | None = None) -> Path | None:
     """Let the user pick a folder."""
-    name = QFileDialog.getExistingDirectory(_window(parent), title, str(start or ""))
+    name = QFileDialog.getExistingDirectory(main_window(parent), title, str(start or ""))
     return Path(name) if name else None
 
 
 def ask_model(parent: QWidget | None = None) -> Path | None:
     """Let the user pick a model file."""
     name, _ = QFileDialog.getOpenFileName(
-        _window(parent), "Choose a model", "", "Models (*.safetensors);;All files (*)"
+        main_window(parent), "Choose a model", "", "Models (*.safetensors);;All files (*)"
     )
     return Path(name) if name else None
 
@@ -249,7 +249,7 @@ def ask_model(parent: QWidget | None = None) -> Path | None:
 def ask_save(start: Path, parent: QWidget | None = None) -> Path | None:
     """Let the user pick where labels go; whether to replace a file is asked when saving."""
     name, _ = QFileDialog.getSaveFileName(
-        _window(parent),
+        main_window(parent),
         "Save labels",
         str(start),
         "NIfTI label map (*.nii.gz)",
@@ -274,7 +274,7 @@ def ask_volume(name: str, volumes: int, parent: QWidget | None = None) -> int | 
         Counted from 0, as the shell does; None if the user changed their mind.
     """
     number, agreed = QInputDialog.getInt(
-        _window(parent),
+        main_window(parent),
         TITLE,
         f"{name} holds {volumes} volumes (echoes or time points).\n"
         f"Which one do you want to open (0 to {volumes - 1})?",
@@ -359,7 +359,7 @@ def _header(header: QHeaderView | None) -> QHeaderView:
 
 def ask_case(cohort: Cohort, parent: QWidget | None = None) -> tuple[Case, list[str]] | None:
     """Ask which case and channels of a cohort to open; None if the user changed their mind."""
-    dialog = CaseDialog(cohort, _window(parent))
+    dialog = CaseDialog(cohort, main_window(parent))
     agreed = dialog.exec() == QDialog.DialogCode.Accepted
     answer = (dialog.case, dialog.channels) if agreed else None
     dialog.deleteLater()

@@ -7,7 +7,6 @@ hashes of the UIDs, by which a later import knows what is there already.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import nibabel as nib
 import numpy.typing as npt
 
 from napari_ssl_muscle.files import write_json, write_whole
-from napari_ssl_muscle.scans.formats.dicom.series import Series, echo_number
+from napari_ssl_muscle.scans.formats.dicom.series import Series, echo_number, volume_hash
 
 BIDS_VERSION = "1.10.0"
 
@@ -129,14 +128,6 @@ def describe_cohort(cohort: Path) -> None:
                 "GeneratedBy": [{"Name": "napari-ssl-muscle"}],
             },
         )
-
-
-def volume_hash(series: Series) -> str:
-    """Return what tells a volume apart from every other, in 16 digits."""
-    made, first = series.acquisition, series.frames[0]
-    parts = (made.series, made.image_type, made.echo_time, first.repeats, first.position)
-    # The number of slices, so that a series of which slices came later is imported again.
-    return hashlib.sha256(repr((*parts, len(series.frames))).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,13 +59,20 @@ class Export:
         return found
 
 
-def find_series(place: Path, progress: Callable[[int, int], None] | None = None) -> Export:
+def find_series(
+    place: Path,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    paths: Sequence[Path] | None = None,
+) -> Export:
     """List the volumes in a DICOM file, or in a folder and all that is below it.
 
     Parameters
     ----------
     progress
         Called with the number of files read and of all files; may raise to end the search.
+    paths
+        The files to look at; by default all of the place.
 
     Raises
     ------
@@ -77,7 +84,8 @@ def find_series(place: Path, progress: Callable[[int, int], None] | None = None)
         raise BadInput(f"{place} does not exist; check the path.")
     pydicom()  # so that a missing library is said before a long search
     export, frames = Export(), list[Frame]()
-    paths = sorted(_files(place)) if place.is_dir() else [place]
+    if paths is None:
+        paths = sorted(_files(place)) if place.is_dir() else [place]
     for done, path in enumerate(paths, 1):
         if not is_dicom(path):
             export.other_files += 1

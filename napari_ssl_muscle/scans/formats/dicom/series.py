@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,13 @@ Scanners round positions to 1e-3 mm or worse; 2 % of a slice is far under what m
 """
 
 _SAME_DIRECTION = 1e-3
+
+_NOT_ANATOMY: dict[Contrast, str] = {
+    "phase": "a phase image, in which no muscle can be told from another",
+    "map": "a map of a computed quantity, no anatomical image",
+    "localiser": "a localiser: a few slices to plan the others",
+    "mosaic": "a mosaic of slices",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +79,15 @@ class Series:
     def suggested(self) -> bool:
         """Whether a model can use it: anatomical and whole."""
         return self.problem is None and self.anatomical
+
+    @property
+    def objection(self) -> str | None:
+        """Why a model cannot use it, in a few words; None if it can."""
+        if self.problem is not None:
+            return self.problem
+        if self.contrast not in ANATOMY:
+            return _NOT_ANATOMY[self.contrast]
+        return None if self.anatomical else f"of only {counted(len(self.frames), 'slice')}"
 
     def describe(self) -> str:
         """Return its technical data in a line, without the description of the series."""
@@ -123,6 +140,14 @@ def echo_number(volume: Series, found: Iterable[Series]) -> int | None:
         and other.contrast == volume.contrast
     }
     return sorted(times).index(volume.acquisition.echo_time or 0.0) + 1 if len(times) > 1 else None
+
+
+def volume_hash(series: Series) -> str:
+    """Return what tells a volume apart from every other, in 16 digits."""
+    made, first = series.acquisition, series.frames[0]
+    parts = (made.series, made.image_type, made.echo_time, first.repeats, first.position)
+    # The number of slices, so that a series of which slices came later is imported again.
+    return hashlib.sha256(repr((*parts, len(series.frames))).encode()).hexdigest()[:16]
 
 
 def _order(series: Series) -> tuple[object, ...]:
@@ -213,6 +238,8 @@ def _volume(frames: list[Frame]) -> Series:
 def _not_a_volume(frames: Sequence[Frame], contrast: Contrast) -> str | None:
     """Say why frames cannot be put together at all, if so."""
     made = frames[0].acquisition
+    if made.modality == "SEG":
+        return "it holds labels (DICOM SEG), no image"
     if made.colour:
         return "it is in colour (a screen capture or a fused image)"
     if contrast == "mosaic":
