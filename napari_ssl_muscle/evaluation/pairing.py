@@ -15,12 +15,13 @@ from napari_ssl_muscle.scans.name_parts import (
     subject_and_session,
 )
 from napari_ssl_muscle.scans.naming import (
-    NIFTI,
     NNUNET_IMAGES,
+    SUFFIXES,
     case_name,
     has_role,
     is_visible,
     visit_name,
+    without_headers,
 )
 
 
@@ -83,7 +84,7 @@ def match(predictions: Path, references: Path) -> Pairing:
     Parameters
     ----------
     predictions, references
-        Two folders, searched with their subfolders, or two NIfTI files. A folder that lies in
+        Two folders, searched with their subfolders, or two image files. A folder that lies in
         the other one is left out of the search there.
 
     Raises
@@ -110,7 +111,7 @@ def match(predictions: Path, references: Path) -> Pairing:
     right = find_label_maps(references, but_not=predictions)
     for folder, files in ((predictions, left), (references, right)):
         if not files:
-            raise BadInput(f"There is no NIfTI file (.nii, .nii.gz) in {folder}.")
+            raise BadInput(f"There is no image file (.nii.gz, .nrrd, …) in {folder}.")
     pairs: list[Pair] = []
     remarks: list[str] = []
     for key in (_by_folder(left, right), case_name, visit_name):
@@ -135,7 +136,7 @@ def match(predictions: Path, references: Path) -> Pairing:
 
 
 def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
-    """Return the NIfTI files in a folder and below that look like label maps, sorted.
+    """Return the image files in a folder and below that look like label maps, sorted.
 
     Where some names end in `_seg`, `_dseg`, `_label` or the like, the others are taken for the
     images that they belong to. nnU-Net's image folders, hidden files and folders, and the folder
@@ -148,12 +149,13 @@ def find_label_maps(folder: Path, but_not: Path | None = None) -> list[Path]:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if (
-            is_visible(path, NIFTI)
+            is_visible(path, SUFFIXES)
             and path.is_file()
             and not any(part.startswith(".") or part in NNUNET_IMAGES for part in parts)
             and (other is None or other not in path.resolve().parents)
         ):
             files.append(path)
+    files = without_headers(files)
     said = [path for path in files if has_role(path)]
     return said or files
 

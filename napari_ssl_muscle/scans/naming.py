@@ -8,12 +8,16 @@ file is for (`_dseg`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
 """Suffixes of the files that are looked for in folders, the one that is written here first."""
 
-SUFFIXES = (*NIFTI, ".hdr", ".img.gz", ".img", ".mgz", ".mgh")
+SUFFIXES = (
+    *(*NIFTI, ".hdr", ".img.gz", ".img", ".mgz", ".mgh"),
+    *(".nrrd", ".nhdr", ".mha", ".mhd", ".gipl.gz", ".gipl"),
+)
 """Suffixes of all image formats that can be opened, longer ones before their own ends."""
 
 TABLE_SUFFIXES = (".label", ".tsv")
@@ -31,7 +35,7 @@ NNUNET_IMAGES, NNUNET_LABELS = ("imagesTr", "imagesTs"), ("labelsTr", "labelsTs"
 STUDY = "study.json"
 """The file by which the folder of a study of accepted slices is known."""
 
-LABEL_ENDINGS = ("_seg", "_dseg", "_labels", "_label")
+LABEL_ENDINGS = ("_seg", "_dseg", "_labels", "_label", ".seg")
 """Endings of the label map that belongs to the scan beside it, the likeliest ground truth first.
 
 Fewer than what says "labels" elsewhere: `_mask` beside a scan is as often the mask of a body or a
@@ -48,8 +52,8 @@ _LABELS = "seg|segmentation|dseg|labels?|masks?|pred|prediction|gt"
 # In a name by itself these may as well be those of an image ("_ref": the reference scan); between
 # two label maps that are compared they only say which is which.
 _ROLES = rf"{_LABELS}|predicted|ground[_-]?truth|reference|ref"
-_LABEL_NAME = re.compile(rf"[_-]({_LABELS})$", re.IGNORECASE)
-_ROLE_NAME = re.compile(rf"[_-]({_ROLES})$", re.IGNORECASE)
+_LABEL_NAME = re.compile(rf"[._-]({_LABELS})$", re.IGNORECASE)
+_ROLE_NAME = re.compile(rf"[._-]({_ROLES})$", re.IGNORECASE)
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 # As strict as BIDS about values: "sub-01 copy" is of sub-01.
 _VISIT = re.compile(r"(?:^|_)(sub|ses|run)-([A-Za-z0-9]+)")
@@ -90,12 +94,22 @@ def files_in(folder: Path, endings: tuple[str, ...] = SUFFIXES) -> list[Path]:
         for path in folder.iterdir()
         if is_visible(path, endings) and (path.is_file() or path.is_symlink())
     ]
-    pairs = {stem_of(path) for path in files if path.name.lower().endswith((".img", ".img.gz"))}
-    return sorted(
+    return without_headers(files)
+
+
+def without_headers(files: Iterable[Path]) -> list[Path]:
+    """Return files sorted, of a pair `.hdr` and `.img` only the image file."""
+    files = sorted(files)
+    pairs = {
+        path.with_name(stem_of(path))
+        for path in files
+        if path.name.lower().endswith((".img", ".img.gz"))
+    }
+    return [
         path
         for path in files
-        if not (path.name.lower().endswith(".hdr") and stem_of(path) in pairs)
-    )
+        if not (path.name.lower().endswith(".hdr") and path.with_name(stem_of(path)) in pairs)
+    ]
 
 
 def label_map_name(case: str) -> str:

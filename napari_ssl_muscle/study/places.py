@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from napari_ssl_muscle.scans.naming import NIFTI, NNUNET_IMAGES, NNUNET_LABELS, is_visible
+from napari_ssl_muscle.scans.naming import NNUNET_IMAGES, NNUNET_LABELS, SUFFIXES, is_visible
 from napari_ssl_muscle.study.study_folder import is_study
 
 STUDY_NAME = "muscle-study"
@@ -63,7 +63,7 @@ def _is_bids(folder: Path) -> bool:
 
 def _is_of_one_patient(scan: Path) -> bool:
     """Whether most folders beside the scan's have a scan of its name: one folder per patient."""
-    if sum(is_visible(path, NIFTI) for path in _entries(scan.parent)) > _CHANNELS:
+    if sum(is_visible(path, SUFFIXES) for path in _entries(scan.parent)) > _CHANNELS:
         return False
     folders = [
         path

@@ -100,7 +100,7 @@ def test_predictions_in_a_folder_inside_the_references(tmp_path):
     [
         (["a.nii.gz"], ["b.nii.gz"], "No prediction in .* a.nii.gz stand against b.nii.gz"),
         (["a_pred.nii.gz", "a_seg.nii.gz"], ["a.nii.gz"], "all label maps of the same case a"),
-        (["readme.txt"], ["a.nii.gz"], "no NIfTI file"),
+        (["readme.txt"], ["a.nii.gz"], "no image file"),
     ],
 )
 def test_what_cannot_be_matched_is_refused_by_name(tmp_path, left, right, sentence):

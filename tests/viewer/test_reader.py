@@ -145,7 +145,7 @@ def damaged(tmp_path: Path, kind: str) -> Path:
     [
         ("missing", "does not exist"),
         ("text", "NIfTI"),
-        ("other", "is no NIfTI file"),
+        ("other", "neither an image file"),
         ("nan", "not finite"),
         ("constant", "empty image"),
         ("truncated", "cut short"),

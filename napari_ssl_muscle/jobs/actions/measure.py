@@ -159,5 +159,5 @@ def _label_maps(given: Path) -> list[Path]:
         return [given]
     found = find_label_maps(given)
     if not found:
-        raise BadInput(f"There is no label map (.nii, .nii.gz) in {given}.")
+        raise BadInput(f"There is no label map (.nii.gz, .nrrd, …) in {given}.")
     return found

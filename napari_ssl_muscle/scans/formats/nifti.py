@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.scans.formats import itk
 from napari_ssl_muscle.text_table import times
 
 
@@ -33,9 +34,17 @@ def load_header(path: Path) -> nib.spatialimages.SpatialImage:
         raise BadInput(missing)
     if not path.exists():
         raise BadInput(f"{path} does not exist; check the path.")
+    if path.name.lower().endswith(itk.SUFFIXES):
+        image: Any = itk.load(path)
+        return _checked(image, path)
     with _sentences(path):
         # A memory map would keep the file from being deleted or replaced on Windows.
         image = _load_misnamed(path) if misnamed(path) else nib.load(path, mmap=False)
+    return _checked(image, path)
+
+
+def _checked(image: Any, path: Path) -> nib.spatialimages.SpatialImage:
+    """Refuse what is no image with one value in each voxel."""
     if not isinstance(image, nib.spatialimages.SpatialImage):
         raise BadInput(f"{path} holds no voxels in space; give a NIfTI image (.nii or .nii.gz).")
     shape = image.shape

@@ -9,13 +9,14 @@ from napari_ssl_muscle.scans.layouts.case import Case, Found, assign_labels
 from napari_ssl_muscle.scans.name_parts import contradictions, entities, subject_and_session
 from napari_ssl_muscle.scans.naming import (
     BIDS_TABLE,
-    NIFTI,
     NOT_IMAGES,
     STUDY,
+    SUFFIXES,
     case_name,
     files_in,
     is_visible,
     stem_of,
+    without_headers,
 )
 
 
@@ -75,8 +76,8 @@ def _label_maps(root: Path) -> list[Path]:
     paths = [*root.glob("derivatives/**/*_dseg.*"), *root.glob("sub-*/**/anat/*_dseg.*")]
     files = {
         p
-        for p in paths
-        if is_visible(p, NIFTI)
+        for p in without_headers(dict.fromkeys(paths))
+        if is_visible(p, SUFFIXES)
         and (p.is_file() or p.is_symlink())
         # A study's label maps hold those slices only that were accepted.
         and not (p.parent.parent / STUDY).is_file()

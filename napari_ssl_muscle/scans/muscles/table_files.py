@@ -19,8 +19,8 @@ from napari_ssl_muscle.scans.muscles.table_mark import require_same_mark
 from napari_ssl_muscle.scans.name_parts import entities
 from napari_ssl_muscle.scans.naming import (
     BIDS_TABLE,
-    NIFTI,
     NNUNET_TABLE,
+    SUFFIXES,
     case_name,
     files_in,
     own_table,
@@ -134,7 +134,7 @@ def find_table(
         shared = [
             table
             for table in listing(folder, (".label",))
-            if not any((folder / f"{table.stem}{suffix}").exists() for suffix in NIFTI)
+            if not any((folder / f"{table.stem}{suffix}").exists() for suffix in SUFFIXES)
         ]
         if len(shared) == 1:
             return shared[0]
