@@ -151,9 +151,7 @@ def _targets(given: Path, job: SegmentJob, card: ModelCard, left_out: list[str])
     return [_Target(scan.name, frozenset({scan.name, subject}), (scan,))]
 
 
-def _of_dicom(
-    given: Path, job: SegmentJob, card: ModelCard, left_out: list[str]
-) -> list[_Target]:
+def _of_dicom(given: Path, job: SegmentJob, card: ModelCard, left_out: list[str]) -> list[_Target]:
     """Take of each scan the images that the model needs; scans without them are said."""
     found = chosen_scans(given, job.series, job.echo, job.volume)
     targets: list[_Target] = []
