@@ -17,7 +17,9 @@ def _phantom_option(name: str, text: str) -> Callable[[Any], Any]:
     """Return the option of a setting of the phantom, with the setting's default."""
     return click.option(
         f"--{name}",
-        type=click.Choice(get_args(Contrast)) if name == "contrast" else click.INT,
+        type=click.Choice(get_args(Contrast))
+        if name == "contrast"
+        else type(getattr(PhantomSettings, name)),
         default=getattr(PhantomSettings, name),
         show_default=True,
         help=text,
@@ -31,7 +33,15 @@ def _phantom_option(name: str, text: str) -> Callable[[Any], Any]:
 @_phantom_option("slices", "Slices of each scan.")
 @_phantom_option("size", "Pixels along a side of a slice.")
 @_phantom_option("seed", "Another seed gives other subjects.")
-@_phantom_option("contrast", "Fat bright, or dark as in the water image of a Dixon scan.")
+@_phantom_option(
+    "contrast",
+    "Fat bright; dark as in the water image of a Dixon scan; or both images of a Dixon scan, with "
+    "the true fat of each muscle.",
+)
+@_phantom_option("infiltration", "Per cent points by which muscles' fat grows a month.")
+@_phantom_option("repeats", "Scans of each session; the person lies down again.")
+@_phantom_option("coverage", "Millimetres of thigh that a scan spans.")
+@_phantom_option("placement", "Deviation in mm of where scans begin along the leg.")
 def phantom(out: Path, **settings: Any) -> int:
     """Write a synthetic cohort with labels into the new folder OUT.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -34,6 +34,8 @@ class Appearance:
     """Strength of the bias field: standard deviation of its logarithm."""
     coil_gain: float
     """How much brighter the skin's side is than the middle, as with surface coils."""
+    muscle: float = 1.0
+    """Signal of muscle: 0 in a fat image."""
 
 
 def draw_appearance(seed: int, subject: int, session: int, contrast: Contrast) -> Appearance:
@@ -74,8 +76,27 @@ def draw_appearance(seed: int, subject: int, session: int, contrast: Contrast) -
     )
 
 
+def dixon_pair(drawn: Appearance) -> tuple[Appearance, Appearance]:
+    """Return the appearance of the water and of the fat image of one scan.
+
+    Fat and muscle have the same signal, so that fat / (water + fat) is the share of fat, and
+    water is perfectly parted from fat. Marrow is a little less than all fat.
+    """
+    marrow = 0.9
+    water = replace(drawn, fat=0.0, marrow=1.0 - marrow, fascia=0.25, cortex=0.05)
+    nothing = dict.fromkeys(
+        ("skin", "cortex", "fascia", "artery", "vein", "nerve", "tendon", "muscle"), 0.0
+    )
+    return water, replace(drawn, fat=1.0, marrow=marrow, **nothing)
+
+
 def acquire(
-    signal: Floats, cover: Floats, appearance: Appearance, random: np.random.Generator, noise: float
+    signal: Floats,
+    cover: Floats,
+    appearance: Appearance,
+    random: np.random.Generator,
+    noise: float,
+    noise_random: np.random.Generator | None = None,
 ) -> Floats:
     """Blur, shade and add Rician noise.
 
@@ -85,8 +106,12 @@ def acquire(
         Noise-free signal (z, y, x) relative to muscle, zero in air.
     cover
         Share of body in every pixel.
+    random
+        For the shading, and for the noise.
     noise
         Factor on the noise.
+    noise_random
+        For the noise, where that is another one: images of one acquisition are shaded alike.
 
     Returns
     -------
@@ -103,6 +128,7 @@ def acquire(
         shading -= appearance.coil_gain * (inner - 0.7)
     blurred *= np.exp(shading)
     if noise:
+        random = noise_random or random
         deviation = np.float32(appearance.noise * noise)
         real = blurred + deviation * random.standard_normal(signal.shape, dtype=np.float32)
         imaginary = deviation * random.standard_normal(signal.shape, dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
@@ -15,9 +16,12 @@ from napari_ssl_muscle.files import write_json, write_text, write_whole
 from napari_ssl_muscle.phantom.scan import phantom_scan
 from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.muscles import default_table, write_tsv
-from napari_ssl_muscle.scans.naming import label_files, label_map_name
+from napari_ssl_muscle.scans.naming import SUBJECTS_TABLE, label_files, label_map_name
 
 BIDS_VERSION = "1.10.0"
+
+TRUE_VOLUMES, TRUE_VOLUME, TRUE_FAT = "true_volumes.tsv", "volume_ml", "fat_percent"
+"""The table of what is true, and its columns of figures."""
 
 
 def write_phantom(
@@ -45,32 +49,47 @@ def write_phantom(
         raise BadInput(f"{folder} exists and is not empty; choose a new folder for the phantom.")
     labels = folder / "derivatives" / "labels"
     _describe(folder, labels, settings)
-    volumes = ["participant_id\tsession_id\tmuscle\tside\tvolume_ml\tintended_factor"]
-    acquisition = "" if settings.contrast == "t1" else "_acq-water"
-    done, total = 0, settings.subjects * settings.sessions
-    for subject in range(1, settings.subjects + 1):
-        for session in range(1, settings.sessions + 1):
-            scan = phantom_scan(subject, session, settings)
-            names = f"sub-{subject:02d}", f"ses-{session:02d}"
-            place = Path(*names, "anat")
-            stem = "_".join(names)
+    dixon = settings.contrast == "dixon"
+    volumes = [f"participant_id\tsession_id\tmuscle\tside\t{TRUE_VOLUME}\tintended_factor"]
+    volumes[0] += f"\t{TRUE_FAT}" if dixon else ""
+    scans = ["scan\tsubject\tsession\tmonth"]
+    wanted = list(
+        product(
+            range(1, settings.subjects + 1),
+            range(1, settings.sessions + 1),
+            range(1, settings.repeats + 1),
+        )
+    )
+    for done, (subject, session, repeat) in enumerate(wanted, 1):
+        scan = phantom_scan(subject, session, settings, repeat)
+        again = "" if repeat == 1 else f"r{repeat}"
+        names = f"sub-{subject:02d}", f"ses-{session:02d}{again}"
+        place = Path(*names, "anat")
+        stem = "_".join(names)
+        images = {"" if settings.contrast == "t1" else "_acq-water": scan.image}
+        if scan.fat_image is not None:
+            images["_acq-fat"] = scan.fat_image
+        for acquisition, image in images.items():
             write_volume(
                 folder / place / f"{stem}{acquisition}_T1w.nii.gz",
-                scan.image.astype(np.int16),
+                image.astype(np.int16),
                 scan.affine,
             )
-            label_map, _, table = label_files(labels / place / label_map_name(stem))
-            write_volume(label_map, scan.labels, scan.affine)
-            write_tsv(default_table("thigh"), table)
-            for key, volume in scan.volumes_ml.items():
-                muscle, side = key.rsplit(" ", 1)
-                volumes.append(
-                    "\t".join([*names, muscle, side, f"{volume:.4f}", f"{scan.factors[key]:.6f}"])
-                )
-            done += 1
-            if progress is not None:
-                progress(done, total)
-    write_text(labels / "true_volumes.tsv", "\n".join(volumes) + "\n")
+        label_map, _, table = label_files(labels / place / label_map_name(stem))
+        write_volume(label_map, scan.labels, scan.affine)
+        write_tsv(default_table("thigh"), table)
+        scans.append("\t".join([stem, *names, str(session - 1)]))
+        for key, volume in scan.volumes_ml.items():
+            muscle, side = key.rsplit(" ", 1)
+            row = [*names, muscle, side, f"{volume:.4f}", f"{scan.factors[key]:.6f}"]
+            if dixon:
+                row.append(f"{scan.fat_percent[key]:.4f}" if key in scan.fat_percent else "n/a")
+            volumes.append("\t".join(row))
+        if progress is not None:
+            progress(done, len(wanted))
+    if settings.repeats > 1:  # their names do not say that they are of one visit
+        write_text(folder / SUBJECTS_TABLE, "\n".join(scans) + "\n")
+    write_text(labels / TRUE_VOLUMES, "\n".join(volumes) + "\n")
     return folder
 
 

@@ -143,6 +143,23 @@ def monthly_rates(seed: int, subject: int, side: str) -> Array:
     return np.asarray(rates + own.normal(0.0, 0.0015, LABELLED))
 
 
+def again(repeat: int) -> tuple[str | int, ...]:
+    """Return what names the random numbers of a session's second scan, third scan and so on."""
+    return () if repeat == 1 else ("repeat", repeat)
+
+
+def gained_fat(seed: int, subject: int, session: int, points: float) -> Array:
+    """Return by how much each muscle's fat fraction has grown since the first session, 0 to 1.
+
+    Parameters
+    ----------
+    points
+        Mean growth in per cent points a month; muscles have half to one and a half times that.
+    """
+    strength = generator(seed, "infiltration", subject).uniform(0.5, 1.5, len(MUSCLES))
+    return np.asarray(strength * points / 100.0 * (session - 1))
+
+
 def volume_factors(seed: int, subject: int, session: int, side: str) -> Array:
     """Intended volume of each labelled muscle relative to the first session."""
     return np.asarray(np.exp(monthly_rates(seed, subject, side) * (session - 1)))
@@ -162,9 +179,9 @@ class Pose:
     """Relative widening of each leg by its own weight; the depth shrinks by the same factor."""
 
 
-def draw_pose(seed: int, subject: int, session: int) -> Pose:
-    """Draw the pose of one session."""
-    random = generator(seed, "pose", subject, session)
+def draw_pose(seed: int, subject: int, session: int, repeat: int = 1) -> Pose:
+    """Draw the pose of one scan of a session."""
+    random = generator(seed, "pose", subject, session, *again(repeat))
     return Pose(
         centre=(float(random.normal(0.0, 3.0)), float(random.normal(0.0, 5.0))),
         tilt=float(random.normal(10.0, 4.0)),

@@ -152,6 +152,7 @@ def _muscle(
     marbling = 1.0 / (1.0 + np.exp(-np.clip(replaced / 0.35, -30.0, 30.0)))
     fatty = np.clip(0.5 * streaks + marbling, 0.0, 0.95)
     tone = leg.tone.astype(np.float32)[owner] * (1.0 + 0.035 * patches + 0.04 * fine)
+    tone *= np.float32(appearance.muscle)
     tone += (appearance.fat - tone) * fatty
     # Small vessels, cut across: the few peaks of a noise that is long along the leg.
     peaks = sample(leg.grain, height / 45.0 - shift, v / 1.7, u / 1.7)
