@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
-from napari_ssl_muscle.jobs.cohort_jobs import ImportJob, MeasureJob, SynthesiseJob
+from napari_ssl_muscle.jobs.cohort_jobs import FollowJob, ImportJob, MeasureJob, SynthesiseJob
 from napari_ssl_muscle.jobs.run import PreparedJob, run_prepared
 from napari_ssl_muscle.jobs.settings import (
     AnyJob,
@@ -69,6 +69,10 @@ def prepare(job: AnyJob) -> PreparedJob:
             from napari_ssl_muscle.jobs.actions import measure
 
             return measure.prepare(job)
+        case FollowJob():
+            from napari_ssl_muscle.jobs.actions import follow
+
+            return follow.prepare(job)
         case ImportJob():
             from napari_ssl_muscle.jobs.actions import import_dicom
 

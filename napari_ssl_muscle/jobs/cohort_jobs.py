@@ -140,3 +140,44 @@ class MeasureJob(Job):
         "again.",
     )
     overwrite: OverwriteTables = False
+
+
+class FollowJob(Job):
+    """Follow muscles over months: measure every session of a cohort, and compare.
+
+    Volume, cross-section and fat of each muscle and side, in the order of the sessions: change
+    from the first visit with its interval, means over the subjects, and a report to read and
+    print. The order is that of the numbers in BIDS session names, or a column date, month or
+    order in the cohort's subjects.tsv; scans with the same one are repeats, from which the
+    smallest detectable change is computed.
+    """
+
+    action: Literal["follow"] = "follow"
+    cohort: Annotated[Path, Argument("COHORT")] = Field(description="Folder of the cohort.")
+    out: Path = Field(description="Folder for tables (CSV, JSON, Excel) and reports (HTML).")
+    labels: Path | None = Field(
+        None,
+        description="Folder of label maps, such as segment wrote. Default: those in the cohort.",
+    )
+    table: Path | None = Field(
+        None, description="Muscle table of the label maps. Default: the one beside them."
+    )
+    water: Water = None
+    fat: Fat = None
+    erosion: Erosion = 0.0
+    level: Level = None
+    held_out: Path | None = Field(
+        None,
+        description="The evaluation.csv of an evaluation on held-out slices: its error is shown "
+        "where there are no repeated scans.",
+    )
+    norms: Path | None = Field(
+        None,
+        description="Normative table (CSV: muscle, sex, age, mean_ml, sd_ml; an age is a band such "
+        "as 20-29). Sex and age of the subjects are columns of subjects.tsv.",
+    )
+    truth: Path | None = Field(
+        None,
+        description="Table of true figures to compare with, such as a phantom's true_volumes.tsv.",
+    )
+    overwrite: OverwriteTables = False

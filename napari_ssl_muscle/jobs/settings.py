@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from napari_ssl_muscle.jobs.cohort_jobs import ImportJob, MeasureJob, SynthesiseJob
+from napari_ssl_muscle.jobs.cohort_jobs import FollowJob, ImportJob, MeasureJob, SynthesiseJob
 from napari_ssl_muscle.jobs.fields import (
     AUGMENT,
     Argument,
@@ -419,6 +419,7 @@ AnyJob = Annotated[
     | CompareJob
     | EvaluateJob
     | MeasureJob
+    | FollowJob
     | ImportJob
     | SynthesiseJob,
     Field(discriminator="action"),

@@ -19,7 +19,7 @@ from napari_ssl_muscle.evaluation.measures.measured_so_far import MeasuredSoFar
 from napari_ssl_muscle.evaluation.measures.report import MeasureReport
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
 from napari_ssl_muscle.files import file_hash
-from napari_ssl_muscle.jobs.cohort_jobs import MeasureJob
+from napari_ssl_muscle.jobs.cohort_jobs import FollowJob, MeasureJob
 from napari_ssl_muscle.jobs.record import unlike_training, whose_labels
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_results
@@ -59,7 +59,7 @@ def prepare(job: MeasureJob) -> PreparedJob:
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         emit(Started(action="measuring", device="CPU", total=len(given)))
-        report = MeasureReport(_measure(job, paths, given, settings, emit, stop))
+        report = MeasureReport(measure_resumably(job, paths, given, settings, emit, stop))
         emit(Progress(done=len(given), total=len(given)))
         written = report.write(job.out)
         (job.out / JOURNAL).unlink(missing_ok=True)
@@ -68,8 +68,8 @@ def prepare(job: MeasureJob) -> PreparedJob:
     return work
 
 
-def _measure(
-    job: MeasureJob,
+def measure_resumably(
+    job: MeasureJob | FollowJob,
     paths: Sequence[Path],
     given: Sequence[LabelsToMeasure],
     settings: MeasureSettings,
@@ -147,7 +147,7 @@ def find_fat_images(
     return found
 
 
-def measure_settings(job: MeasureJob) -> MeasureSettings:
+def measure_settings(job: MeasureJob | FollowJob) -> MeasureSettings:
     """Return what a job chooses about the figures."""
     return replace(
         USUAL, erosion_mm=job.erosion, **({} if job.level is None else {"levels": tuple(job.level)})

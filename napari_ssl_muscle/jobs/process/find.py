@@ -38,6 +38,7 @@ _NAMES = {
     "segment": "Segmenting",
     "evaluate": "Evaluating",
     "measure": "Measuring",
+    "follow": "Following",
     "compare-freezing": "Comparing freeze modes",
 }
 

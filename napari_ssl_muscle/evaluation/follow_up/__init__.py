@@ -1,0 +1,1 @@
+"""Muscles over months: visits brought together along the leg, change, and what can be told."""
