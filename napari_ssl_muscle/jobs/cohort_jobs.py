@@ -180,4 +180,9 @@ class FollowJob(Job):
         None,
         description="Table of true figures to compare with, such as a phantom's true_volumes.tsv.",
     )
+    resume: bool = Field(
+        False,
+        description="Go on where a run was stopped: label maps that were measured are not measured "
+        "again.",
+    )
     overwrite: OverwriteTables = False

@@ -15,17 +15,14 @@ from napari_ssl_muscle.evaluation.follow_up.norms import Norms, read_norms
 from napari_ssl_muscle.evaluation.follow_up.report import FollowReport
 from napari_ssl_muscle.evaluation.measures.fat_images import fat_images
 from napari_ssl_muscle.evaluation.measures.figures import MeasureSettings
-from napari_ssl_muscle.evaluation.measures.measure import (
-    LabelsToMeasure,
-    measure_labels,
-    open_labels,
-)
+from napari_ssl_muscle.evaluation.measures.measure import LabelsToMeasure, open_labels
+from napari_ssl_muscle.evaluation.measures.measured_so_far import NAME as JOURNAL
 from napari_ssl_muscle.evaluation.pairing import find_label_maps
-from napari_ssl_muscle.jobs.actions.measure import measure_settings
+from napari_ssl_muscle.jobs.actions.measure import measure_resumably, measure_settings
 from napari_ssl_muscle.jobs.cohort_jobs import FollowJob
 from napari_ssl_muscle.jobs.run import Outcome, PreparedJob, saved_results
 from napari_ssl_muscle.jobs.run_folder import check_results
-from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started, report_steps
+from napari_ssl_muscle.learning.events import Emit, Progress, ShouldStop, Started
 from napari_ssl_muscle.scans.cohort import Case, Cohort, open_cohort
 from napari_ssl_muscle.scans.muscles import read_table, standard_name
 from napari_ssl_muscle.scans.muscles.names import split_side
@@ -42,6 +39,7 @@ class CohortToFollow:
     cohort: Cohort
     visits: Sequence[Visit]
     cases: Sequence[Case]
+    paths: Sequence[Path]
     given: Sequence[LabelsToMeasure]
     persons: dict[str, Person]
     notes: Sequence[str]
@@ -67,7 +65,7 @@ def prepare(job: FollowJob) -> PreparedJob:
 
     def work(emit: Emit, stop: ShouldStop) -> Outcome:
         emit(Started(action="measuring", device="CPU", total=len(chosen.given)))
-        measured = measure_labels(chosen.given, report_steps(emit, stop), settings)
+        measured = measure_resumably(job, chosen.paths, chosen.given, settings, emit, stop)
         emit(Progress(done=len(chosen.given), total=len(chosen.given)))
         found = follow(chosen.visits, measured, held_out)
         notes = list(chosen.notes)
@@ -83,6 +81,7 @@ def prepare(job: FollowJob) -> PreparedJob:
             notes.append(excel.MISSING)
         report = FollowReport(found, compared, notes)
         files = report.write(job.out)
+        (job.out / JOURNAL).unlink(missing_ok=True)
         if excel.can_write():
             excel.write_workbook(job.out / WORKBOOK, report.sheets, report.sentences())
             files.append(job.out / WORKBOOK)
@@ -116,13 +115,19 @@ def open_to_follow(job: FollowJob) -> CohortToFollow:
     visits = order_visits(cases, cohort.folder)
     by_name = {case.name: case for case in cases}
     ordered = [by_name[visit.case] for visit in visits]
-    given = []
-    for case in ordered:
-        opened = open_labels(labels[case.name], table or cohort.table)
-        images = fat_images(case.images, job.water, job.fat)
-        given.append(replace(opened, case=case.name, title=case.name, fat=images))
+    paths = [labels[case.name] for case in ordered]
+    given = [
+        replace(
+            open_labels(path, table or cohort.table),
+            case=case.name,
+            title=case.name,
+            fat=fat_images(case.images, job.water, job.fat),
+            whose=(case.subject, case.session),
+        )
+        for case, path in zip(ordered, paths, strict=True)
+    ]
     return CohortToFollow(
-        cohort, visits, ordered, given, read_persons(cases, cohort.folder), tuple(notes)
+        cohort, visits, ordered, paths, given, read_persons(cases, cohort.folder), tuple(notes)
     )
 
 
