@@ -27,7 +27,7 @@ from napari_ssl_muscle.files import write_json
 from napari_ssl_muscle.jobs.actions.finetune import training
 from napari_ssl_muscle.jobs.recipe import recipe_of
 from napari_ssl_muscle.jobs.run import JobFailed, Outcome, PreparedJob
-from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, MODEL, check_writable, has_learned
+from napari_ssl_muscle.jobs.run_folder import CHECKPOINT, JOB, MODEL, check_writable, has_learned
 from napari_ssl_muscle.jobs.settings import CompareFreezingJob, FinetuneJob, LabelledJob
 from napari_ssl_muscle.jobs.text import FREEZE_TITLES
 from napari_ssl_muscle.jobs.training_data.accepted import AcceptedLabels
@@ -81,7 +81,9 @@ def prepare(job: CompareFreezingJob) -> PreparedJob:
             "would not compare; start a new one in another folder."
         )
     for mode in MODES:
-        if not job.resume and has_learned(job.out / mode):
+        run = job.out / mode
+        begins_again = (run / JOB).is_file() and not has_learned(run)
+        if not job.resume and run.exists() and not begins_again:
             raise BadInput(f"{job.out / mode} exists already; choose another folder.")
     found = FreezeComparison(start=origin(str(find_model(job.init))), labels=labels)
 
