@@ -161,7 +161,8 @@ def test_an_evaluation_finds_the_same_figures(old: Path, shell: Shell) -> None:
         for folder in ("figures", "new")
     )
     assert len(now) == 6
-    assert now == before
+    # Later versions have columns more, and none less.
+    assert [{name: row[name] for name in before[0]} for row in now] == before
     assert {row["split_hash"] for row in now} == {"3c434bd8502f"}
     assert {row["corrected_by_hand"] for row in now} == {"False"}
 
