@@ -146,15 +146,14 @@ class FollowJob(Job):
     """Follow muscles over months: measure every session of a cohort, and compare.
 
     Volume, cross-section and fat of each muscle and side, in the order of the sessions: change
-    from the first visit with its interval, means over the subjects, and a report to read and
-    print. The order is that of the numbers in BIDS session names, or a column date, month or
-    order in the cohort's subjects.tsv; scans with the same one are repeats, from which the
-    smallest detectable change is computed.
+    from the first visit with its interval, and means over the subjects. The order is that of the
+    numbers in BIDS session names, or a column date, month or order in the cohort's subjects.tsv;
+    scans with the same one are repeats, from which the smallest detectable change is computed.
     """
 
     action: Literal["follow"] = "follow"
     cohort: Annotated[Path, Argument("COHORT")] = Field(description="Folder of the cohort.")
-    out: Path = Field(description="Folder for tables (CSV, JSON, Excel) and reports (HTML).")
+    out: Path = Field(description="Folder for the tables (CSV, JSON, Excel).")
     labels: Path | None = Field(
         None,
         description="Folder of label maps, such as segment wrote. Default: those in the cohort.",
