@@ -19,8 +19,10 @@ STEP_MM = 1.0
 LEAST_OVERLAP = 0.5
 """Of the shorter scan: profiles that overlap in less say too little."""
 LEAST_FIT = 0.9
-"""Below it two visits are not taken for aligned; legs of one phantom person fit by over 0.98, those
-of different persons at the best shift by 0.7 to 0.97."""
+"""Below it two visits are not taken for aligned. It does not catch another person's leg: on true
+labels of 4 phantom persons (seed 0, 25 slices of 10 mm; 4 sessions of two scans, which begin at
+places with a standard deviation of 15 mm) the same leg fits by at least 0.9995, and legs of
+different persons by 0.984 to 0.996."""
 
 
 @dataclass(frozen=True)
