@@ -218,7 +218,7 @@ def test_phantom_has_the_defaults_of_its_settings() -> None:
     options = {each.name: each.default for each in cli.cohorts.phantom.params if each.name != "out"}
     settings = PhantomSettings()
     assert options == {name: getattr(settings, name) for name in options}
-    assert len(options) == 6
+    assert len(options) == 10
 
 
 def test_models_reads_a_runs_card_aloud_and_names_broken_files(

@@ -106,7 +106,7 @@ def test_the_page_has_every_table_and_figure(page, study):
     figures = [
         value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")
     ]
-    assert len(figures) == 13
+    assert len(figures) == 14
     assert len([1 for tag, name, _ in page.attributes if (tag, name) == ("img", "alt")]) == 39
 
 

@@ -233,7 +233,7 @@ def test_a_folder_that_holds_another_run_is_refused_before_anything_starts(
 ) -> None:
     look_at(form, cohort)
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "job.json").write_text("{}")
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"another run")
     form.out.value = str(tmp_path / "run")
     press(form.start_button)
     assert "already holds a training" in dialogs_shown.problems[0]
