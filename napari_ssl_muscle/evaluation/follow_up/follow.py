@@ -14,9 +14,9 @@ from napari_ssl_muscle.evaluation.follow_up.leg_alignment import (
     common_part,
     place,
 )
+from napari_ssl_muscle.evaluation.follow_up.visits import Visit
 from napari_ssl_muscle.evaluation.measures.figures import Measure, Measurement
 from napari_ssl_muscle.evaluation.statistics import mean_over_subjects
-from napari_ssl_muscle.scans.visits import Visit
 
 
 @dataclass(frozen=True)

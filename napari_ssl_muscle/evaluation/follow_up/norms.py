@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.follow_up.visits import Person
 from napari_ssl_muscle.scans.muscles import standard_name
 from napari_ssl_muscle.scans.muscles.table_files import read_text
-from napari_ssl_muscle.scans.visits import Person
 
 COLUMNS = ("muscle", "sex", "age", "mean_ml", "sd_ml")
 

@@ -13,6 +13,7 @@ from napari_ssl_muscle.evaluation.follow_up.error import error_of_segmentation
 from napari_ssl_muscle.evaluation.follow_up.follow import FollowUp, follow
 from napari_ssl_muscle.evaluation.follow_up.norms import Norms, read_norms
 from napari_ssl_muscle.evaluation.follow_up.report import FollowReport
+from napari_ssl_muscle.evaluation.follow_up.visits import Person, Visit, order_visits, read_persons
 from napari_ssl_muscle.evaluation.measures.fat_images import fat_images
 from napari_ssl_muscle.evaluation.measures.figures import MeasureSettings
 from napari_ssl_muscle.evaluation.measures.measure import LabelsToMeasure, open_labels
@@ -27,7 +28,6 @@ from napari_ssl_muscle.scans.cohort import Case, Cohort, open_cohort
 from napari_ssl_muscle.scans.muscles import read_table, standard_name
 from napari_ssl_muscle.scans.muscles.names import split_side
 from napari_ssl_muscle.scans.naming import case_name, visit_name
-from napari_ssl_muscle.scans.visits import Person, Visit, order_visits, read_persons
 
 WORKBOOK = "follow_up.xlsx"
 

@@ -8,12 +8,12 @@ from napari_ssl_muscle.errors import BadInput
 from napari_ssl_muscle.evaluation.follow_up.error import error_of_repeats, error_of_segmentation
 from napari_ssl_muscle.evaluation.follow_up.follow import follow
 from napari_ssl_muscle.evaluation.follow_up.norms import read_norms
+from napari_ssl_muscle.evaluation.follow_up.visits import Person, Visit
 from napari_ssl_muscle.evaluation.measures.measure import measure
 from napari_ssl_muscle.phantom.scan import phantom_scan
 from napari_ssl_muscle.phantom.settings import PhantomSettings
 from napari_ssl_muscle.scans.geometry import Geometry
 from napari_ssl_muscle.scans.muscles import default_table
-from napari_ssl_muscle.scans.visits import Person, Visit
 
 TABLE = default_table("thigh")
 # Pixels of 2.6 mm: with 4.3 mm small muscles are off by over 2 points by themselves.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from napari_ssl_muscle.errors import BadInput
+from napari_ssl_muscle.evaluation.follow_up.visits import order_visits
 from napari_ssl_muscle.scans.layouts import Case
-from napari_ssl_muscle.scans.visits import order_visits
 
 
 def cases(*sessions: str | None, subject: str = "sub-01") -> list[Case]:
